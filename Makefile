@@ -1,0 +1,96 @@
+# The front door: what you type, and what it runs. The work is done by SwiftPM
+# (Package.swift), CMake (CMakeLists.txt, ctests/) and scripts/.
+#
+#   make EMBEDDED=1 ...   the same with the build in Embedded Swift
+
+PREFIX ?= /usr/local
+LIBDIR ?= lib
+DESTDIR ?=
+EMBEDDED ?=
+
+ifeq ($(EMBEDDED),1)
+BUILD := build/embedded
+STAGE := $(CURDIR)/build/stage-embedded
+CTESTS := build/ctests-embedded
+EMBEDDED_OPTION := ON
+# What reads sources only has run with the other build.
+CTEST_FLAGS := -LE rules
+else
+BUILD := build/release
+STAGE := $(CURDIR)/build/stage
+CTESTS := build/ctests
+EMBEDDED_OPTION := OFF
+CTEST_FLAGS :=
+endif
+
+# A test that crashes should say so at once, not after a minute of unwinding.
+export SWIFT_BACKTRACE := enable=no
+MAKEFLAGS += --no-print-directory
+
+.PHONY: build stage demo check unit test sanitize bench install package format clean help
+
+build: ## build the library (the default)
+	cmake -S . -B $(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION) -DCMAKE_INSTALL_LIBDIR=$(LIBDIR)
+	cmake --build $(BUILD)
+
+stage: build
+	rm -rf $(STAGE)
+	cmake --install $(BUILD) --prefix $(STAGE)
+
+demo: ## build and run examples/demo.c, from nothing
+	scripts/install-needs.sh demo
+	$(MAKE) stage
+	$(CC) -std=c11 -O2 -Wall -o build/demo examples/demo.c -pthread \
+	  $$(PKG_CONFIG_PATH=$(STAGE)/$(LIBDIR)/pkgconfig pkg-config --cflags --libs apus) \
+	  -Wl,-rpath,$(STAGE)/$(LIBDIR)
+	build/demo
+
+check: stage ## build, and run the tests of ctests/
+	cmake -S ctests -B $(CTESTS) -DCMAKE_PREFIX_PATH=$(STAGE) -DAPUS_PREFIX=$(STAGE) \
+	  -DAPUS_BUILD=$(CURDIR)/$(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION)
+	cmake --build $(CTESTS)
+	ctest --test-dir $(CTESTS) $(CTEST_FLAGS) --output-on-failure --timeout 300
+
+unit: ## run the tests of Tests/
+	swift test
+
+ifeq ($(EMBEDDED),1)
+test:
+	scripts/install-needs.sh test
+	$(MAKE) check
+else
+test: ## run everything, from nothing; the quick tests come first
+	scripts/install-needs.sh test
+	$(MAKE) check
+	$(MAKE) unit
+	$(MAKE) check EMBEDDED=1
+	$(MAKE) sanitize
+endif
+
+sanitize: ## run the C tests with the thread, then the address sanitizer
+	scripts/sanitize.sh thread
+	scripts/sanitize.sh address
+
+bench: ## measure Apus and its peers, into docs/
+	scripts/install-needs.sh bench
+	$(MAKE) stage
+	bench/run.sh
+
+install: build ## install below PREFIX (/usr/local); DESTDIR goes before it
+	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
+
+package: build ## make the .deb and the .tar.gz
+	cd $(BUILD) && cpack
+
+format: ## lay out the Swift and the C sources
+	scripts/install-needs.sh format
+	swift format format --in-place --recursive --configuration .swift-format \
+	  $(wildcard Sources Tests fuzz) Package.swift
+	find $(wildcard Sources include examples ctests bench fuzz) -name '*.[ch]' \
+	  -exec clang-format -i {} +
+
+clean: ## remove all that was built
+	rm -rf build .build
+
+help: ## list these
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile

@@ -1,0 +1,36 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let release = BuildSettingCondition.when(configuration: .release)
+
+// The link flags of the shared library stand on a thin target of their own, so
+// that test bundles do not inherit them. What each is for: CONTRIBUTING.md.
+let linkerFlags: [String] = [
+  "-static-stdlib", "-use-ld=lld",
+  "-Xlinker", "-soname=libapus.so.1",
+  "-Xlinker", "--version-script=\(Context.packageDirectory)/cmake/apus.map",
+  "-Xlinker", "--no-undefined-version",
+  "-Xlinker", "--icf=all",
+  "-Xlinker", "-z", "-Xlinker", "nodelete",
+  "-Xlinker", "-z", "-Xlinker", "defs",
+]
+
+let package = Package(
+  name: "apus",
+  products: [.library(name: "apus", type: .dynamic, targets: ["ApusShared"])],
+  targets: [
+    .systemLibrary(name: "CApus", path: "include"),
+    .systemLibrary(name: "CSystem", path: "Sources/CSystem"),
+    .target(
+      name: "Apus", dependencies: ["CApus", "CSystem"],
+      swiftSettings: [
+        .swiftLanguageMode(.v6), .strictMemorySafety(),
+        .enableExperimentalFeature("Lifetimes"),
+        .unsafeFlags(["-enforce-exclusivity=unchecked"], release),
+      ]),
+    .target(
+      name: "ApusShared", dependencies: ["Apus"],
+      linkerSettings: [.unsafeFlags(linkerFlags, release)]),
+    .testTarget(name: "ApusTests", dependencies: ["Apus", "CApus"]),
+  ]
+)

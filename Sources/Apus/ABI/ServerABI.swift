@@ -1,0 +1,186 @@
+// Section 4 of the header: a server's listeners, its running and its counters.
+
+import CApus
+import CSystem
+
+private func listen(
+  _ handle: UInt64, _ make: (Listener.Options) throws(Failure) -> Ref<Listener>
+) -> Int32 {
+  boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      if !server.isInCallback { server.reapIfStopped() }
+      return try server.whileIdle { () throws(Failure) in
+        guard server.o.listeners.count < 64 else {
+          throw Failure(.full, "a server has at most 64 listeners")
+        }
+        let listener = try make(server.o.options.listener)
+        guard server.o.listeners.append(listener) else {
+          listener.free()
+          throw .noMemory
+        }
+        return Int32(truncatingIfNeeded: server.o.listeners.count &- 1)
+      }
+    }
+  }
+}
+
+@_cdecl("apus_server_listen")
+public func apusServerListen(_ handle: UInt64, _ host: UnsafePointer<CChar>?, _ port: Int32)
+  -> Int32
+{
+  listen(handle) { options throws(Failure) in
+    try check(port, in: 0...65_535)
+    return try unsafe Listener.tcp(host, port: port, options)
+  }
+}
+
+@_cdecl("apus_server_listen_unix")
+public func apusServerListenUnix(_ handle: UInt64, _ path: UnsafePointer<CChar>?) -> Int32 {
+  listen(handle) { options throws(Failure) in
+    try unsafe Listener.unix(text(path).characters, options)
+  }
+}
+
+@_cdecl("apus_server_adopt_listener")
+public func apusServerAdoptListener(_ handle: UInt64, _ descriptor: Int32) -> Int32 {
+  listen(handle) { _ throws(Failure) in try Listener.adopt(descriptor) }
+}
+
+@_cdecl("apus_server_adopt_connection")
+public func apusServerAdoptConnection(_ handle: UInt64, _ descriptor: Int32) -> Int32 {
+  boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      try server.adopt(descriptor)
+      return 0
+    }
+  }
+}
+
+@_cdecl("apus_server_port")
+public func apusServerPort(_ handle: UInt64, _ index: Int32) -> Int32 {
+  boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      server.o.lock.lock()
+      defer { server.o.lock.unlock() }
+      guard index >= 0, Int(index) < server.o.listeners.count else {
+        throw Failure(.notFound, "no listener has this index")
+      }
+      return server.o.listeners[Int(index)].o.port
+    }
+  }
+}
+
+@_cdecl("apus_server_start")
+public func apusServerStart(_ handle: UInt64) -> Int32 {
+  boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      try server.start()
+      return 0
+    }
+  }
+}
+
+@_cdecl("apus_server_serve")
+public func apusServerServe(_ handle: UInt64) -> Int32 {
+  boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      try server.serve()
+      return 0
+    }
+  }
+}
+
+@_cdecl("apus_server_stop")
+public func apusServerStop(_ handle: UInt64) -> Int32 {
+  boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      try server.stop()
+      return 0
+    }
+  }
+}
+
+@_cdecl("apus_server_is_running")
+public func apusServerIsRunning(_ handle: UInt64) -> Int32 {
+  boundary(failing: 0) { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      if !server.isInCallback { server.reapIfStopped() }
+      return server.isRunning ? 1 : 0
+    }
+  }
+}
+
+@_cdecl("apus_server_tick")
+public func apusServerTick(_ handle: UInt64, _ timeout: Int32) -> Int32 {
+  boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      guard timeout >= -1 else { throw Failure(.argument, "a time limit is -1 or more") }
+      let count = try server.whileTicking { () throws(Failure) in server.tick(timeout: timeout) }
+      server.reapIfStopped()
+      return count
+    }
+  }
+}
+
+@_cdecl("apus_server_next")
+public func apusServerNext(
+  _ handle: UInt64, _ event: UnsafeMutablePointer<apus_event>?, _ timeout: Int32
+) -> Int32 {
+  boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      guard timeout >= -1 else { throw Failure(.argument, "a time limit is -1 or more") }
+      guard let event = unsafe event else { throw Failure(.argument, "no place for the event") }
+      let pulled = try server.whileTicking { () throws(Failure) in
+        guard server.canBePulled else {
+          throw Failure(.state, "with worker dispatch there is nothing to take")
+        }
+        return server.next(timeout: timeout)
+      }
+      server.reapIfStopped()
+      guard let pulled else { return 0 }
+      var value = unsafe apus_event()
+      unsafe value.kind = Int32(APUS_EVENT_REQUEST)
+      unsafe value.route = pulled.route
+      unsafe value.handle = pulled.handle
+      unsafe value.connection = pulled.connection
+      unsafe event.pointee = value
+      return 1
+    }
+  }
+}
+
+@_cdecl("apus_server_event_fd")
+public func apusServerEventFD(_ handle: UInt64) -> Int32 {
+  boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      guard let descriptor = server.eventDescriptor else {
+        throw Failure(.state, "the server does not run")
+      }
+      return descriptor
+    }
+  }
+}
+
+@_cdecl("apus_server_wake")
+public func apusServerWake(_ handle: UInt64) -> Int32 {
+  boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      guard server.isRunning else { throw Failure(.state, "the server does not run") }
+      server.wake()
+      return 0
+    }
+  }
+}
+
+@_cdecl("apus_server_counter")
+public func apusServerCounter(_ handle: UInt64, _ number: Int32) -> Int64 {
+  let value: Int64 = boundary(failing: -1) { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      guard let counter = Counter(rawValue: number) else {
+        throw Failure(.argument, "there is no such counter")
+      }
+      return server.counter(counter)
+    }
+  }
+  return value == -1 ? Int64(ThreadContext.error) : value
+}

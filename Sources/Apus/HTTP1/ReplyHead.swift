@@ -1,0 +1,129 @@
+// The one way to the wire for a reply's head (RFC 9112 §4, RFC 9110 §6). Fields
+// are checked as they are set, so that no text can break a line; what frames the
+// message is decided here, from the request and the body, and by nobody else.
+
+struct ReplyHead: ~Copyable {
+  var status: Int32 = 200
+  /// The host's fields, as lines.
+  private(set) var fields = ByteBuffer()
+  private(set) var hasDate = false
+  private(set) var hasServer = false
+  private(set) var wantsClose = false
+
+  static var largest: Int { 64 * 1024 }
+
+  enum Problem {
+    case malformed
+    case reserved
+    case tooLong
+  }
+
+  mutating func reset() {
+    status = 200
+    fields.clear(keep: 1024)
+    hasDate = false
+    hasServer = false
+    wantsClose = false
+  }
+
+  /// Sets a field in place of those of its name, or beside them.
+  mutating func set(_ name: Bytes, _ value: Bytes, replacing: Bool) -> Problem? {
+    guard name.isToken, value.isFieldValue else { return .malformed }
+    if ReplyHead.isFraming(name) {
+      guard name.equalsLowercase("connection"), value.equalsLowercase("close") else {
+        return .reserved
+      }
+      wantsClose = true
+      return nil
+    }
+    if replacing, !fields.isEmpty { remove(name) }
+    guard fields.count &+ name.count &+ value.count &+ 4 <= ReplyHead.largest else {
+      return .tooLong
+    }
+    if name.count == 4, name.equalsLowercase("date") { hasDate = true }
+    if name.count == 6, name.equalsLowercase("server") { hasServer = true }
+    fields.append(name)
+    fields.append(": ")
+    fields.append(value)
+    fields.append("\r\n")
+    return nil
+  }
+
+  /// Whether a field of this name, in lower case, was set.
+  func has(_ name: StaticString) -> Bool {
+    let text = Text(name)
+    return find(text.bytes, from: 0) != nil
+  }
+
+  private func find(_ name: Bytes, from start: Int) -> Range<Int>? {
+    let bytes = fields.bytes
+    var line = start
+    while line < bytes.count {
+      let end = (bytes.first(10, from: line) ?? bytes.count &- 1) &+ 1
+      if end &- line > name.count, bytes[line &+ name.count] == 58,
+        bytes.extracting(line..<(line &+ name.count)).equalsIgnoringCase(name)
+      {
+        return line..<end
+      }
+      line = end
+    }
+    return nil
+  }
+
+  private mutating func remove(_ name: Bytes) {
+    while let range = find(name, from: 0) { fields.remove(range) }
+  }
+
+  /// The fields that frame a message or govern its connection.
+  private static func isFraming(_ name: Bytes) -> Bool {
+    switch name.count {
+    case 7: name.equalsLowercase("upgrade") || name.equalsLowercase("trailer")
+    case 10: name.equalsLowercase("connection") || name.equalsLowercase("keep-alive")
+    case 14: name.equalsLowercase("content-length")
+    case 17: name.equalsLowercase("transfer-encoding")
+    default: false
+    }
+  }
+
+  /// How the body that follows is framed.
+  enum Framing: Equatable {
+    case none
+    case length(Int64)
+    case chunked
+    case untilClose
+  }
+
+  /// Appends the head. `date` is the line of the Date field.
+  func write(
+    to buffer: inout ByteBuffer, framing: Framing, close: Bool, isOld: Bool,
+    date: Bytes, server: Bytes
+  ) {
+    buffer.reserve(fields.count &+ 256)
+    if status == 200 {
+      buffer.append("HTTP/1.1 200 OK\r\n")
+    } else {
+      buffer.append("HTTP/1.1 ")
+      buffer.append(decimal: Int64(status))
+      buffer.append(" ")
+      buffer.append(Status.reason(status) ?? "")
+      buffer.append("\r\n")
+    }
+    if !hasDate { buffer.append(date) }
+    if !hasServer { buffer.append(server) }
+    buffer.append(fields.bytes)
+    switch framing {
+    case .none, .untilClose: break
+    case .chunked: buffer.append("Transfer-Encoding: chunked\r\n")
+    case .length(let length):
+      buffer.append("Content-Length: ")
+      buffer.append(decimal: length)
+      buffer.append("\r\n")
+    }
+    if close {
+      buffer.append("Connection: close\r\n")
+    } else if isOld {
+      buffer.append("Connection: keep-alive\r\n")
+    }
+    buffer.append("\r\n")
+  }
+}

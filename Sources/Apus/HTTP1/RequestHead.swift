@@ -1,0 +1,86 @@
+// The head of a request as the parser found it: where each part stands, counted
+// from the first byte of the request line. Nothing is copied; whoever keeps the
+// bytes can look everything up.
+
+/// Where a field line's parts stand.
+struct Field {
+  var nameStart: UInt32
+  var nameCount: UInt32
+  var valueStart: UInt32
+  var valueCount: UInt32
+
+  var name: Range<Int> { Int(nameStart)..<(Int(nameStart) &+ Int(nameCount)) }
+  var value: Range<Int> { Int(valueStart)..<(Int(valueStart) &+ Int(valueCount)) }
+
+  init(name: Range<Int>, value: Range<Int>) {
+    nameStart = UInt32(truncatingIfNeeded: name.lowerBound)
+    nameCount = UInt32(truncatingIfNeeded: name.count)
+    valueStart = UInt32(truncatingIfNeeded: value.lowerBound)
+    valueCount = UInt32(truncatingIfNeeded: value.count)
+  }
+}
+
+/// RFC 9112 §3.2: the four forms of a request target.
+enum TargetForm: UInt8 {
+  case origin, absolute, authority, asterisk
+}
+
+struct RequestHead: ~Copyable {
+  var method: Int32 = -1
+  var methodCount = 0
+  var target = 0..<0
+  var form = TargetForm.origin
+  /// Where the path and query stand; empty for authority and asterisk form.
+  var path = 0..<0
+  var query = 0..<0
+  var hasQuery = false
+  /// 10 or 11.
+  var version: Int32 = 11
+  /// The authority of an absolute target, or of the Host field.
+  var authority = 0..<0
+  var hasHost = false
+  /// -1: no Content-Length.
+  var contentLength: Int64 = -1
+  var coding = Coding.none
+  var connectionClose = false
+  var connectionKeepAlive = false
+  var expectsContinue = false
+  var expectsOther = false
+  /// All of the head, with the empty line.
+  var count = 0
+  var fields = List<Field>()
+
+  /// RFC 9112 §6.1, over all Transfer-Encoding fields together.
+  enum Coding: UInt8 {
+    case none, chunked, unknown
+  }
+
+  /// RFC 9112 §9.3.
+  var persists: Bool {
+    if connectionClose { return false }
+    return version >= 11 || connectionKeepAlive
+  }
+
+  var hasBody: Bool { coding == .chunked || contentLength > 0 }
+
+  mutating func reset() {
+    method = -1
+    methodCount = 0
+    target = 0..<0
+    form = .origin
+    path = 0..<0
+    query = 0..<0
+    hasQuery = false
+    version = 11
+    authority = 0..<0
+    hasHost = false
+    contentLength = -1
+    coding = .none
+    connectionClose = false
+    connectionKeepAlive = false
+    expectsContinue = false
+    expectsOther = false
+    count = 0
+    fields.removeAll()
+  }
+}

@@ -1,0 +1,182 @@
+// Listening sockets: made, bound and accepted from.
+
+import CSystem
+
+struct Listener: ~Copyable {
+  fileprivate(set) var descriptor: Int32
+  let port: Int32
+  /// The file of a Unix socket, NUL-terminated; removed with the listener.
+  fileprivate var path: ByteBuffer
+  /// What to tell, on the loop's thread, when connections wait.
+  nonisolated(unsafe) var ready: @convention(c) (UnsafeMutableRawPointer) -> Void
+  nonisolated(unsafe) var owner: UnsafeMutableRawPointer?
+  var isWatched = false
+
+  fileprivate init(descriptor: Int32, port: Int32, path: consuming ByteBuffer) {
+    self.descriptor = descriptor
+    self.port = port
+    self.path = path
+    unsafe ready = { _ in }
+    unsafe owner = nil
+  }
+
+  deinit {
+    if descriptor >= 0 { _ = sys_close(descriptor) }
+    if let start = unsafe path.pointer, !path.isEmpty {
+      _ = unsafe sys_unlink(UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self))
+    }
+  }
+
+  struct Options {
+    var reuseAddress = true
+    var reusePort = false
+    var dualStack = true
+    var backlog: Int32 = 1024
+  }
+
+  /// `host` is an address, "localhost", "*" or nil for every address.
+  static func tcp(_ host: UnsafePointer<CChar>?, port: Int32, _ options: Options) throws(Failure)
+    -> Ref<Listener>
+  {
+    var address = sys_address()
+    let number = UInt16(truncatingIfNeeded: port)
+    var isEverywhere = true
+    if let host = unsafe host {
+      let text = unsafe Text(start: UnsafeRawPointer(host).assumingMemoryBound(to: UInt8.self),
+        count: strlen(host))
+      isEverywhere = text.bytes.equals("*")
+      if text.bytes.equals("localhost") {
+        _ = unsafe sys_address_parse(&address, "127.0.0.1", number)
+      } else if !isEverywhere, unsafe sys_address_parse(&address, host, number) != 0 {
+        throw Failure(.argument, "the host is not an IPv4 or IPv6 address, \"localhost\" or \"*\"")
+      }
+    }
+    guard isEverywhere else { return try bound(address, options, path: ByteBuffer()) }
+    // Both families where the kernel has IPv6, else IPv4.
+    _ = unsafe sys_address_parse(&address, options.dualStack ? "::" : "0.0.0.0", number)
+    do throws(Failure) {
+      return try bound(address, options, path: ByteBuffer())
+    } catch {
+      guard options.dualStack, error.code == .address else { throw error }
+      _ = unsafe sys_address_parse(&address, "0.0.0.0", number)
+      return try bound(address, options, path: ByteBuffer())
+    }
+  }
+
+  static func unix(_ path: UnsafePointer<CChar>, _ options: Options) throws(Failure)
+    -> Ref<Listener>
+  {
+    var address = sys_address()
+    guard unsafe sys_address_unix(&address, path) == 0 else {
+      throw Failure(.argument, "the path of a Unix socket is empty or too long")
+    }
+    var kept = ByteBuffer()
+    unsafe kept.append(
+      Span(_unsafeStart: UnsafeRawPointer(path).assumingMemoryBound(to: UInt8.self),
+        count: strlen(path)))
+    guard kept.terminate() else { throw .noMemory }
+    try removeStale(path, address)
+    return try bound(address, options, path: kept)
+  }
+
+  /// A socket file that nobody listens on is in the way; one that somebody does
+  /// is left to the bind, which says so.
+  private static func removeStale(_ path: UnsafePointer<CChar>, _ address: sys_address)
+    throws(Failure)
+  {
+    guard unsafe sys_is_socket_file(path) != 0 else { return }
+    let probe = sys_socket(SYS_FAMILY_UNIX)
+    if probe < 0 { throw .system("no socket", sys_errno()) }
+    var address = address
+    let result = unsafe sys_connect(probe, &address)
+    let number = sys_errno()
+    _ = sys_close(probe)
+    if result < 0, number == ECONNREFUSED { _ = unsafe sys_unlink(path) }
+  }
+
+  private static func bound(_ address: sys_address, _ options: Options, path: consuming ByteBuffer)
+    throws(Failure) -> Ref<Listener>
+  {
+    var address = address
+    let family = unsafe sys_address_family(&address)
+    let descriptor = sys_socket(family)
+    if descriptor < 0 { throw .system("no socket", sys_errno()) }
+    if family != SYS_FAMILY_UNIX {
+      if options.reuseAddress { _ = sys_set_option(descriptor, SYS_LEVEL_SOCKET, SO_REUSEADDR, 1) }
+      if options.reusePort { _ = sys_set_option(descriptor, SYS_LEVEL_SOCKET, SO_REUSEPORT, 1) }
+      if family == SYS_FAMILY_IPV6 {
+        _ = sys_set_option(
+          descriptor, SYS_LEVEL_IPV6, IPV6_V6ONLY, options.dualStack ? 0 : 1)
+      }
+    }
+    if unsafe sys_bind(descriptor, &address) < 0 {
+      let number = sys_errno()
+      _ = sys_close(descriptor)
+      throw .system("the address cannot be bound", number)
+    }
+    if sys_listen(descriptor, options.backlog) < 0 {
+      let number = sys_errno()
+      _ = sys_close(descriptor)
+      throw .system("the socket cannot listen", number)
+    }
+    return try kept(descriptor, path: path)
+  }
+
+  /// Takes over a socket that listens already.
+  static func adopt(_ descriptor: Int32) throws(Failure) -> Ref<Listener> {
+    guard descriptor >= 0, sys_is_listener(descriptor) == 1 else {
+      throw Failure(.argument, "the descriptor is not a stream socket that listens")
+    }
+    guard sys_make_nonblocking(descriptor) == 0 else {
+      throw .system("the descriptor cannot be used", sys_errno())
+    }
+    var address = sys_address()
+    _ = unsafe sys_own_address(descriptor, &address)
+    guard
+      let listener = Ref(
+        make: Listener(descriptor: descriptor, port: port(of: address), path: ByteBuffer()))
+    else { throw .noMemory }
+    return listener
+  }
+
+  private static func kept(_ descriptor: Int32, path: consuming ByteBuffer) throws(Failure)
+    -> Ref<Listener>
+  {
+    var address = sys_address()
+    _ = unsafe sys_own_address(descriptor, &address)
+    guard
+      let listener = Ref(make: Listener(descriptor: descriptor, port: port(of: address), path: path))
+    else {
+      _ = sys_close(descriptor)
+      throw .noMemory
+    }
+    return listener
+  }
+
+  private static func port(of address: sys_address) -> Int32 {
+    var address = address
+    return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 48) { text in
+      guard let base = unsafe text.baseAddress else { return 0 }
+      return unsafe sys_address_text(&address, base)
+    }
+  }
+}
+
+extension Ref where Object == Listener {
+  /// Stops listening; the port is remembered.
+  func close() {
+    if o.descriptor >= 0 { _ = sys_close(o.descriptor) }
+    o.descriptor = -1
+  }
+}
+
+/// The other end of a connection, as text and number.
+struct Peer {
+  var address = sys_address()
+
+  /// Writes the address into at least 48 bytes; returns the port.
+  func write(to text: UnsafeMutablePointer<CChar>) -> Int32 {
+    var copy = address
+    return unsafe sys_address_text(&copy, text)
+  }
+}

@@ -1,0 +1,261 @@
+// An event loop: one thread's sockets, timers and mail. Level-triggered epoll:
+// in the steady state a request costs one recv and one send, and no epoll_ctl.
+//
+// What it tells its users is shaped by completions: these bytes have arrived,
+// those have gone. Readiness stays in here, so that a backend that completes
+// (io_uring) can stand beside this one without a change above.
+
+import CSystem
+
+struct Loop: ~Copyable {
+  let system: System
+  let poller: Int32
+  let mailbox: Mailbox
+  /// Microseconds; read once a turn.
+  private(set) var now: Int64
+  private(set) var wallSeconds: Int64 = 0
+  var bytesIn: Int64 = 0
+  var bytesOut: Int64 = 0
+  /// "Date: ...\r\n", made anew when the second changes.
+  private(set) var dateLine = ByteBuffer()
+  var timers: TimerWheel
+  private var nextDateCheck: Int64 = 0
+  fileprivate var events: UnsafeMutablePointer<epoll_event>
+  fileprivate(set) var readBuffer: UnsafeMutablePointer<UInt8>
+  /// Streams with bytes to send at the end of the turn.
+  fileprivate var firstDirty: Ref<Stream>? = nil
+  /// Streams that ended in this turn: an event of the same turn may name them.
+  fileprivate var firstEnded: Ref<Stream>? = nil
+  /// Memory for outgoing bytes, handed from stream to stream.
+  fileprivate var spareOutputs = List<Ref<ByteBuffer>>()
+  /// Runs at the end of each turn, with its context.
+  nonisolated(unsafe) var turnEnded: (@convention(c) (UnsafeMutableRawPointer?) -> Void)? = nil
+  nonisolated(unsafe) var turnContext: UnsafeMutableRawPointer? = nil
+
+  static var readSize: Int { 64 * 1024 }
+  static var eventCapacity: Int { 256 }
+  static var spareOutputCount: Int { 32 }
+  static var spareOutputSize: Int { 64 * 1024 }
+
+  /// What a poller's token names, in its low bits.
+  fileprivate enum Token: UInt64 {
+    case stream = 0
+    case listener = 1
+    case mailbox = 2
+  }
+
+  static func make(system: System = System()) throws(Failure) -> Ref<Loop> {
+    let poller = sys_epoll_make()
+    if poller < 0 { throw .system("no poller", sys_errno()) }
+    let event = sys_event_make()
+    if event < 0 {
+      let number = sys_errno()
+      _ = sys_close(poller)
+      throw .system("no event descriptor", number)
+    }
+    let now = unsafe system.now(system.context)
+    let events = unsafe allocate(bytes: eventCapacity &* MemoryLayout<epoll_event>.stride)
+    let buffer = unsafe allocate(bytes: readSize &+ 64)
+    if let timers = TimerWheel(now: now), let events = unsafe events, let buffer = unsafe buffer {
+      let loop = unsafe Loop(
+        system: system, poller: poller, mailbox: Mailbox(descriptor: event), now: now,
+        timers: timers,
+        events: events.bindMemory(to: epoll_event.self, capacity: eventCapacity),
+        readBuffer: buffer.assumingMemoryBound(to: UInt8.self))
+      if let ref = Ref(make: loop) {
+        let token = Token.mailbox.rawValue
+        let system = ref.o.system
+        _ = unsafe system.pollControl(
+          system.context, poller, SYS_POLL_ADD, event, SYS_POLL_IN, token)
+        return ref
+      }
+    } else {
+      unsafe deallocate(events)
+      unsafe deallocate(buffer)
+    }
+    _ = sys_close(poller)
+    _ = sys_close(event)
+    throw .noMemory
+  }
+
+  private init(
+    system: System, poller: Int32, mailbox: consuming Mailbox, now: Int64,
+    timers: consuming TimerWheel, events: UnsafeMutablePointer<epoll_event>,
+    readBuffer: UnsafeMutablePointer<UInt8>
+  ) {
+    self.system = system
+    self.poller = poller
+    self.mailbox = mailbox
+    self.now = now
+    self.timers = timers
+    unsafe self.events = unsafe events
+    unsafe self.readBuffer = unsafe readBuffer
+  }
+
+  deinit {
+    _ = sys_close(poller)
+    _ = sys_close(mailbox.descriptor)
+    unsafe deallocate(UnsafeMutableRawPointer(events))
+    unsafe deallocate(UnsafeMutableRawPointer(readBuffer))
+    for index in 0..<spareOutputs.count { spareOutputs[index].free() }
+  }
+
+  mutating func readClock() {
+    now = unsafe system.now(system.context)
+    guard now >= nextDateCheck else { return }
+    nextDateCheck = now &+ 100_000
+    let seconds = unsafe system.wall(system.context)
+    guard seconds != wallSeconds || dateLine.isEmpty else { return }
+    wallSeconds = seconds
+    dateLine.truncate(to: 0)
+    dateLine.append("Date: ")
+    HTTPDate.append(seconds, to: &dateLine)
+    dateLine.append("\r\n")
+  }
+}
+
+extension Failure {
+  static func system(_ message: StaticString, _ number: Int32) -> Failure {
+    let code: Code
+    switch number {
+    case EMFILE, ENFILE: code = .descriptors
+    case ENOMEM, ENOBUFS: code = .memory
+    case EADDRINUSE: code = .addressInUse
+    case EACCES, EPERM: code = .permission
+    case EADDRNOTAVAIL, EAFNOSUPPORT: code = .address
+    default: code = .io
+    }
+    return Failure(code, message, number: number)
+  }
+}
+
+// One turn. These hold no access to the loop across a call: what they call may
+// come back to it.
+extension Ref where Object == Loop {
+  /// Waits up to a time (-1: for ever) and does what is due. Returns how many
+  /// events there were.
+  @discardableResult
+  func turn(timeout: Int32) -> Int32 {
+    // Not from before the call: on the loop's thread alone time may have passed.
+    var wait = o.timers.timeout(now: o.now)
+    if timeout >= 0, wait < 0 || timeout < wait { wait = timeout }
+    if o.firstDirty != nil { wait = 0 }
+    let system = o.system
+    let events = unsafe o.events
+    let count = unsafe system.pollWait(
+      system.context, o.poller, events, Int32(Loop.eventCapacity), wait)
+    o.readClock()
+    var index = 0
+    while index < count {
+      unsafe handle(events[index])
+      index &+= 1
+    }
+    while let timer = o.timers.expired(now: o.now) {
+      guard let owner = unsafe timer.o.owner else { continue }
+      let stream = unsafe Ref<Stream>(opaque: owner)
+      if !stream.o.isEnded { unsafe stream.o.handler.o.expired(stream.o.owner) }
+    }
+    flushDirty()
+    if let ended = o.turnEnded { unsafe ended(o.turnContext) }
+    flushDirty()
+    bury()
+    return max(count, 0)
+  }
+
+  private func handle(_ event: epoll_event) {
+    let token = unsafe withUnsafePointer(to: event) { unsafe sys_event_token($0) }
+    guard let kind = Loop.Token(rawValue: token & 7) else { return }
+    switch kind {
+    case .mailbox:
+      sys_event_clear(o.mailbox.descriptor)
+      o.mailbox.deliver()
+    case .listener:
+      if let listener: Ref<Listener> = object(token), listener.o.descriptor >= 0 {
+        unsafe listener.o.ready(listener.opaque)
+      }
+    case .stream:
+      if let stream: Ref<Stream> = object(token) { stream.handle(events: event.events) }
+    }
+  }
+
+  private func object<Target: ~Copyable>(_ token: UInt64) -> Ref<Target>? {
+    unsafe UnsafeMutableRawPointer(bitPattern: UInt(token & ~7)).map { unsafe Ref<Target>(opaque: $0) }
+  }
+
+  /// Sends what has gathered.
+  func flushDirty() {
+    while let stream = o.firstDirty {
+      o.firstDirty = stream.o.nextDirty
+      stream.o.nextDirty = nil
+      stream.o.isDirty = false
+      stream.flush()
+    }
+  }
+
+  private func bury() {
+    while let stream = o.firstEnded {
+      o.firstEnded = stream.o.nextEnded
+      unsafe stream.o.handler.o.buried(stream.o.owner)
+      stream.free()
+    }
+  }
+
+  // ---- for streams and listeners
+
+  func watch(_ stream: Ref<Stream>, events: UInt32, isNew: Bool) -> Bool {
+    let token = UInt64(UInt(bitPattern: unsafe stream.opaque)) | Loop.Token.stream.rawValue
+    return control(stream.o.descriptor, events, token, isNew ? SYS_POLL_ADD : SYS_POLL_CHANGE)
+  }
+
+  func watch(_ listener: Ref<Listener>, on: Bool) -> Bool {
+    let token = UInt64(UInt(bitPattern: unsafe listener.opaque)) | Loop.Token.listener.rawValue
+    return control(
+      listener.o.descriptor, SYS_POLL_IN, token, on ? SYS_POLL_ADD : SYS_POLL_DELETE)
+  }
+
+  private func control(
+    _ descriptor: Int32, _ events: UInt32, _ token: UInt64, _ operation: Int32
+  ) -> Bool {
+    let system = o.system
+    return unsafe system.pollControl(
+      system.context, o.poller, operation, descriptor, events, token) == 0
+  }
+
+  func addDirty(_ stream: Ref<Stream>) {
+    guard !stream.o.isDirty, !stream.o.isEnded else { return }
+    stream.o.isDirty = true
+    stream.o.nextDirty = o.firstDirty
+    o.firstDirty = stream
+  }
+
+  func addEnded(_ stream: Ref<Stream>) {
+    if stream.o.isDirty { removeDirty(stream) }
+    stream.o.nextEnded = o.firstEnded
+    o.firstEnded = stream
+  }
+
+  private func removeDirty(_ stream: Ref<Stream>) {
+    stream.o.isDirty = false
+    if o.firstDirty == stream {
+      o.firstDirty = stream.o.nextDirty
+      return
+    }
+    var before = o.firstDirty
+    while let candidate = before, let next = candidate.o.nextDirty {
+      if next == stream {
+        candidate.o.nextDirty = stream.o.nextDirty
+        return
+      }
+      before = next
+    }
+  }
+
+  /// Memory for a stream's outgoing bytes.
+  func takeOutput() -> Ref<ByteBuffer>? { o.spareOutputs.removeLast() ?? Ref<ByteBuffer>(make: ByteBuffer()) }
+
+  func giveOutput(_ buffer: Ref<ByteBuffer>) {
+    buffer.o.clear(keep: Loop.spareOutputSize)
+    if o.spareOutputs.count < Loop.spareOutputCount, o.spareOutputs.append(buffer) { return }
+    buffer.free()
+  }
+}

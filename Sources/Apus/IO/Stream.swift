@@ -1,0 +1,278 @@
+// A connected socket on a loop. Its user hears of bytes that arrived, of the
+// peer's end, of failures and of time limits, and hands over bytes to send; they
+// gather and go out in one call at the end of what caused them.
+
+import CSystem
+
+/// What a stream tells its user, by function and owner: one table a kind of user.
+struct StreamHandler: ~Copyable {
+  typealias Owner = UnsafeMutableRawPointer
+  /// Bytes have arrived; returns how many were taken. The rest comes again, with
+  /// more behind it.
+  nonisolated(unsafe) let received: @convention(c) (Owner, UnsafePointer<UInt8>, Int) -> Int
+  /// The peer sends no more.
+  nonisolated(unsafe) let inputEnded: @convention(c) (Owner) -> Void
+  /// All that was handed over has gone to the kernel, or fallen below a mark.
+  nonisolated(unsafe) let drained: @convention(c) (Owner) -> Void
+  /// The connection is broken; the error number.
+  nonisolated(unsafe) let failed: @convention(c) (Owner, Int32) -> Void
+  /// The stream's time limit has passed.
+  nonisolated(unsafe) let expired: @convention(c) (Owner) -> Void
+  /// The stream was ended by its user, and is about to be freed.
+  nonisolated(unsafe) let buried: @convention(c) (Owner) -> Void
+}
+
+struct Stream: ~Copyable {
+  fileprivate(set) var descriptor: Int32
+  let loop: Ref<Loop>
+  let handler: Ref<StreamHandler>
+  nonisolated(unsafe) let owner: UnsafeMutableRawPointer
+  /// What has arrived and was not taken.
+  fileprivate var input = ByteBuffer()
+  /// What waits to be sent; nil when nothing does.
+  fileprivate(set) var output: Ref<ByteBuffer>? = nil
+  var timer: Ref<Timer>
+  /// When the kernel last took bytes, in the loop's microseconds.
+  fileprivate(set) var lastSent: Int64 = 0
+  fileprivate(set) var isEnded = false
+  fileprivate(set) var isInputEnded = false
+  fileprivate(set) var isPaused = false
+  fileprivate var isDelivering = false
+  fileprivate var deliversAgain = false
+  fileprivate var isBlocked = false
+  fileprivate var isBroken = false
+  fileprivate var interest: UInt32 = 0
+  var isDirty = false
+  var nextDirty: Ref<Stream>? = nil
+  var nextEnded: Ref<Stream>? = nil
+
+  init(
+    descriptor: Int32, loop: Ref<Loop>, handler: Ref<StreamHandler>,
+    owner: UnsafeMutableRawPointer, timer: Ref<Timer>
+  ) {
+    self.descriptor = descriptor
+    self.loop = loop
+    self.handler = handler
+    unsafe self.owner = unsafe owner
+    self.timer = timer
+  }
+
+  deinit { timer.free() }
+
+  /// Bytes that the kernel has not taken yet.
+  var buffered: Int { output?.o.count ?? 0 }
+  var hasInput: Bool { !input.isEmpty }
+}
+
+extension Ref where Object == Stream {
+  /// Starts to watch a new stream; false when the kernel refuses.
+  func start() -> Bool {
+    unsafe o.timer.o.owner = unsafe opaque
+    o.interest = SYS_POLL_IN
+    o.lastSent = o.loop.o.now
+    return o.loop.watch(self, events: o.interest, isNew: true)
+  }
+
+  // ---- in
+
+  func handle(events: UInt32) {
+    if o.isEnded { return }
+    if events & (SYS_POLL_ERROR | SYS_POLL_HANGUP) != 0, o.isPaused || o.isInputEnded {
+      fail(ECONNRESET)
+      return
+    }
+    if events & SYS_POLL_OUT != 0 { flush() }
+    if o.isEnded || o.isPaused || o.isInputEnded { return }
+    if events & ~SYS_POLL_OUT != 0 { receive() }
+  }
+
+  /// One recv. More than fits is seen in the next turn: other streams come first.
+  private func receive() {
+    let loop = o.loop
+    let system = loop.o.system
+    let isDirect = o.input.isEmpty
+    let space = unsafe isDirect ? loop.o.readBuffer : o.input.space(Loop.readSize / 4)
+    guard let space = unsafe space else { return fail(ENOMEM) }
+    let capacity = isDirect ? Loop.readSize : Loop.readSize / 4
+    let count = unsafe system.receive(system.context, o.descriptor, space, capacity)
+    if count < 0 {
+      let number = Int32(truncatingIfNeeded: 0 &- count)
+      if number != EAGAIN, number != EINTR { fail(number) }
+      return
+    }
+    if count == 0 { return endInput() }
+    loop.o.bytesIn &+= count
+    if isDirect {
+      o.isDelivering = true
+      let taken = unsafe o.handler.o.received(o.owner, space, Int(count))
+      if !o.isEnded, taken < Int(count) {
+        unsafe o.input.append(Span(_unsafeStart: space + taken, count: Int(count) &- taken))
+        if o.input.failed { return fail(ENOMEM) }
+      }
+      if !o.isEnded { flush() }
+      o.isDelivering = false
+      if o.deliversAgain { deliver() }
+    } else {
+      o.input.filled(Int(count))
+      deliver()
+    }
+  }
+
+  /// Offers what has arrived and was not taken yet. Asked for by what it calls
+  /// itself, it goes round once more.
+  func deliver() {
+    if o.isDelivering {
+      o.deliversAgain = true
+      return
+    }
+    o.isDelivering = true
+    repeat {
+      o.deliversAgain = false
+      guard !o.isEnded, let bytes = unsafe o.input.pointer, o.input.count > 0 else { break }
+      let taken = unsafe o.handler.o.received(o.owner, bytes, o.input.count)
+      if o.isEnded { break }
+      o.input.consume(taken)
+      if o.input.isEmpty { o.input.clear() }
+      flush()
+    } while o.deliversAgain
+    o.isDelivering = false
+  }
+
+  private func endInput() {
+    o.isInputEnded = true
+    updateInterest()
+    unsafe o.handler.o.inputEnded(o.owner)
+  }
+
+  /// Stops or goes on reading.
+  func pause(_ on: Bool) {
+    guard on != o.isPaused else { return }
+    o.isPaused = on
+    updateInterest()
+  }
+
+  private func updateInterest() {
+    if o.isEnded { return }
+    var wanted: UInt32 = 0
+    if !o.isPaused, !o.isInputEnded { wanted |= SYS_POLL_IN }
+    if o.isBlocked { wanted |= SYS_POLL_OUT }
+    guard wanted != o.interest else { return }
+    o.interest = wanted
+    if !o.loop.watch(self, events: wanted, isNew: false) { fail(EIO) }
+  }
+
+  // ---- out
+
+  /// The buffer to append outgoing bytes to; they are sent soon. Nil when there
+  /// is no memory.
+  @inline(__always)
+  func writing() -> Ref<ByteBuffer>? {
+    if let output = o.output { return output }
+    return startWriting()
+  }
+
+  private func startWriting() -> Ref<ByteBuffer>? {
+    o.output = o.loop.takeOutput()
+    if o.output == nil { o.isBroken = true }
+    o.lastSent = o.loop.o.now
+    return o.output
+  }
+
+  /// Sends what there is, and a second piece that was not copied; what the kernel
+  /// does not take of either is kept.
+  func send(with piece: Bytes) {
+    // A failure is met by the flush, where there is nothing above us.
+    guard let output = writing() else { return o.loop.addDirty(self) }
+    if o.isBlocked || piece.count < 16 * 1024 {
+      output.o.append(piece)
+      return o.loop.addDirty(self)
+    }
+    let system = o.loop.o.system
+    let first = output.o.count
+    let sent = unsafe piece.withUnsafeBufferPointer {
+      unsafe system.send(
+        system.context, o.descriptor, output.o.pointer, first, $0.baseAddress, $0.count)
+    }
+    let count = max(0, Int(sent))
+    note(sent: count)
+    if count < first {
+      output.o.consume(count)
+      output.o.append(piece)
+    } else {
+      output.o.consume(first)
+      output.o.append(piece.extracting(min(count &- first, piece.count)..<piece.count))
+    }
+    o.loop.addDirty(self)
+  }
+
+  private func note(sent count: Int) {
+    guard count > 0 else { return }
+    o.loop.o.bytesOut &+= Int64(count)
+    o.lastSent = o.loop.o.now
+  }
+
+  /// Sends what there is, as far as the kernel takes it.
+  func flush() {
+    if o.isEnded { return }
+    if o.isBroken { return fail(ENOMEM) }
+    guard let output = o.output else { return }
+    if output.o.failed { return fail(ENOMEM) }
+    if !output.o.isEmpty {
+      let system = o.loop.o.system
+      let sent = unsafe system.send(
+        system.context, o.descriptor, output.o.pointer, output.o.count, nil, 0)
+      if sent < 0 {
+        let number = Int32(truncatingIfNeeded: 0 &- sent)
+        if number != EAGAIN, number != EINTR, number != ENOBUFS { return fail(number) }
+      }
+      note(sent: Int(sent))
+      output.o.consume(max(0, Int(sent)))
+    }
+    let blocked = !output.o.isEmpty
+    if blocked != o.isBlocked {
+      o.isBlocked = blocked
+      updateInterest()
+    }
+    if blocked {
+      return unsafe o.handler.o.drained(o.owner)
+    }
+    o.output = nil
+    o.loop.giveOutput(output)
+    unsafe o.handler.o.drained(o.owner)
+  }
+
+  // ---- end
+
+  private func fail(_ number: Int32) {
+    if !o.isEnded { unsafe o.handler.o.failed(o.owner, number) }
+  }
+
+  /// RFC 9112 §9.6: no more from us, but what the peer still sends is taken in.
+  func shutdownOutput() {
+    let system = o.loop.o.system
+    if !o.isEnded { _ = unsafe system.shutdownWrite(system.context, o.descriptor) }
+  }
+
+  /// Closes the socket, at once or with a reset. The stream is freed when the
+  /// loop's turn ends.
+  func end(reset: Bool) {
+    if o.isEnded { return }
+    o.isEnded = true
+    let system = o.loop.o.system
+    unsafe system.end(system.context, o.descriptor, reset ? 1 : 0)
+    o.descriptor = -1
+    o.loop.o.timers.remove(o.timer)
+    if let output = o.output {
+      o.output = nil
+      o.loop.giveOutput(output)
+    }
+    o.loop.addEnded(self)
+  }
+
+  /// Has `expired` called when the time comes; an earlier limit is replaced.
+  func setDeadline(_ time: Int64) {
+    if !o.isEnded { o.loop.o.timers.set(o.timer, to: time) }
+  }
+
+  func clearDeadline() { o.loop.o.timers.clear(o.timer) }
+}

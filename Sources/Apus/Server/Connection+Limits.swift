@@ -1,0 +1,66 @@
+// The time limits of a connection. It has one timer, which is looked at when its
+// deadline comes: the limit that holds by then may have moved on, and the timer
+// is set again. So a request costs no timer at all.
+
+import CSystem
+
+extension Ref where Object == Connection {
+  /// What the connection waits for, and until when (microseconds; 0: no limit).
+  private var wait: (status: Int32, until: Int64) {
+    let options = o.worker.o.server.o.options
+    if o.isLingering { return (0, o.since &+ ServerOptions.lingerTimeout &* 1000) }
+    if o.stream.o.buffered > 0 {
+      return (-1, limit(options.writeTimeout, from: o.stream.o.lastSent))
+    }
+    if o.stream.o.isPaused { return (0, 0) }
+    if o.current != nil {
+      return o.machine.isInBody
+        ? (408, limit(options.bodyTimeout, from: o.since))
+        : (408, limit(options.headerTimeout, from: o.since))
+    }
+    if o.first != nil { return (0, 0) }
+    return (0, limit(options.keepAliveTimeout, from: o.since))
+  }
+
+  private func limit(_ milliseconds: Int64, from start: Int64) -> Int64 {
+    milliseconds == 0 ? 0 : start &+ milliseconds &* 1000
+  }
+
+  /// Bytes ran out: a head that has begun has its time limit from here on.
+  func waitForMore() {
+    if o.isDead || o.isLingering { return }
+    if o.current != nil, !o.machine.isInBody, !o.isHeadBegun {
+      o.isHeadBegun = true
+      o.since = o.worker.o.loop.o.now
+    }
+    armTimer()
+  }
+
+  /// Sets the timer for what is waited for, where that ends sooner than what it
+  /// is set to. Called where a wait may begin.
+  func armTimer() {
+    let (_, until) = wait
+    if until == 0 { return }
+    let deadline = o.stream.o.timer.o.deadline
+    if deadline == 0 || until < deadline { o.stream.setDeadline(until) }
+  }
+
+  func expired() {
+    let now = o.worker.o.loop.o.now
+    let (status, until) = wait
+    o.stream.clearDeadline()
+    guard until != 0, until <= now else { return armTimer() }
+    if o.isLingering { return die(reset: false) }
+    if status == -1 {
+      o.worker.o.counters.add(.timeoutWrite)
+      o.worker.report(self, code: .timeout, status: 0)
+      return die(reset: true)
+    }
+    if status == 408, let exchange = o.current {
+      refuse(Refusal(status: 408, reason: "The request took too long to arrive."), exchange)
+      return armTimer()
+    }
+    o.worker.o.counters.add(.timeoutIdle)
+    die(reset: false)
+  }
+}

@@ -1,0 +1,86 @@
+// What waits for the thread that ticks: events in order, behind a lock that is
+// taken once a batch, and a descriptor that is readable while there are any.
+
+import CSystem
+import Synchronization
+
+struct Event {
+  enum Kind: UInt8 {
+    case request
+    case body
+    case replied
+    case writerDrained
+    case writerClosed
+    case connected
+    case disconnected
+    case failed
+  }
+
+  let kind: Kind
+  /// An exchange, or a note.
+  nonisolated(unsafe) let object: UnsafeMutableRawPointer
+}
+
+/// What a listener is told of a connection, when that may be gone by then.
+struct Note {
+  var connection: UInt64
+  var code: Int32
+  var status: Int32
+  var peer: Peer
+}
+
+struct EventQueue: ~Copyable {
+  private let lock = Lock()
+  private var events = List<Event>()
+  private var isSignalled = false
+  let count = Atomic<Int64>(0)
+  /// Bytes of bodies in it.
+  let bytes = Atomic<Int64>(0)
+  let descriptor: Int32
+
+  init(descriptor: Int32) { self.descriptor = descriptor }
+
+  deinit { _ = sys_close(descriptor) }
+
+  /// Any thread. What does not fit in memory stays in `batch`.
+  mutating func push(_ batch: inout List<Event>) {
+    lock.lock()
+    var index = 0
+    while index < batch.count, events.append(batch[index]) { index &+= 1 }
+    count.wrappingAdd(Int64(index), ordering: .relaxed)
+    signal()
+    lock.unlock()
+    if index == batch.count { batch.removeAll() } else { batch.removeFirst(index) }
+  }
+
+  /// The ticking thread: takes all there is into an empty list. The descriptor
+  /// stays readable until nothing was found.
+  mutating func take(_ list: inout List<Event>) {
+    lock.lock()
+    swap(&events, &list)
+    if list.isEmpty, isSignalled {
+      sys_event_clear(descriptor)
+      isSignalled = false
+    }
+    lock.unlock()
+  }
+
+  mutating func wake() {
+    lock.lock()
+    signal()
+    lock.unlock()
+  }
+
+  private mutating func signal() {
+    if isSignalled { return }
+    isSignalled = true
+    sys_event_signal(descriptor)
+  }
+
+  /// Whether the limits allow one more request with a body of so many bytes.
+  func hasRoom(for body: Int, behind batched: Int, _ server: Ref<Server>) -> Bool {
+    let options = server.o.options
+    return count.load(ordering: .relaxed) &+ Int64(batched) < options.maxPending
+      && bytes.load(ordering: .relaxed) &+ Int64(body) <= options.maxPendingBytes
+  }
+}

@@ -1,0 +1,91 @@
+// Replying: the head's fields gather in the exchange, and a body completes it.
+// The head itself is written by the loop when the exchange's turn has come, save
+// in the one case that matters most: a handler on the loop's own thread, next in
+// line, writes straight to the connection.
+
+extension Ref where Object == Exchange {
+  func checkUnreplied() throws(Failure) {
+    if o.isReplied { throw Failure(.state, "the request was replied to already") }
+    if o.writer.handle.bits != 0 { throw Failure(.state, "the reply is its writer's") }
+    if o.worker == nil { throw Failure(.closed, "a parsed request has no client") }
+  }
+
+  func setStatus(_ status: Int32) throws(Failure) {
+    guard status >= 200, status <= 599 else {
+      throw Failure(.argument, "a final status is 200 to 599")
+    }
+    o.reply.status = status
+  }
+
+  func setField(_ name: Bytes, _ value: Bytes, replacing: Bool) throws(Failure) {
+    switch o.reply.set(name, value, replacing: replacing) {
+    case nil: break
+    case .malformed: throw Failure(.argument, "not a field name and value of RFC 9110")
+    case .reserved: throw Failure(.argument, "the library itself sets this field")
+    case .tooLong: throw Failure(.tooLarge, "the reply's fields are more than 64 KiB")
+    }
+    if o.reply.fields.failed { throw .noMemory }
+  }
+
+  /// Completes the reply.
+  func complete(_ body: Bytes) throws(Failure) {
+    let isEmpty = Status.hasNoContent(o.reply.status)
+    o.framing = isEmpty ? .none : .length(Int64(body.count))
+    let sends = !isEmpty && !o.isHead
+    if !o.isShared, let connection = o.connection, connection.isNext(self) {
+      o.isReplied = true
+      connection.writeHead(of: self)
+      if sends {
+        o.bodyBytes = Int64(body.count)
+        connection.o.stream.send(with: body)
+      }
+      return
+    }
+    if sends {
+      o.output.append(body)
+      if o.output.failed {
+        o.output.clear()
+        throw .noMemory
+      }
+      o.bodyBytes = Int64(body.count)
+    }
+    o.isReplied = true
+  }
+
+  /// A status and its reason phrase, in plain text, for what is no success.
+  func completeStatus(_ status: Int32, reason: StaticString? = nil) throws(Failure) {
+    o.reply.status = status
+    guard status >= 400 else { return try complete(Bytes()) }
+    let type = Text("content-type")
+    let plain = Text("text/plain; charset=utf-8")
+    try setField(type.bytes, plain.bytes, replacing: true)
+    let text = Text(reason ?? Status.reason(status) ?? "")
+    var body = ByteBuffer()
+    body.append(text.bytes)
+    body.append("\n")
+    try complete(body.bytes)
+  }
+
+  /// The same where nothing above could use a failure: the connection closes.
+  func completeOrBreak(_ status: Int32) {
+    do throws(Failure) {
+      try completeStatus(status)
+    } catch {
+      o.isBroken = true
+      o.isReplied = true
+    }
+  }
+
+  /// After a reply through the interface: a deferred request's handle ends here.
+  func afterReply() {
+    if o.isDeferred { _ = endDeferredLocked() }
+    if o.isShared { notifyLoop() }
+  }
+
+  /// A deferred request whose client has gone: the reply is thrown away, and the
+  /// handle ends as after any reply.
+  func giveUp() {
+    o.isReplied = true
+    afterReply()
+  }
+}

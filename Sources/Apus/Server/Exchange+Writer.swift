@@ -1,0 +1,144 @@
+// A reply in pieces, from any thread. Pieces are framed as they come, into the
+// exchange's output; the loop moves them to the connection when the exchange's
+// turn has come. All of this runs under the exchange's lock.
+
+extension Ref where Object == Exchange {
+  /// Makes the writer; the thread that the request belongs to calls this.
+  func makeWriter() throws(Failure) -> Handle {
+    guard let index = unsafe Slots.take(.writer, opaque, writerUnpinned),
+      let slot = Slots.slot(UInt64(index))
+    else { throw .noMemory }
+    o.holds.insert(.writer)
+    o.writer.slotIndex = index
+    o.writer.highWater = o.worker?.o.server.o.options.highWater ?? 0
+    let handle = Slots.live(slot, index, at: Clock.now, open: true)
+    o.writer.handle = handle
+    o.shared.store(true, ordering: .releasing)
+    return handle
+  }
+
+  func checkOpen() throws(Failure) {
+    if o.isGone.load(ordering: .relaxed) { throw Failure(.closed, "the client has gone") }
+    if o.isReplied { throw Failure(.state, "the reply has ended") }
+  }
+
+  func checkNotBegun() throws(Failure) {
+    try checkOpen()
+    if o.writer.hasBegun { throw Failure(.state, "the head has gone") }
+  }
+
+  func begin(length: Int64) throws(Failure) {
+    try checkNotBegun()
+    guard length >= -1 else { throw Failure(.argument, "a length is -1 or more") }
+    o.writer.hasBegun = true
+    if Status.hasNoContent(o.reply.status) {
+      o.framing = .none
+      o.writer.remaining = 0
+    } else if length >= 0 {
+      o.framing = .length(length)
+      o.writer.remaining = length
+    } else {
+      // RFC 9112 §6.1: never chunked to a 1.0 client; there the close is the end.
+      o.framing = o.head.version >= 11 ? .chunked : .untilClose
+    }
+    notifyLoop()
+  }
+
+  /// Bytes that the kernel has not taken.
+  var buffered: Int64 {
+    Int64(o.output.count) &+ o.writer.unsent.load(ordering: .relaxed)
+  }
+
+  func write(_ piece: Bytes) throws(Failure) {
+    try checkOpen()
+    if !o.writer.hasBegun { try begin(length: -1) }
+    if o.writer.remaining >= 0, Int64(piece.count) > o.writer.remaining {
+      throw Failure(.tooLarge, "the body is longer than its Content-Length")
+    }
+    if buffered >= o.writer.highWater {
+      o.writer.wantsDrain = true
+      throw Failure(.full, "the connection is above its high-water mark")
+    }
+    if piece.isEmpty { return }
+    if !o.isHead { try append(piece) }
+    if o.writer.remaining >= 0 { o.writer.remaining &-= Int64(piece.count) }
+    notifyLoop()
+  }
+
+  /// RFC 9112 §7.1: a chunk has its size in front and CRLF behind.
+  private func append(_ piece: Bytes) throws(Failure) {
+    let before = o.output.count
+    if o.framing == .chunked {
+      o.output.append(hexadecimal: piece.count)
+      o.output.append("\r\n")
+      o.output.append(piece)
+      o.output.append("\r\n")
+    } else {
+      o.output.append(piece)
+    }
+    if o.output.failed {
+      // Half a piece may be in: nothing of this reply can be trusted.
+      o.output.truncate(to: before)
+      breakOff()
+      throw .noMemory
+    }
+    o.bodyBytes &+= Int64(piece.count)
+  }
+
+  func addTrailer(_ name: Bytes, _ value: Bytes) throws(Failure) {
+    try checkOpen()
+    if o.writer.hasBegun, o.framing != .chunked {
+      throw Failure(.state, "only a chunked reply has trailers")
+    }
+    guard name.isToken, value.isFieldValue else {
+      throw Failure(.argument, "not a field name and value of RFC 9110")
+    }
+    o.writer.trailers.append(name)
+    o.writer.trailers.append(": ")
+    o.writer.trailers.append(value)
+    o.writer.trailers.append("\r\n")
+    if o.writer.trailers.failed { throw .noMemory }
+  }
+
+  func endWriting() throws(Failure) {
+    try checkOpen()
+    if !o.writer.hasBegun { try begin(length: o.writer.trailers.isEmpty ? 0 : -1) }
+    if o.writer.remaining > 0, !o.isHead {
+      breakOff()
+      throw Failure(.state, "the body is shorter than its Content-Length")
+    }
+    if o.framing == .chunked, !o.isHead {
+      o.output.append("0\r\n")
+      o.output.append(o.writer.trailers.bytes)
+      o.output.append("\r\n")
+    }
+    o.isReplied = true
+    if o.output.failed { breakOff() }
+    notifyLoop()
+  }
+
+  /// Has the loop close the connection where the reply stands.
+  func breakOff() {
+    o.isBroken = true
+    o.isReplied = true
+    notifyLoop()
+  }
+
+  /// Ends the writer's handle; true for the one caller that did.
+  func endWriter(_ slot: Ref<Slot>, _ handle: Handle) -> Bool {
+    let (ended, pinned) = Slots.end(slot, handle)
+    guard ended else { return false }
+    o.lock.lock()
+    if !o.isReplied { breakOff() }
+    o.lock.unlock()
+    if !pinned { writerUnpinned(unsafe opaque) }
+    return true
+  }
+}
+
+/// The last pin of a writer's handle has gone, and so does its slot.
+private func writerUnpinned(_ object: UnsafeMutableRawPointer) {
+  let exchange = unsafe Ref<Exchange>(opaque: object)
+  Slots.give(exchange.o.writer.slotIndex)
+  exchange.release(.writer)
+}

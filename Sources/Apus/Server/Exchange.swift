@@ -1,0 +1,331 @@
+// One request and its reply. It belongs to one side at a time: the loop while it
+// is received, the thread of its handler while that runs, and again the loop once
+// it was replied to. A deferred one, and one with a writer, is shared by threads
+// and then every access takes its lock.
+//
+// Exchanges are pooled by their worker, with their slot and their memory, so that
+// a request in the steady state allocates nothing.
+
+import CSystem
+import Synchronization
+
+/// Who may still touch an exchange, besides its loop.
+struct Holds: OptionSet {
+  let rawValue: UInt8
+  static var handler: Holds { Holds(rawValue: 1) }  // its handler runs, or is due
+  static var request: Holds { Holds(rawValue: 2) }  // deferred: the caller owns it
+  static var writer: Holds { Holds(rawValue: 4) }  // there is a writer
+}
+
+/// A name and a value that live in the arena, or with the route.
+struct Pair {
+  var name: Text
+  var value: Text
+}
+
+/// What the router said.
+enum Destination: Equatable {
+  case undecided
+  case route(Int32)
+  case otherMethod
+  case nothing
+  /// No routes at all: whoever pulls decides.
+  case pulled
+}
+
+typealias BodyFunction =
+  @convention(c) (UnsafeMutableRawPointer?, UInt64, UnsafeRawPointer?, Int, Int32) -> Void
+typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> Void
+
+struct Exchange: ~Copyable {
+  // ---- who it is
+  var slotIndex: UInt32
+  var slot: Ref<Slot>
+  var handle = Handle(bits: 0)
+  /// Nil for a request that was parsed without a connection.
+  let worker: Ref<Worker>?
+  var connection: Ref<Connection>? = nil
+  /// The next one of its connection, or of the pool.
+  var next: Ref<Exchange>? = nil
+  let mail: Ref<Mail>?
+  let lock = Lock()
+  /// Whether the mail is on its way.
+  let isPosted = Atomic<Bool>(false)
+  /// Whether the client has left.
+  let isGone = Atomic<Bool>(false)
+
+  // ---- the request
+  var head = RequestHead()
+  var arena = Arena()
+  /// The head, copied, with NULs behind its parts.
+  nonisolated(unsafe) var text: UnsafeMutablePointer<UInt8>? = nil
+  var path = Text("")
+  var host = Text("")
+  var captures = List<Capture>()
+  var parameters = List<Pair>()
+  var hasParameters = false
+  var queries = List<Pair>()
+  var hasQueries = false
+  var trailers = List<Pair>()
+  var body = ByteBuffer()
+  var destination = Destination.undecided
+  var receivedAt: Int64 = 0
+  var isInputEnded = false
+  var continueDue = false
+
+  // ---- where it is
+  var holds: Holds = []
+  /// Events in the queue that name it.
+  var queued: Int32 = 0
+  /// Whether several threads may touch it; from then on, under the lock.
+  let shared = Atomic<Bool>(false)
+  /// Whether the thread that ticks has it; the loop leaves it alone, unless shared.
+  let isAway = Atomic<Bool>(false)
+  var isDeferred = false
+  /// Whether its connection has let go of it.
+  var isPopped = false
+  /// Whether its handler, or a listener before it, was started.
+  var isDispatched = false
+  var isNotified = false
+
+  // ---- the reply
+  var reply = ReplyHead()
+  var isReplied = false
+  var isBroken = false
+  var isHeadWritten = false
+  var closes = false
+  var framing = ReplyHead.Framing.none
+  /// Bytes of the body, framed, that have not gone to the stream.
+  var output = ByteBuffer()
+  var bodyBytes: Int64 = 0
+
+  // ---- a streamed body
+  var bodyCallback = Callback<BodyFunction>.none
+  var incoming = ByteBuffer()
+  /// How the body ended, once it has: 1 whole, -1 cut.
+  var incomingEnd: Int32 = 0
+  var isBodyQueued = false
+
+  // ---- a writer
+  var writer = WriterState()
+
+  init(slotIndex: UInt32, slot: Ref<Slot>, worker: Ref<Worker>?, mail: Ref<Mail>?) {
+    self.slotIndex = slotIndex
+    self.slot = slot
+    self.worker = worker
+    self.mail = mail
+  }
+
+  deinit {
+    mail?.free()
+  }
+
+  var isHead: Bool { head.method == Method.head }
+  var isShared: Bool { shared.load(ordering: .acquiring) }
+}
+
+/// The part of an exchange that only a writer needs.
+struct WriterState: ~Copyable {
+  var handle = Handle(bits: 0)
+  var slotIndex: UInt32 = 0
+  var hasBegun = false
+  var highWater: Int64 = 0
+  /// Bytes still owed under a Content-Length; -1: not counted.
+  var remaining: Int64 = -1
+  /// Bytes that the stream holds and the kernel has not taken.
+  let unsent = Atomic<Int64>(0)
+  var wantsDrain = false
+  var isDrainQueued = false
+  var isCloseQueued = false
+  var onDrain = Callback<WriterFunction>.none
+  var onClose = Callback<WriterFunction>.none
+  var trailers = ByteBuffer()
+}
+
+extension Ref where Object == Exchange {
+  /// Makes an exchange with a slot of its own; nil when there is no memory.
+  static func make(worker: Ref<Worker>?) -> Ref<Exchange>? {
+    let memory = unsafe allocate(bytes: MemoryLayout<Exchange>.stride)
+    guard let memory = unsafe memory else { return nil }
+    guard let index = unsafe Slots.take(.request, memory, exchangeUnpinned),
+      let slot = Slots.slot(UInt64(index))
+    else {
+      unsafe deallocate(memory)
+      return nil
+    }
+    let mail = unsafe Ref<Mail>(make: Mail(memory, { unsafe Ref<Exchange>(opaque: $0).mailed() }))
+    let typed = unsafe memory.bindMemory(to: Exchange.self, capacity: 1)
+    unsafe typed.initialize(
+      to: Exchange(slotIndex: index, slot: slot, worker: worker, mail: mail))
+    let exchange = unsafe Ref(typed)
+    guard mail != nil, exchange.o.lock.isUsable else {
+      Slots.give(index)
+      exchange.free()
+      return nil
+    }
+    return exchange
+  }
+
+  /// Forgets a request, for the next; what is large is given back.
+  func reset() {
+    endCallbacks()
+    o.handle = Handle(bits: 0)
+    o.connection = nil
+    o.next = nil
+    o.head.reset()
+    o.arena.reset()
+    unsafe o.text = nil
+    o.path = Text("")
+    o.host = Text("")
+    o.captures.removeAll()
+    o.parameters.removeAll()
+    o.hasParameters = false
+    o.queries.removeAll()
+    o.hasQueries = false
+    o.trailers.removeAll()
+    o.body.clear(keep: 4096)
+    o.destination = .undecided
+    o.isInputEnded = false
+    o.continueDue = false
+    o.holds = []
+    o.shared.store(false, ordering: .relaxed)
+    o.isDeferred = false
+    o.isPopped = false
+    o.isDispatched = false
+    o.isNotified = false
+    o.reply.reset()
+    o.isReplied = false
+    o.isBroken = false
+    o.isHeadWritten = false
+    o.closes = false
+    o.framing = .none
+    o.output.clear(keep: 4096)
+    o.bodyBytes = 0
+    o.isBodyQueued = false
+    o.incomingEnd = 0
+    o.isGone.store(false, ordering: .relaxed)
+    if o.writer.hasBegun || o.writer.handle.bits != 0 { resetWriter() }
+  }
+
+  private func resetWriter() {
+    o.writer.handle = Handle(bits: 0)
+    o.writer.hasBegun = false
+    o.writer.highWater = 0
+    o.writer.remaining = -1
+    o.writer.unsent.store(0, ordering: .relaxed)
+    o.writer.wantsDrain = false
+    o.writer.isDrainQueued = false
+    o.writer.isCloseQueued = false
+    o.writer.trailers.clear()
+  }
+
+  /// Ends the contexts of callbacks that were registered with it.
+  func endCallbacks() {
+    if o.bodyCallback.isSet { end(&o.bodyCallback) }
+    if o.writer.onDrain.isSet { end(&o.writer.onDrain) }
+    if o.writer.onClose.isSet { end(&o.writer.onClose) }
+    o.incoming.clear()
+  }
+
+  private func end<Function>(_ callback: inout Callback<Function>) {
+    let old = callback
+    callback = .none
+    old.end()
+  }
+
+  // ---- holding
+
+  /// Runs with the lock held, if the exchange is shared.
+  @inline(__always)
+  func locked<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    guard o.isShared else { return try body() }
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    return try body()
+  }
+
+  /// Lets go of it, and tells the loop if nobody is left.
+  func release(_ hold: Holds) {
+    guard let worker = o.worker, let mail = o.mail else { return }
+    o.lock.lock()
+    o.holds.remove(hold)
+    // Before the loop can see the hold gone: it waits for mail that is posted.
+    let isFirst = !o.isPosted.exchange(true, ordering: .sequentiallyConsistent)
+    o.lock.unlock()
+    if isFirst { worker.post(mail) }
+  }
+
+  /// Has the loop look at it: there is output, or an end. Any thread.
+  func notifyLoop() {
+    guard let worker = o.worker, let mail = o.mail else { return }
+    if o.isPosted.exchange(true, ordering: .acquiringAndReleasing) { return }
+    worker.post(mail)
+  }
+
+  /// On the loop's thread: what was the news?
+  fileprivate func mailed() {
+    o.isPosted.store(false, ordering: .sequentiallyConsistent)
+    if let connection = o.connection, !o.isPopped { connection.pump() }
+    recycleIfFree()
+  }
+
+  /// On the loop's thread: back to the pool, once nobody holds it.
+  func recycleIfFree() {
+    guard o.isPopped, let worker = o.worker else { return }
+    if o.isShared {
+      o.lock.lock()
+      let isUntold = o.writer.handle.bits != 0 && !o.writer.isCloseQueued
+      o.lock.unlock()
+      if isUntold { worker.writerClosed(self) }
+      o.lock.lock()
+      let isFree = o.holds.isEmpty && o.queued == 0
+      o.lock.unlock()
+      guard isFree else { return }
+    } else if o.isAway.load(ordering: .acquiring) || !o.holds.isEmpty {
+      return
+    }
+    // Mail that is still under way would find another request here.
+    if o.isPosted.load(ordering: .sequentiallyConsistent) { return }
+    let connection = o.connection
+    Slots.endPrivate(o.slot)
+    reset()
+    worker.give(self)
+    connection?.exchangeLeft()
+  }
+}
+
+/// The last pin of a deferred request's handle has gone: the caller's hold ends.
+private func exchangeUnpinned(_ object: UnsafeMutableRawPointer) {
+  let exchange = unsafe Ref<Exchange>(opaque: object)
+  if exchange.o.worker == nil {
+    exchange.freeParsed()
+  } else {
+    exchange.release(.request)
+  }
+}
+
+extension Ref where Object == Exchange {
+  /// A parsed request has no worker: its memory and its slot go at once.
+  func freeParsed() {
+    let index = o.slotIndex
+    free()
+    Slots.give(index)
+  }
+
+  /// Ends the handle of a deferred request; true for the one caller that did. The
+  /// caller does not hold the lock.
+  func endDeferred() -> Bool {
+    let (ended, pinned) = Slots.end(o.slot, o.handle)
+    if ended, !pinned { exchangeUnpinned(unsafe opaque) }
+    return ended
+  }
+
+  /// The same for a caller that holds the lock: through a pin, whose end then
+  /// ends the hold, or inside the handler, which is itself a hold.
+  func endDeferredLocked() -> Bool {
+    let (ended, pinned) = Slots.end(o.slot, o.handle)
+    if ended, !pinned { o.holds.remove(.request) }
+    if ended { notifyLoop() }
+    return ended
+  }
+}

@@ -1,0 +1,204 @@
+// Calling the host. Each call notes, for its time, whose callback runs on this
+// thread; no lock is held, and no access to an object across it.
+
+extension Ref where Object == Server {
+  /// Runs a callback of this server's.
+  @inline(__always)
+  private func inside(_ exchange: Ref<Exchange>?, _ body: () -> Void) {
+    let server = unsafe ThreadContext.server
+    let request = ThreadContext.request
+    let object = unsafe ThreadContext.exchange
+    unsafe ThreadContext.server = unsafe opaque
+    ThreadContext.request = exchange?.o.handle.bits ?? 0
+    unsafe ThreadContext.exchange = unsafe exchange?.opaque
+    if !o.hasThreads || o.isQueued { o.callbacks &+= 1 }
+    body()
+    unsafe ThreadContext.server = unsafe server
+    ThreadContext.request = request
+    unsafe ThreadContext.exchange = unsafe object
+  }
+
+  private var isOver: Bool { o.isDying.load(ordering: .relaxed) }
+
+  /// A request: the listeners, then its route's handler or what stands for it.
+  func run(_ exchange: Ref<Exchange>) {
+    if isOver { return }
+    if hear(exchange) { handle(exchange) }
+  }
+
+  /// A request that the listeners have let through.
+  func handle(_ exchange: Ref<Exchange>) {
+    if case .route(let number) = exchange.o.destination {
+      let handler = o.router.routes[Int(number)].o.handler
+      if let function = handler.function {
+        inside(exchange) { unsafe function(handler.context, exchange.o.handle.bits) }
+      }
+      return
+    }
+    answer(exchange)
+  }
+
+  /// The on_receive listeners; true when the request is still to be handled.
+  func hear(_ exchange: Ref<Exchange>) -> Bool {
+    var index = 0
+    while index < o.onReceive.count {
+      let listener = o.onReceive[index]
+      inside(exchange) { unsafe listener.function?(listener.context, exchange.o.handle.bits) }
+      if exchange.o.isShared || exchange.o.isReplied || isOver { return false }
+      index &+= 1
+    }
+    return true
+  }
+
+  /// What is answered without a handler: OPTIONS, 405 and 404.
+  func answer(_ exchange: Ref<Exchange>) {
+    let isOptions = exchange.o.head.method == Method.options
+    let isServerWide = exchange.o.head.form == .asterisk
+    guard exchange.o.destination == .otherMethod || (isOptions && isServerWide) else {
+      return exchange.completeOrBreak(exchange.o.head.method == Method.connect ? 501 : 404)
+    }
+    var allow = ByteBuffer()
+    let path = exchange.rawPath
+    o.router.appendAllow(path.bytes, to: &allow)
+    let name = Text("Allow")
+    _ = exchange.o.reply.set(name.bytes, allow.bytes, replacing: true)
+    exchange.completeOrBreak(isOptions ? 204 : 405)
+  }
+
+  func call(
+    _ callback: Callback<BodyFunction>, _ exchange: Ref<Exchange>, _ piece: Bytes, last: Int32
+  ) {
+    if isOver { return }
+    let handle = exchange.o.handle
+    guard Slots.isAlive(handle, .request) else { return }
+    unsafe piece.withUnsafeBufferPointer { buffer in
+      let start = unsafe UnsafeRawPointer(buffer.baseAddress)
+      inside(nil) {
+        unsafe callback.function?(callback.context, handle.bits, start, buffer.count, last)
+      }
+    }
+  }
+
+  func call(_ callback: Callback<WriterFunction>, _ exchange: Ref<Exchange>) {
+    let handle = exchange.o.writer.handle
+    guard !isOver, Slots.isAlive(handle, .writer) else { return }
+    inside(nil) { unsafe callback.function?(callback.context, handle.bits) }
+  }
+
+  func tellReplied(_ exchange: Ref<Exchange>) {
+    var index = 0
+    while index < o.onReply.count, !isOver {
+      let listener = o.onReply[index]
+      inside(exchange) {
+        unsafe listener.function?(
+          listener.context, exchange.o.handle.bits, exchange.o.reply.status,
+          UInt64(bitPattern: exchange.o.bodyBytes))
+      }
+      index &+= 1
+    }
+    if o.onAccess.isSet, !isOver { logAccess(exchange) }
+  }
+
+  private func logAccess(_ exchange: Ref<Exchange>) {
+    var line = ByteBuffer()
+    AccessLine.append(exchange, to: &line)
+    guard line.terminate(), let start = unsafe line.pointer else { return }
+    let callback = o.onAccess
+    let count = line.count
+    inside(exchange) {
+      unsafe callback.function?(
+        callback.context, o.handle.bits,
+        UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self), count)
+    }
+  }
+
+  /// A connection's news; ends the note.
+  func tell(_ kind: Event.Kind, _ note: Ref<Note>) {
+    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 48) { text in
+      guard let peer = unsafe text.baseAddress else { return }
+      let port = unsafe note.o.peer.write(to: peer)
+      switch kind {
+      case .connected: unsafe tell(o.onConnect.count, note, peer, port) { o.onConnect[$0] }
+      case .disconnected:
+        unsafe tell(o.onDisconnect.count, note, peer, port) { o.onDisconnect[$0] }
+      default:
+        var index = 0
+        while index < o.onError.count, !isOver {
+          let listener = o.onError[index]
+          inside(nil) {
+            unsafe listener.function?(
+              listener.context, o.handle.bits, note.o.connection, note.o.code, note.o.status, peer)
+          }
+          index &+= 1
+        }
+      }
+    }
+    note.free()
+  }
+
+  private func tell(
+    _ count: Int, _ note: Ref<Note>, _ peer: UnsafePointer<CChar>, _ port: Int32,
+    _ listener: (Int) -> Callback<ConnectionFunction>
+  ) {
+    var index = 0
+    while index < count, !isOver {
+      let listener = listener(index)
+      inside(nil) {
+        unsafe listener.function?(listener.context, o.handle.bits, note.o.connection, peer, port)
+      }
+      index &+= 1
+    }
+  }
+
+  func tellTick() {
+    var index = 0
+    while index < o.onTick.count, !isOver {
+      let listener = o.onTick[index]
+      inside(nil) { unsafe listener.function?(listener.context, o.handle.bits) }
+      index &+= 1
+    }
+  }
+}
+
+/// A line of the Combined Log Format for a finished request.
+enum AccessLine {
+  static func append(_ exchange: Ref<Exchange>, to line: inout ByteBuffer) {
+    if let connection = exchange.o.connection {
+      unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 48) { text in
+        guard let base = unsafe text.baseAddress else { return }
+        _ = unsafe connection.o.peer.write(to: base)
+        unsafe line.append(Text(characters: base).bytes)
+      }
+    }
+    if line.isEmpty { line.append("-") }
+    line.append(" - - [")
+    HTTPDate.appendLog(Clock.wallSeconds, to: &line)
+    line.append("] \"")
+    line.append(exchange.methodName.bytes)
+    line.append(" ")
+    if let target = exchange.part(exchange.o.head.target) { escape(target, to: &line) }
+    line.append(exchange.o.head.version < 11 ? " HTTP/1.0\" " : " HTTP/1.1\" ")
+    line.append(decimal: Int64(exchange.o.reply.status))
+    line.append(" ")
+    line.append(decimal: exchange.o.bodyBytes)
+    for name: StaticString in ["referer", "user-agent"] {
+      line.append(" \"")
+      let text = Text(name)
+      if let value = exchange.field(text.bytes) {
+        escape(value, to: &line)
+      } else {
+        line.append("-")
+      }
+      line.append("\"")
+    }
+  }
+
+  /// A quote in a field must not end the log's.
+  private static func escape(_ text: Text, to line: inout ByteBuffer) {
+    let bytes = text.bytes
+    for index in 0..<bytes.count {
+      if bytes[index] == 34 || bytes[index] == 92 { line.append(92) }
+      line.append(bytes[index])
+    }
+  }
+}

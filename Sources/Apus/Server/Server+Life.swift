@@ -1,0 +1,310 @@
+// Starting, stopping and the end of a server.
+//
+// Stopping is asked for by mail to each worker; a worker is finished when its
+// last connection is closed, and says so under the lock. Whoever then waits
+// outside of a callback takes the workers down (reaps them); if the stop came
+// from a callback, the next call that needs them gone does.
+
+import CSystem
+
+extension Ref where Object == Server {
+  // ---- start
+
+  func start() throws(Failure) {
+    if o.state == .stopping, !isInCallback { reapIfStopped() }
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    guard o.state == .idle, !o.isReaping else {
+      throw Failure(.state, "the server has started")
+    }
+    do throws(Failure) {
+      try startWorkers()
+    } catch {
+      abandonStart()
+      throw error
+    }
+    o.state = .running
+  }
+
+  private func startWorkers() throws(Failure) {
+    let wanted = o.options.workers < 0 ? sys_processors() : o.options.workers
+    o.hasThreads = wanted > 0
+    o.isQueued = o.hasThreads && o.options.dispatch == .tick
+    o.isStopping.store(false, ordering: .relaxed)
+    o.descriptorLimit = sys_descriptor_limit()
+    o.isAcceptPaused = false
+    let count = max(1, Int(wanted))
+    for index in 0..<count {
+      let worker = try Worker.make(server: self, index: index)
+      guard o.workers.append(worker), o.chains.append(MailChain()) else {
+        worker.free()
+        throw .noMemory
+      }
+      worker.o.loop.o.readClock()
+    }
+    try watchListeners()
+    o.workersLeft = count
+    guard o.hasThreads else { return }
+    for index in 0..<count {
+      let worker = o.workers[index]
+      // The thread's own pin; it gives it back as its last act.
+      guard case .held = Slots.pin(o.handle, .server) else { throw .deadHandle }
+      let result = unsafe sys_thread_start(&worker.o.thread, runWorker, worker.opaque)
+      if result != 0 {
+        Slots.unpin(o.slot)
+        throw Failure(.io, "no thread", number: result)
+      }
+      worker.o.hasThread = true
+    }
+  }
+
+  /// Takes back a start that failed half way. The caller holds the lock.
+  private func abandonStart() {
+    o.workersLeft = 0
+    for index in 0..<o.workers.count where o.workers[index].o.hasThread {
+      let worker = o.workers[index]
+      o.workersLeft &+= 1
+      worker.o.loop.o.mailbox.post(worker.o.stopMail)
+      o.lock.unlock()
+      sys_thread_join(worker.o.thread)
+      o.lock.lock()
+    }
+    freeWorkers()
+    while let listener = o.listeners.removeLast() { listener.free() }
+  }
+
+  // ---- stop
+
+  /// Asks the workers to finish. False when the server was not running.
+  func beginStop() -> Bool {
+    o.lock.lock()
+    let isFirst = o.state == .running
+    if isFirst {
+      o.state = .stopping
+      o.isStopping.store(true, ordering: .releasing)
+    }
+    let runs = o.state == .stopping
+    if isFirst {
+      for index in 0..<o.workers.count {
+        o.workers[index].o.loop.o.mailbox.post(o.workers[index].o.stopMail)
+      }
+    }
+    o.lock.unlock()
+    o.queue.wake()
+    return runs
+  }
+
+  func stop() throws(Failure) {
+    guard beginStop() else { throw Failure(.state, "the server does not run") }
+    if isInCallback { return }
+    waitUntilStopped()
+  }
+
+  /// Outside of callbacks: until all workers have finished and are taken down.
+  /// Runs the callbacks that this needs, if nobody else ticks.
+  private func waitUntilStopped() {
+    while true {
+      o.lock.lock()
+      let isOver = o.state != .stopping
+      let isReady = o.workersLeft == 0
+      let isFree = !o.isTicking && !o.isReaping
+      if !isOver, !isReady || !isFree, o.isTicking || (o.hasThreads && !o.isQueued) {
+        o.changed.wait(o.lock, until: Clock.now &+ 100_000)
+        o.lock.unlock()
+        continue
+      }
+      o.lock.unlock()
+      if isOver { return }
+      if isReady {
+        reapIfStopped()
+        continue
+      }
+      do throws(Failure) {
+        _ = try whileTicking { () throws(Failure) in tick(timeout: 20) }
+      } catch {
+        continue
+      }
+    }
+  }
+
+  /// Takes the workers down if they have all finished, unless somebody does.
+  func reapIfStopped() {
+    o.lock.lock()
+    while o.isReaping { o.changed.wait(o.lock, until: -1) }
+    guard o.state == .stopping, o.workersLeft == 0, !o.isTicking else {
+      o.lock.unlock()
+      return
+    }
+    o.isReaping = true
+    o.lock.unlock()
+    reap()
+    o.lock.lock()
+    o.isReaping = false
+    o.state = .idle
+    o.changed.wakeAll()
+    o.lock.unlock()
+  }
+
+  /// All workers have finished: threads, loops and listeners go. Requests that
+  /// the host still holds keep their worker's memory, until they end.
+  private func reap() {
+    for index in 0..<o.workers.count where o.workers[index].o.hasThread {
+      let worker = o.workers[index]
+      worker.o.hasThread = false
+      if unsafe ThreadContext.loop == worker.o.loop.opaque {
+        sys_thread_detach(worker.o.thread)
+      } else {
+        sys_thread_join(worker.o.thread)
+      }
+    }
+    discardEvents()
+    for index in 0..<o.workers.count { settle(o.workers[index]) }
+    o.lock.lock()
+    freeWorkers()
+    while let listener = o.listeners.removeLast() { listener.free() }
+    o.lock.unlock()
+  }
+
+  /// One more turn on this thread, for the mail that came last.
+  func settle(_ worker: Ref<Worker>) {
+    let before = unsafe ThreadContext.loop
+    unsafe ThreadContext.loop = unsafe worker.o.loop.opaque
+    worker.o.loop.turn(timeout: 0)
+    unsafe ThreadContext.loop = unsafe before
+  }
+
+  /// Events that nobody will run any more.
+  private func discardEvents() {
+    while let event = nextEvent() {
+      switch event.kind {
+      case .connected, .disconnected, .failed: unsafe Ref<Note>(opaque: event.object).free()
+      default:
+        let exchange = unsafe Ref<Exchange>(opaque: event.object)
+        if event.kind == .request { exchange.handlerReturned() }
+        exchange.eventDone()
+      }
+    }
+  }
+
+  /// The caller holds the lock.
+  private func freeWorkers() {
+    while let worker = o.workers.removeLast() {
+      for counter in Counter.allCases {
+        o.pastCounters.add(counter, worker.o.counters.value(counter))
+      }
+      worker.freePool()
+      if worker.o.outstanding == 0 {
+        worker.free()
+      } else if !o.retired.append(worker) {
+        // No memory to remember it by: it is left behind, and its requests live.
+        continue
+      }
+    }
+    o.chains.removeAll()
+  }
+
+  /// Serves on this thread until the server has stopped.
+  func serve() throws(Failure) {
+    if isInCallback { throw Failure(.state, "not inside a callback of this server") }
+    o.lock.lock()
+    let isIdle = o.state == .idle
+    o.lock.unlock()
+    if isIdle { try start() }
+    while true {
+      o.lock.lock()
+      let isOver = o.state == .idle
+      let isReady = o.state == .stopping && o.workersLeft == 0
+      if !isOver, !isReady, o.hasThreads, !o.isQueued { o.changed.wait(o.lock, until: -1) }
+      let mustTick = !isOver && !isReady && (!o.hasThreads || o.isQueued)
+      o.lock.unlock()
+      if isOver { return }
+      if isReady { reapIfStopped() }
+      if mustTick {
+        _ = try whileTicking { () throws(Failure) in tick(timeout: -1) }
+      }
+      if o.isDying.load(ordering: .relaxed) { return }
+    }
+  }
+
+  // ---- the end
+
+  /// Ends a server whose handle has just died. The caller holds a pin.
+  func destroy() {
+    o.isDying.store(true, ordering: .releasing)
+    let runs = beginStop()
+    if isInCallback { return }
+    if runs { waitUntilStopped() }
+    // Somebody may be in a callback that a tick has called.
+    o.lock.lock()
+    while o.isTicking { o.changed.wait(o.lock, until: -1) }
+    o.lock.unlock()
+  }
+
+  /// The last pin has gone: nobody is in the server any more.
+  func finish() {
+    o.lock.lock()
+    let isRunning = o.state != .idle
+    o.lock.unlock()
+    if isRunning {
+      if !o.hasThreads, o.workers.count > 0 { turnUntilFinished() }
+      reapIfStopped()
+    }
+    while let worker = o.retired.removeLast() { endRequests(of: worker) }
+    let index = o.slotIndex
+    free()
+    Slots.give(index)
+  }
+
+  private func turnUntilFinished() {
+    while !o.workers[0].o.isFinished { settle(o.workers[0]) }
+    o.workers[0].sayFinished()
+  }
+
+  /// Ends what the host still holds of a stopped worker. A call that is on its
+  /// way in another thread is over soon: none of them waits.
+  private func endRequests(of worker: Ref<Worker>) {
+    Slots.forEach { slot, handle in
+      guard let object = unsafe slot.o.object else { return }
+      let exchange = unsafe Ref<Exchange>(opaque: object)
+      switch handle.kind {
+      case .request where exchange.o.worker == worker && exchange.o.isDeferred:
+        _ = exchange.endDeferred()
+      case .writer where exchange.o.worker == worker:
+        _ = exchange.endWriter(slot, handle)
+      default: break
+      }
+    }
+    while worker.o.outstanding > 0 {
+      settle(worker)
+      sys_yield()
+    }
+    worker.freePool()
+    worker.free()
+  }
+}
+
+extension Ref where Object == Worker {
+  /// The worker's connections are gone: the stop may go on.
+  func sayFinished() {
+    if o.hasSaidFinished { return }
+    o.hasSaidFinished = true
+    let server = o.server
+    server.o.lock.lock()
+    server.o.workersLeft &-= 1
+    server.o.changed.wakeAll()
+    server.o.lock.unlock()
+    server.o.queue.wake()
+  }
+}
+
+/// A worker's thread. It holds a pin of the server, so that the server outlives
+/// it, and its last act is to give that back.
+private func runWorker(_ object: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  guard let object = unsafe object else { return nil }
+  let worker = unsafe Ref<Worker>(opaque: object)
+  let slot = worker.o.server.o.slot
+  worker.run()
+  worker.sayFinished()
+  Slots.unpin(slot)
+  return nil
+}

@@ -1,0 +1,252 @@
+// The thread that ticks: it takes the queued events and calls the host, or,
+// without workers, turns the one loop itself.
+
+import CSystem
+
+extension Ref where Object == Server {
+  private var worker: Ref<Worker>? { o.workers.count > 0 ? o.workers[0] : nil }
+
+  /// Does something as the thread that ticks: one at a time, and not from inside
+  /// a callback. This thread counts as the server's own until then.
+  func whileTicking<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    if isInCallback { throw Failure(.state, "not inside a callback of this server") }
+    o.lock.lock()
+    let isIdle = o.state == .idle || o.isReaping
+    let isTaken = o.isTicking
+    if !isIdle, !isTaken { o.isTicking = true }
+    o.lock.unlock()
+    if isIdle { throw Failure(.state, "the server does not run") }
+    if isTaken { throw Failure(.thread, "another thread ticks this server") }
+    let before = unsafe ThreadContext.server
+    unsafe ThreadContext.server = unsafe opaque
+    defer {
+      sendGathered()
+      unsafe ThreadContext.server = unsafe before
+      o.lock.lock()
+      o.isTicking = false
+      o.changed.wakeAll()
+      o.lock.unlock()
+    }
+    return try body()
+  }
+
+  /// Runs callbacks; returns how many. The caller is the thread that ticks.
+  func tick(timeout: Int32) -> Int32 {
+    o.callbacks = 0
+    step(timeout: timeout) { $0.o.callbacks > 0 }
+    tellTick()
+    return o.callbacks
+  }
+
+  /// Goes on until there is what was wanted, the time has come, the server was
+  /// woken, or it has stopped.
+  private func step(timeout: Int32, _ isEnough: (Ref<Server>) -> Bool) {
+    let until = timeout < 0 ? Int64.max : Clock.now &+ Int64(timeout) &* 1000
+    o.isWoken.store(false, ordering: .relaxed)
+    var isFirst = true
+    while true {
+      while !isEnough(self), let event = nextEvent() { run(event) }
+      if isEnough(self) { return finishBatch() }
+      let left = until == .max ? -1 : max(0, until &- Clock.now)
+      if !isFirst, left == 0 || isOver { return }
+      let wait = left < 0 ? -1 : Int32(truncatingIfNeeded: min((left &+ 999) / 1000, 3_600_000))
+      sendGathered()
+      if o.hasThreads {
+        _ = sys_wait_readable(o.queue.descriptor, wait)
+      } else {
+        turn(wait)
+      }
+      isFirst = false
+    }
+  }
+
+  /// What has come in the meantime is run too, when it is not a pull.
+  private func finishBatch() {
+    if o.pulled != nil { return }
+    while let event = nextEvent() { run(event) }
+  }
+
+  private var isOver: Bool {
+    o.isWoken.load(ordering: .relaxed) || o.isDying.load(ordering: .relaxed) || hasStopped
+  }
+
+  private var hasStopped: Bool {
+    if !o.hasThreads { return worker?.o.isFinished ?? true }
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    return o.state == .stopping && o.workersLeft == 0
+  }
+
+  /// Without threads: one turn of the loop, on this thread.
+  private func turn(_ wait: Int32) {
+    guard let worker else { return }
+    let before = unsafe ThreadContext.loop
+    unsafe ThreadContext.loop = unsafe worker.o.loop.opaque
+    let patience = worker.patience
+    worker.o.loop.turn(timeout: patience < 0 || (wait >= 0 && wait < patience) ? wait : patience)
+    unsafe ThreadContext.loop = unsafe before
+    if worker.o.isFinished { worker.sayFinished() }
+  }
+
+  func nextEvent() -> Event? {
+    if o.tickIndex >= o.tickEvents.count {
+      o.tickIndex = 0
+      o.tickEvents.removeAll()
+      sendGathered()
+      o.queue.take(&o.tickEvents)
+      if o.tickEvents.isEmpty { return nil }
+    }
+    let event = o.tickEvents[o.tickIndex]
+    o.tickIndex &+= 1
+    o.queue.count.wrappingSubtract(1, ordering: .relaxed)
+    return event
+  }
+
+  private func run(_ event: Event) {
+    switch event.kind {
+    case .connected, .disconnected, .failed:
+      tell(event.kind, unsafe Ref<Note>(opaque: event.object))
+      return
+    default: break
+    }
+    let exchange = unsafe Ref<Exchange>(opaque: event.object)
+    switch event.kind {
+    case .request:
+      take(exchange)
+      if o.isPulling, pull(exchange) { return }
+      if !o.isPulling { run(exchange) }
+      exchange.handlerReturned()
+    case .body: deliverBody(exchange)
+    case .replied: tellReplied(exchange)
+    case .writerDrained:
+      exchange.o.lock.lock()
+      let callback = exchange.o.writer.onDrain
+      exchange.o.writer.isDrainQueued = false
+      exchange.o.lock.unlock()
+      call(callback, exchange)
+    default:
+      exchange.o.lock.lock()
+      let callback = exchange.o.writer.onClose
+      exchange.o.lock.unlock()
+      call(callback, exchange)
+    }
+    exchange.eventDone()
+  }
+
+  private func take(_ exchange: Ref<Exchange>) {
+    o.queue.bytes.wrappingSubtract(Int64(exchange.o.body.count), ordering: .relaxed)
+  }
+
+  private func deliverBody(_ exchange: Ref<Exchange>) {
+    var piece = ByteBuffer()
+    exchange.o.lock.lock()
+    swap(&piece, &exchange.o.incoming)
+    exchange.o.isBodyQueued = false
+    let last = exchange.o.incomingEnd
+    let callback = exchange.o.bodyCallback
+    exchange.o.lock.unlock()
+    call(callback, exchange, piece.bytes, last: last)
+  }
+
+  // ---- pull
+
+  /// Takes the next request; nil when time has passed. The caller is the thread
+  /// that ticks.
+  func next(timeout: Int32) -> Pulled? {
+    o.isPulling = true
+    if !o.hasThreads { o.isQueued = true }
+    step(timeout: timeout) { $0.o.pulled != nil }
+    o.isPulling = false
+    if !o.hasThreads { o.isQueued = false }
+    let pulled = o.pulled
+    o.pulled = nil
+    return pulled
+  }
+
+  /// Hands a request over, unless a listener or the router has answered it.
+  private func pull(_ exchange: Ref<Exchange>) -> Bool {
+    guard !o.isDying.load(ordering: .relaxed), hear(exchange) else { return false }
+    switch exchange.o.destination {
+    case .route(let number) where o.router.routes[Int(number)].o.isStreamed:
+      handle(exchange)
+    case .route, .pulled:
+      exchange.keep()
+      o.pulled = Pulled(exchange)
+      exchange.handlerReturned()
+      exchange.eventDone()
+      return true
+    default:
+      handle(exchange)
+    }
+    return false
+  }
+
+  // ---- replies of this tick
+
+  /// Keeps mail for the end of the batch; false on other threads than the one
+  /// that ticks.
+  func gather(_ mail: Ref<Mail>, for worker: Int) -> Bool {
+    guard unsafe isInCallback, ThreadContext.loop == nil, worker < o.chains.count else {
+      return false
+    }
+    o.chains[worker].add(mail)
+    return true
+  }
+
+  private func sendGathered() {
+    var index = 0
+    while index < o.chains.count {
+      if !o.chains[index].isEmpty, index < o.workers.count {
+        let chain = o.chains[index]
+        o.chains[index] = MailChain()
+        o.workers[index].o.loop.o.mailbox.post(chain)
+      }
+      index &+= 1
+    }
+  }
+}
+
+/// A request that was taken: from then on another thread may end it.
+struct Pulled {
+  let handle: UInt64
+  let connection: UInt64
+  let route: Int32
+
+  init(_ exchange: Ref<Exchange>) {
+    handle = exchange.o.handle.bits
+    connection = exchange.o.connection?.o.id ?? 0
+    if case .route(let number) = exchange.o.destination { route = number } else { route = -1 }
+  }
+}
+
+extension Ref where Object == Exchange {
+  /// Keeps the request for any thread. The thread that it belongs to calls this.
+  func keep() {
+    o.holds.insert(.request)
+    o.isDeferred = true
+    o.shared.store(true, ordering: .releasing)
+    Slots.open(o.slot)
+  }
+
+  /// The handler has returned, on the thread that ran it: a request that was
+  /// neither replied to nor kept gets 500.
+  func handlerReturned() {
+    let isShared = o.isShared
+    if isShared { o.lock.lock() }
+    o.holds.remove(.handler)
+    if !o.isReplied, o.holds.isEmpty { completeOrBreak(500) }
+    if isShared { o.lock.unlock() }
+  }
+
+  /// An event that named it is done: the loop may have it back.
+  func eventDone() {
+    guard let worker = o.worker, let mail = o.mail else { return }
+    let isShared = o.isShared
+    if isShared { o.lock.lock() }
+    o.queued &-= 1
+    o.isAway.store(false, ordering: .releasing)
+    let isFirst = !o.isPosted.exchange(true, ordering: .sequentiallyConsistent)
+    if isShared { o.lock.unlock() }
+    if isFirst { worker.post(mail) }
+  }
+}

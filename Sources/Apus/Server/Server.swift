@@ -1,0 +1,231 @@
+// A server: its options, routes and listeners, which stand still while it runs,
+// and the life of its workers. What is shared between threads is atomic or
+// behind `lock`.
+
+import CSystem
+import Synchronization
+
+typealias ConnectionFunction =
+  @convention(c) (UnsafeMutableRawPointer?, UInt64, UInt64, UnsafePointer<CChar>?, Int32) -> Void
+typealias RepliedFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64, Int32, UInt64) -> Void
+typealias FailedFunction =
+  @convention(c) (UnsafeMutableRawPointer?, UInt64, UInt64, Int32, Int32, UnsafePointer<CChar>?)
+  -> Void
+typealias ServerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> Void
+typealias AccessFunction =
+  @convention(c) (UnsafeMutableRawPointer?, UInt64, UnsafePointer<CChar>?, Int) -> Void
+
+struct Server: ~Copyable {
+  enum State {
+    case idle, running, stopping
+  }
+
+  var handle = Handle(bits: 0)
+  let slotIndex: UInt32
+  let slot: Ref<Slot>
+
+  // ---- set while it does not run
+  var options = ServerOptions()
+  var router: Router
+  /// "Server: ...\r\n", or nothing.
+  var serverLine = ByteBuffer()
+  var listeners = List<Ref<Listener>>()
+  var onConnect = List<Callback<ConnectionFunction>>()
+  var onDisconnect = List<Callback<ConnectionFunction>>()
+  var onReceive = List<Callback<HandlerFunction>>()
+  var onReply = List<Callback<RepliedFunction>>()
+  var onError = List<Callback<FailedFunction>>()
+  var onTick = List<Callback<ServerFunction>>()
+  var onAccess = Callback<AccessFunction>.none
+  var hasReplyListeners: Bool { !onReply.isEmpty || onAccess.isSet }
+
+  // ---- while it runs
+  var workers = List<Ref<Worker>>()
+  /// Workers that have stopped and whose requests the host still holds.
+  var retired = List<Ref<Worker>>()
+  var queue: EventQueue
+  /// Whether callbacks wait for the thread that ticks.
+  var isQueued = false
+  var hasThreads = false
+  let nextConnection = Atomic<UInt64>(0)
+  let connections = Atomic<Int64>(0)
+  let isStopping = Atomic<Bool>(false)
+  let isDying = Atomic<Bool>(false)
+  let isWoken = Atomic<Bool>(false)
+  /// What stopped workers had counted.
+  let pastCounters: Counters
+  let nextWorker = Atomic<Int>(0)
+  var isAcceptPaused = false
+  var nextAcceptTry: Int64 = 0
+  var descriptorLimit: Int64 = 1024
+
+  // ---- the thread that ticks
+  var tickEvents = List<Event>()
+  var tickIndex = 0
+  /// Mail that gathers during a tick, one chain a worker.
+  var chains = List<MailChain>()
+  var callbacks: Int32 = 0
+  /// A pull is under way, and what it has got.
+  var isPulling = false
+  var pulled: Pulled? = nil
+
+  // ---- its life, behind the lock
+  let lock = Lock()
+  let changed = Condition()
+  var state = State.idle
+  var workersLeft = 0
+  var isTicking = false
+  /// Somebody takes the workers down.
+  var isReaping = false
+
+  init(
+    slotIndex: UInt32, slot: Ref<Slot>, router: consuming Router, queue: consuming EventQueue,
+    counters: consuming Counters
+  ) {
+    self.slotIndex = slotIndex
+    self.slot = slot
+    self.router = router
+    self.queue = queue
+    self.pastCounters = counters
+  }
+
+  deinit {
+    for index in 0..<listeners.count { listeners[index].free() }
+    for index in 0..<onConnect.count { onConnect[index].end() }
+    for index in 0..<onDisconnect.count { onDisconnect[index].end() }
+    for index in 0..<onReceive.count { onReceive[index].end() }
+    for index in 0..<onReply.count { onReply[index].end() }
+    for index in 0..<onError.count { onError[index].end() }
+    for index in 0..<onTick.count { onTick[index].end() }
+    onAccess.end()
+  }
+}
+
+extension Ref where Object == Server {
+  static func make() throws(Failure) -> Ref<Server> {
+    let descriptor = sys_event_make()
+    if descriptor < 0 { throw .system("no event descriptor", sys_errno()) }
+    let queue = EventQueue(descriptor: descriptor)
+    let memory = unsafe allocate(bytes: MemoryLayout<Server>.stride)
+    guard let memory = unsafe memory else { throw .noMemory }
+    guard let router = Router(), let counters = Counters(),
+      let index = unsafe Slots.take(.server, memory, serverUnpinned),
+      let slot = Slots.slot(UInt64(index))
+    else {
+      unsafe deallocate(memory)
+      throw .noMemory
+    }
+    let typed = unsafe memory.bindMemory(to: Server.self, capacity: 1)
+    unsafe typed.initialize(
+      to: Server(
+        slotIndex: index, slot: slot, router: router, queue: queue, counters: counters))
+    let server = unsafe Ref(typed)
+    guard server.o.lock.isUsable, server.o.changed.isUsable else {
+      Slots.give(index)
+      server.free()
+      throw .noMemory
+    }
+    server.o.handle = Slots.live(slot, index, at: Clock.now, open: true)
+    return server
+  }
+
+  /// Whether this thread is inside a callback of this server.
+  var isInCallback: Bool { unsafe ThreadContext.server == opaque }
+
+  /// Options, routes and listeners are set while the server is idle.
+  func whileIdle<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    guard o.state == .idle, !o.isReaping else {
+      throw Failure(.state, "the server has started")
+    }
+    return try body()
+  }
+
+  func counter(_ counter: Counter) -> Int64 {
+    switch counter {
+    case .connections: return o.connections.load(ordering: .relaxed)
+    case .pending: return o.queue.count.load(ordering: .relaxed)
+    default: break
+    }
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    var sum = o.pastCounters.value(counter)
+    for index in 0..<o.workers.count { sum &+= o.workers[index].o.counters.value(counter) }
+    return sum
+  }
+
+  // ---- for other threads than its own
+
+  var isRunning: Bool {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    return o.state != .idle
+  }
+
+  /// With worker dispatch and threads nothing is queued.
+  var canBePulled: Bool { o.isQueued || !o.hasThreads }
+
+  /// The descriptor that tells when to tick; nil when there is nothing to tick.
+  var eventDescriptor: Int32? {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    guard o.state != .idle, o.workers.count > 0 else { return nil }
+    return o.hasThreads ? o.queue.descriptor : o.workers[0].o.loop.o.poller
+  }
+
+  func wake() {
+    o.isWoken.store(true, ordering: .relaxed)
+    o.queue.wake()
+    o.lock.lock()
+    if !o.hasThreads, o.workers.count > 0 { o.workers[0].o.loop.o.mailbox.wake() }
+    o.lock.unlock()
+  }
+
+  /// Takes on a connected socket.
+  func adopt(_ descriptor: Int32) throws(Failure) {
+    guard descriptor >= 0, sys_is_listener(descriptor) == 0 else {
+      throw Failure(.argument, "the descriptor is not a connected stream socket")
+    }
+    var peer = Peer()
+    guard unsafe sys_peer_address(descriptor, &peer.address) == 0 else {
+      throw Failure(.argument, "the descriptor is not a connected stream socket")
+    }
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    guard o.state == .running, o.workers.count > 0 else {
+      throw Failure(.state, "the server does not run")
+    }
+    guard sys_make_nonblocking(descriptor) == 0 else {
+      throw .system("the descriptor cannot be used", sys_errno())
+    }
+    try handOver(descriptor, peer, isInLoop: false)
+  }
+
+  // ---- routing
+
+  func route(_ exchange: Ref<Exchange>) -> Destination {
+    if o.router.routes.isEmpty { return o.isQueued ? .pulled : .nothing }
+    let path = exchange.rawPath
+    let name = exchange.methodName
+    let match = o.router.find(
+      path.bytes, method: exchange.o.head.method, name: name.bytes,
+      captures: &exchange.o.captures)
+    switch match {
+    case .found(let number): return .route(number)
+    case .otherMethod: return .otherMethod
+    case .none: return .nothing
+    }
+  }
+}
+
+/// The last pin of a destroyed server has gone.
+private func serverUnpinned(_ object: UnsafeMutableRawPointer) {
+  unsafe Ref<Server>(opaque: object).finish()
+}
+
+/// Clocks for what has no loop.
+enum Clock {
+  static var now: Int64 { sys_monotonic_us() }
+  static var wallSeconds: Int64 { sys_wall_seconds() }
+}

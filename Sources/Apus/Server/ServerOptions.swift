@@ -1,0 +1,28 @@
+// What a server can be told, with its defaults. The header and the README have
+// the same table.
+
+struct ServerOptions {
+  var workers: Int32 = -1
+  var dispatch = Dispatch.tick
+  var listener = Listener.Options()
+  var limits = RequestLimits()
+  var maxConnections: Int64 = 100_000
+  var maxPipelined: Int32 = 64
+  var maxPending: Int64 = 65_536
+  var maxPendingBytes: Int64 = 256 * 1024 * 1024
+  var highWater: Int64 = 256 * 1024
+  var descriptorReserve: Int64 = 32
+  /// Milliseconds; 0: none.
+  var headerTimeout: Int64 = 10_000
+  var bodyTimeout: Int64 = 30_000
+  var writeTimeout: Int64 = 30_000
+  var keepAliveTimeout: Int64 = 60_000
+  var drainTimeout: Int64 = 5_000
+  /// How long a connection may linger so that a refusal is read.
+  static var lingerTimeout: Int64 { 2_000 }
+}
+
+enum Dispatch: Int32 {
+  case tick = 0
+  case worker = 1
+}

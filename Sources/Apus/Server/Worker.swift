@@ -1,0 +1,393 @@
+// One loop with its connections, its pool of exchanges and its counters: a
+// thread of the server's own, or, without threads, whoever ticks.
+
+import CSystem
+import Synchronization
+
+struct Worker: ~Copyable {
+  let server: Ref<Server>
+  let loop: Ref<Loop>
+  let handler: Ref<StreamHandler>
+  let counters: Counters
+  let index: Int
+  var thread = sys_thread_id()
+  var hasThread = false
+  /// Exchanges to be used again.
+  fileprivate var pool: Ref<Exchange>? = nil
+  fileprivate var pooled = 0
+  /// Exchanges that are not in the pool.
+  fileprivate(set) var outstanding = 0
+  fileprivate var firstConnection: Ref<Connection>? = nil
+  fileprivate(set) var connections: Int64 = 0
+  /// Events of this turn, for the thread that ticks.
+  fileprivate var batch = List<Event>()
+  /// Mail to itself, handled at the end of the turn.
+  fileprivate var ownMail = MailChain()
+  let stopMail: Ref<Mail>
+  /// Set on the loop's thread: no more is taken on, and why the loop ends.
+  var isDraining = false
+  var isFinished = false
+  var hasSaidFinished = false
+  var drainDeadline: Int64 = 0
+
+  static var poolSize: Int { 256 }
+
+  init(
+    server: Ref<Server>, loop: Ref<Loop>, handler: Ref<StreamHandler>,
+    counters: consuming Counters, index: Int, stopMail: Ref<Mail>
+  ) {
+    self.server = server
+    self.loop = loop
+    self.handler = handler
+    self.counters = counters
+    self.index = index
+    self.stopMail = stopMail
+  }
+
+  deinit {
+    loop.free()
+    handler.free()
+    stopMail.free()
+  }
+
+  static func make(server: Ref<Server>, index: Int) throws(Failure) -> Ref<Worker> {
+    let loop = try Loop.make()
+    guard let counters = Counters(), let handler = makeConnectionHandler(),
+      let mail = unsafe Ref<Mail>(
+        make: Mail(loop.opaque, { unsafe Ref<Worker>(opaque: $0).beginDraining() })),
+      let worker = Ref(
+        make: Worker(
+          server: server, loop: loop, handler: handler, counters: counters, index: index,
+          stopMail: mail))
+    else {
+      loop.free()
+      throw .noMemory
+    }
+    unsafe mail.o.object = unsafe worker.opaque
+    unsafe loop.o.turnContext = unsafe worker.opaque
+    unsafe loop.o.turnEnded = { context in
+      if let context = unsafe context { unsafe Ref<Worker>(opaque: context).turnEnded() }
+    }
+    return worker
+  }
+}
+
+extension Ref where Object == Worker {
+  // ---- exchanges
+
+  func takeExchange() -> Ref<Exchange>? {
+    o.outstanding &+= 1
+    if let exchange = o.pool {
+      o.pool = exchange.o.next
+      o.pooled &-= 1
+      exchange.o.next = nil
+      return exchange
+    }
+    if let exchange = Ref<Exchange>.make(worker: self) { return exchange }
+    o.outstanding &-= 1
+    return nil
+  }
+
+  /// Takes one back that was reset.
+  func give(_ exchange: Ref<Exchange>) {
+    o.outstanding &-= 1
+    if o.pooled < Worker.poolSize, !Slots.isUsedUp(exchange.o.slot) {
+      exchange.o.next = o.pool
+      o.pool = exchange
+      o.pooled &+= 1
+      return
+    }
+    let index = exchange.o.slotIndex
+    exchange.free()
+    Slots.give(index)
+  }
+
+  /// Frees the pool; the loop does not run any more.
+  func freePool() {
+    while let exchange = o.pool {
+      o.pool = exchange.o.next
+      let index = exchange.o.slotIndex
+      exchange.free()
+      Slots.give(index)
+    }
+    o.pooled = 0
+  }
+
+  /// Has the loop look at an exchange: any thread.
+  func post(_ mail: Ref<Mail>) {
+    if unsafe ThreadContext.loop == o.loop.opaque {
+      o.ownMail.add(mail)
+    } else if !o.server.gather(mail, for: o.index) {
+      o.loop.o.mailbox.post(mail)
+    }
+  }
+
+  fileprivate func turnEnded() {
+    while !o.ownMail.isEmpty {
+      let mail = o.ownMail
+      o.ownMail = MailChain()
+      mail.deliver()
+    }
+    if !o.batch.isEmpty { o.server.o.queue.push(&o.batch) }
+    o.counters.set(.connections, o.connections)
+    o.counters.set(.bytesIn, o.loop.o.bytesIn)
+    o.counters.set(.bytesOut, o.loop.o.bytesOut)
+    if o.isDraining {
+      drain()
+    } else if o.index == 0, o.server.o.isAcceptPaused {
+      o.server.resumeAccepting()
+    }
+  }
+
+  // ---- connections
+
+  /// Takes on a connected descriptor; closes it when it can't.
+  func adopt(_ descriptor: Int32, _ peer: Peer) {
+    o.counters.add(.accepted)
+    let system = o.loop.o.system
+    if o.isDraining {
+      unsafe system.end(system.context, descriptor, 1)
+      return
+    }
+    _ = sys_set_option(descriptor, SYS_LEVEL_TCP, TCP_NODELAY, 1)
+    let now = o.loop.o.now
+    let id = o.server.o.nextConnection.wrappingAdd(1, ordering: .relaxed).newValue
+    guard
+      let connection = Ref<Connection>(
+        make: Connection(
+          worker: self, id: id, descriptor: descriptor, peer: peer, since: now)),
+      let timer = Ref<Timer>(make: Timer()),
+      let stream = unsafe Ref<Stream>(
+        make: Stream(
+          descriptor: descriptor, loop: o.loop, handler: o.handler, owner: connection.opaque,
+          timer: timer))
+    else {
+      // What was made of it leaks no more than once per failure of memory.
+      unsafe system.end(system.context, descriptor, 1)
+      return
+    }
+    connection.o.stream = stream
+    connection.o.nextOfWorker = o.firstConnection
+    o.firstConnection?.o.previousOfWorker = connection
+    o.firstConnection = connection
+    o.connections &+= 1
+    o.server.o.connections.wrappingAdd(1, ordering: .relaxed)
+    connected(connection)
+    if !stream.start() { return connection.die(reset: true) }
+    if o.server.o.connections.load(ordering: .relaxed) > o.server.o.options.maxConnections {
+      return connection.refuseAtOnce()
+    }
+    connection.armTimer()
+  }
+
+  func forget(_ connection: Ref<Connection>) {
+    if let previous = connection.o.previousOfWorker {
+      previous.o.nextOfWorker = connection.o.nextOfWorker
+    } else {
+      o.firstConnection = connection.o.nextOfWorker
+    }
+    connection.o.nextOfWorker?.o.previousOfWorker = connection.o.previousOfWorker
+    connection.o.nextOfWorker = nil
+    connection.o.previousOfWorker = nil
+    o.connections &-= 1
+    o.server.o.connections.wrappingSubtract(1, ordering: .relaxed)
+    disconnected(connection)
+  }
+
+  // ---- stopping
+
+  fileprivate func beginDraining() {
+    if o.isDraining { return }
+    o.isDraining = true
+    o.drainDeadline = o.loop.o.now &+ o.server.o.options.drainTimeout &* 1000
+    if o.index == 0 { o.server.closeListeners() }
+    var connection = o.firstConnection
+    while let candidate = connection {
+      connection = candidate.o.nextOfWorker
+      candidate.closeIfIdle()
+    }
+  }
+
+  /// At the end of each turn while the server stops.
+  private func drain() {
+    let isLate = o.loop.o.now >= o.drainDeadline || o.server.o.isDying.load(ordering: .relaxed)
+    if isLate {
+      while let connection = o.firstConnection { connection.die(reset: true) }
+    }
+    if o.connections == 0 { o.isFinished = true }
+  }
+
+  /// How long a turn may wait while the server stops.
+  var patience: Int32 { o.isDraining ? 20 : o.index == 0 && o.server.o.isAcceptPaused ? 50 : -1 }
+
+  /// The thread's life: turns until the server has stopped.
+  func run() {
+    unsafe ThreadContext.loop = unsafe o.loop.opaque
+    while !o.isFinished { o.loop.turn(timeout: patience) }
+    // What the last turn ended is buried in one more.
+    o.loop.turn(timeout: 0)
+    unsafe ThreadContext.loop = nil
+  }
+
+  // ---- telling the host
+
+  /// A request is in, or at least its head: off to its handler.
+  func dispatch(_ exchange: Ref<Exchange>) {
+    exchange.o.isDispatched = true
+    exchange.o.holds.insert(.handler)
+    let server = o.server
+    if server.o.isQueued {
+      let needsHost = !server.o.onReceive.isEmpty || exchange.o.destination.isForHost
+      if needsHost {
+        if server.o.queue.hasRoom(for: exchange.o.body.count, behind: o.batch.count, server),
+          enqueue(.request, exchange)
+        {
+          server.o.queue.bytes.wrappingAdd(Int64(exchange.o.body.count), ordering: .relaxed)
+          return
+        }
+        o.counters.add(.refusedBusy)
+        exchange.completeOrBreak(503)
+        if let connection = exchange.o.connection {
+          report(connection, code: .full, status: 503)
+        }
+        return handled(exchange)
+      }
+    }
+    server.run(exchange)
+    handled(exchange)
+  }
+
+  /// The handler has returned, on the loop's thread.
+  func handled(_ exchange: Ref<Exchange>) {
+    exchange.handlerReturned()
+    guard let connection = exchange.o.connection else { return }
+    if connection.o.isDead {
+      exchange.recycleIfFree()
+    } else {
+      connection.pump()
+    }
+  }
+
+  private func enqueue(_ kind: Event.Kind, _ exchange: Ref<Exchange>) -> Bool {
+    guard unsafe o.batch.append(Event(kind: kind, object: exchange.opaque)) else { return false }
+    // The batch is pushed at the end of the turn: nobody sees it before.
+    exchange.o.queued &+= 1
+    exchange.o.isAway.store(true, ordering: .releasing)
+    return true
+  }
+
+  /// A piece of a streamed body, or its end (1: whole, -1: cut).
+  func deliver(_ exchange: Ref<Exchange>, _ piece: Bytes, last: Int32) {
+    guard exchange.o.isShared else { return }
+    exchange.o.lock.lock()
+    guard exchange.o.bodyCallback.isSet, exchange.o.incomingEnd == 0 else {
+      exchange.o.lock.unlock()
+      return
+    }
+    if last != 0 { exchange.o.incomingEnd = last }
+    if o.server.o.isQueued {
+      exchange.o.incoming.append(piece)
+      if !exchange.o.isBodyQueued, enqueue(.body, exchange) { exchange.o.isBodyQueued = true }
+      exchange.o.lock.unlock()
+      return
+    }
+    let callback = exchange.o.bodyCallback
+    exchange.o.lock.unlock()
+    o.server.call(callback, exchange, piece, last: last)
+  }
+
+  func writerDrained(_ exchange: Ref<Exchange>) {
+    exchange.o.lock.lock()
+    let callback = exchange.o.writer.onDrain
+    let isNew = callback.isSet && !exchange.o.writer.isDrainQueued
+    if isNew, o.server.o.isQueued, enqueue(.writerDrained, exchange) {
+      exchange.o.writer.isDrainQueued = true
+    }
+    exchange.o.lock.unlock()
+    if isNew, !o.server.o.isQueued { o.server.call(callback, exchange) }
+  }
+
+  /// A reply in pieces has come to its end, or its client has left; once.
+  func writerClosed(_ exchange: Ref<Exchange>) {
+    exchange.o.lock.lock()
+    let callback = exchange.o.writer.onClose
+    let isNew = callback.isSet && !exchange.o.writer.isCloseQueued
+    exchange.o.writer.isCloseQueued = true
+    if isNew, o.server.o.isQueued { _ = enqueue(.writerClosed, exchange) }
+    exchange.o.lock.unlock()
+    if isNew, !o.server.o.isQueued { o.server.call(callback, exchange) }
+  }
+
+  /// A reply has gone to the kernel.
+  func replied(_ exchange: Ref<Exchange>) {
+    guard o.server.o.hasReplyListeners, exchange.o.handle.bits != 0 else { return }
+    if !Slots.isAlive(exchange.o.handle, .request) {
+      exchange.o.handle = Slots.live(
+        exchange.o.slot, exchange.o.slotIndex, at: o.loop.o.now, open: false)
+    }
+    if o.server.o.isQueued {
+      if exchange.o.isShared { exchange.o.lock.lock() }
+      _ = enqueue(.replied, exchange)
+      if exchange.o.isShared { exchange.o.lock.unlock() }
+    } else {
+      o.server.tellReplied(exchange)
+    }
+  }
+
+  private func connected(_ connection: Ref<Connection>) {
+    guard !o.server.o.onConnect.isEmpty else { return }
+    tell(.connected, Note(connection: connection.o.id, code: 0, status: 0, peer: connection.o.peer))
+  }
+
+  private func disconnected(_ connection: Ref<Connection>) {
+    guard !o.server.o.onDisconnect.isEmpty else { return }
+    tell(
+      .disconnected,
+      Note(connection: connection.o.id, code: 0, status: 0, peer: connection.o.peer))
+  }
+
+  func report(_ connection: Ref<Connection>, code: Code, status: Int32) {
+    guard !o.server.o.onError.isEmpty else { return }
+    tell(
+      .failed,
+      Note(
+        connection: connection.o.id, code: code.rawValue, status: status,
+        peer: connection.o.peer))
+  }
+
+  private func tell(_ kind: Event.Kind, _ note: Note) {
+    guard let kept = Ref<Note>(make: note) else { return }
+    if o.server.o.isQueued, unsafe o.batch.append(Event(kind: kind, object: kept.opaque)) { return }
+    o.server.tell(kind, kept)
+  }
+}
+
+extension Ref where Object == Connection {
+  /// More connections than allowed: 503, and no request is read.
+  func refuseAtOnce() {
+    guard let exchange = o.worker.takeExchange() else { return die(reset: true) }
+    exchange.o.connection = self
+    o.exchanges &+= 1
+    o.first = exchange
+    o.last = exchange
+    o.pipelined &+= 1
+    refuse(
+      Refusal(status: 503, reason: "This server has as many connections as it takes."), exchange)
+    armTimer()
+  }
+
+  /// The server stops: a connection without a request under way goes at once.
+  func closeIfIdle() {
+    if o.first == nil, o.stream.o.output == nil, o.current == nil { die(reset: false) }
+  }
+}
+
+extension Destination {
+  /// Whether the host has a say in the reply.
+  var isForHost: Bool {
+    switch self {
+    case .route, .pulled: true
+    default: false
+    }
+  }
+}

@@ -1,0 +1,1 @@
+// The target that carries the link flags of libapus.so; see Package.swift.

@@ -1,0 +1,385 @@
+// What Swift cannot say by itself, in both of its modes: the operating system's
+// calls, memory that may fail, locks, and one thread-local block. Everything
+// here is static inline, so that no C file needs building.
+#ifndef APUS_SYSTEM_H
+#define APUS_SYSTEM_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+// The Swift overlay of the C library is built without _GNU_SOURCE, and so must
+// this be: what only that declares is declared here.
+extern int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
+extern int sched_getaffinity(int process, size_t size, void *mask);
+
+// ---- errno
+
+static inline int32_t sys_errno(void) { return errno; }
+
+// The operating system's sentence about an error number.
+static inline const char *sys_error_text(int32_t number, char *buffer, size_t capacity) {
+  return strerror_r(number, buffer, capacity) == 0 ? buffer : "unknown error";
+}
+
+// ---- memory; NULL when there is none, unlike Swift's own allocation
+
+static inline void *sys_allocate(size_t size) { return malloc(size); }
+static inline void *sys_allocate_zeroed(size_t size) { return calloc(1, size); }
+static inline void *sys_reallocate(void *memory, size_t size) { return realloc(memory, size); }
+static inline void sys_free(void *memory) { free(memory); }
+
+// ---- the thread's own block; one Swift function calls this, which is never
+// ---- inlined, since each object file with a call has a block of its own
+
+struct sys_thread {
+  uint64_t request;       // the request whose callback runs here, or 0
+  void *exchange;         // and its exchange
+  void *server;           // the server whose callback runs here, or NULL
+  void *loop;             // the loop that this thread runs, or NULL
+  int32_t error;          // of the latest failing call
+  char message[252];
+};
+
+static inline struct sys_thread *sys_thread_block(void) {
+  static _Thread_local struct sys_thread block __attribute__((tls_model("initial-exec")));
+  return &block;
+}
+
+// ---- locks and threads
+
+typedef pthread_mutex_t sys_mutex;
+typedef pthread_cond_t sys_condition;
+
+static inline int32_t sys_mutex_make(sys_mutex *mutex) { return pthread_mutex_init(mutex, NULL); }
+static inline void sys_mutex_end(sys_mutex *mutex) { pthread_mutex_destroy(mutex); }
+static inline void sys_mutex_lock(sys_mutex *mutex) { pthread_mutex_lock(mutex); }
+static inline int32_t sys_mutex_try(sys_mutex *mutex) { return pthread_mutex_trylock(mutex) == 0; }
+static inline void sys_mutex_unlock(sys_mutex *mutex) { pthread_mutex_unlock(mutex); }
+
+static inline int32_t sys_condition_make(sys_condition *condition) {
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  int32_t result = pthread_cond_init(condition, &attributes);
+  pthread_condattr_destroy(&attributes);
+  return result;
+}
+static inline void sys_condition_end(sys_condition *condition) { pthread_cond_destroy(condition); }
+static inline void sys_condition_broadcast(sys_condition *condition) {
+  pthread_cond_broadcast(condition);
+}
+// Waits until a time of the monotonic clock in microseconds, or for ever (-1).
+static inline void sys_condition_wait(sys_condition *condition, sys_mutex *mutex, int64_t until) {
+  if (until < 0) {
+    pthread_cond_wait(condition, mutex);
+    return;
+  }
+  struct timespec time = {until / 1000000, (until % 1000000) * 1000};
+  pthread_cond_timedwait(condition, mutex, &time);
+}
+
+typedef pthread_t sys_thread_id;
+
+// A thread with every signal blocked, so that the host's go to the host's.
+static inline int32_t sys_thread_start(sys_thread_id *thread, void *(*run)(void *), void *context) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int32_t result = pthread_create(thread, NULL, run, context);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return result;
+}
+static inline void sys_thread_join(sys_thread_id thread) { pthread_join(thread, NULL); }
+static inline void sys_thread_detach(sys_thread_id thread) { pthread_detach(thread); }
+static inline void sys_yield(void) { sched_yield(); }
+static inline int32_t sys_processors(void) {
+  uint64_t mask[128] = {0};
+  int32_t count = 0;
+  if (sched_getaffinity(0, sizeof mask, mask) >= 0) {
+    for (size_t index = 0; index < 128; index++) count += __builtin_popcountll(mask[index]);
+  }
+  return count > 0 ? count : 1;
+}
+static inline int32_t sys_at_fork_child(void (*child)(void)) {
+  return pthread_atfork(NULL, NULL, child);
+}
+static inline int32_t sys_at_exit(void (*end)(void)) { return atexit(end); }
+
+// ---- clocks
+
+static inline int64_t sys_monotonic_us(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+static inline int64_t sys_wall_seconds(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_REALTIME, &time);
+  return (int64_t)time.tv_sec;
+}
+
+// ---- poller
+
+static inline int32_t sys_epoll_make(void) { return epoll_create1(EPOLL_CLOEXEC); }
+static inline int32_t sys_event_make(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+static inline void sys_event_signal(int32_t descriptor) {
+  uint64_t one = 1;
+  while (write(descriptor, &one, sizeof one) < 0 && errno == EINTR) {
+  }
+}
+static inline void sys_event_clear(int32_t descriptor) {
+  uint64_t value;
+  while (read(descriptor, &value, sizeof value) < 0 && errno == EINTR) {
+  }
+}
+// Waits for an eventfd or an epoll descriptor to be readable.
+static inline int32_t sys_wait_readable(int32_t descriptor, int32_t timeout_ms) {
+  struct pollfd entry = {descriptor, POLLIN, 0};
+  return poll(&entry, 1, timeout_ms);
+}
+
+// ---- sockets
+
+struct sys_address {
+  struct sockaddr_storage storage;
+  uint32_t length;
+};
+
+static inline int32_t sys_close(int32_t descriptor) { return close(descriptor); }
+
+static inline int32_t sys_set_option(int32_t descriptor, int32_t level, int32_t name, int32_t value) {
+  return setsockopt(descriptor, level, name, &value, sizeof value);
+}
+
+// Parses an address in text; 0 if it is one.
+static inline int32_t sys_address_parse(struct sys_address *address, const char *host, uint16_t port) {
+  memset(address, 0, sizeof *address);
+  struct sockaddr_in *four = (struct sockaddr_in *)&address->storage;
+  struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address->storage;
+  if (inet_pton(AF_INET, host, &four->sin_addr) == 1) {
+    four->sin_family = AF_INET;
+    four->sin_port = htons(port);
+    address->length = sizeof *four;
+    return 0;
+  }
+  char copy[INET6_ADDRSTRLEN + IF_NAMESIZE + 2];
+  size_t length = strlen(host);
+  if (length >= sizeof copy) return -1;
+  memcpy(copy, host, length + 1);
+  char *zone = strchr(copy, '%');
+  if (zone) *zone = 0;
+  if (inet_pton(AF_INET6, copy, &six->sin6_addr) != 1) return -1;
+  if (zone) {
+    six->sin6_scope_id = if_nametoindex(zone + 1);
+    if (six->sin6_scope_id == 0) return -1;
+  }
+  six->sin6_family = AF_INET6;
+  six->sin6_port = htons(port);
+  address->length = sizeof *six;
+  return 0;
+}
+
+static inline int32_t sys_address_unix(struct sys_address *address, const char *path) {
+  memset(address, 0, sizeof *address);
+  struct sockaddr_un *name = (struct sockaddr_un *)&address->storage;
+  size_t length = strlen(path);
+  if (length == 0 || length >= sizeof name->sun_path) return -1;
+  name->sun_family = AF_UNIX;
+  memcpy(name->sun_path, path, length + 1);
+  address->length = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+  return 0;
+}
+
+static inline int32_t sys_address_family(const struct sys_address *address) {
+  return address->storage.ss_family;
+}
+
+// The port of an address; its text, without a port, into at least 46 bytes.
+static inline int32_t sys_address_text(const struct sys_address *address, char *text) {
+  text[0] = 0;
+  if (address->storage.ss_family == AF_INET) {
+    const struct sockaddr_in *four = (const struct sockaddr_in *)&address->storage;
+    inet_ntop(AF_INET, &four->sin_addr, text, 46);
+    return ntohs(four->sin_port);
+  }
+  if (address->storage.ss_family == AF_INET6) {
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address->storage;
+    if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
+      inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], text, 46);
+    } else {
+      inet_ntop(AF_INET6, &six->sin6_addr, text, 46);
+    }
+    return ntohs(six->sin6_port);
+  }
+  return 0;
+}
+
+static inline int32_t sys_socket(int32_t family) {
+  return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+static inline int32_t sys_bind(int32_t descriptor, const struct sys_address *address) {
+  return bind(descriptor, (const struct sockaddr *)&address->storage, address->length);
+}
+static inline int32_t sys_connect(int32_t descriptor, const struct sys_address *address) {
+  return connect(descriptor, (const struct sockaddr *)&address->storage, address->length);
+}
+static inline int32_t sys_listen(int32_t descriptor, int32_t backlog) {
+  return listen(descriptor, backlog);
+}
+static inline int32_t sys_own_address(int32_t descriptor, struct sys_address *address) {
+  socklen_t length = sizeof address->storage;
+  memset(address, 0, sizeof *address);
+  int32_t result = getsockname(descriptor, (struct sockaddr *)&address->storage, &length);
+  address->length = length;
+  return result;
+}
+static inline int32_t sys_peer_address(int32_t descriptor, struct sys_address *address) {
+  socklen_t length = sizeof address->storage;
+  memset(address, 0, sizeof *address);
+  int32_t result = getpeername(descriptor, (struct sockaddr *)&address->storage, &length);
+  address->length = length;
+  return result;
+}
+// 1: a stream socket that listens, 0: a stream socket that does not, -1: another thing.
+static inline int32_t sys_is_listener(int32_t descriptor) {
+  int32_t value = 0;
+  socklen_t length = sizeof value;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &value, &length) != 0) return -1;
+  if (value != SOCK_STREAM) return -1;
+  length = sizeof value;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) != 0) return -1;
+  return value != 0;
+}
+static inline int32_t sys_make_nonblocking(int32_t descriptor) {
+  int32_t flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0) return -1;
+  flags = fcntl(descriptor, F_GETFD);
+  return flags < 0 ? -1 : fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC);
+}
+static inline int32_t sys_unlink(const char *path) { return unlink(path); }
+static inline int32_t sys_is_socket_file(const char *path) {
+  struct stat status;
+  return lstat(path, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+// Closes with a reset: the peer learns at once, and nothing lingers.
+static inline void sys_reset(int32_t descriptor) {
+  struct linger linger = {1, 0};
+  setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+  close(descriptor);
+}
+// The soft limit on descriptors.
+static inline int64_t sys_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  return limit.rlim_cur > INT32_MAX ? INT32_MAX : (int64_t)limit.rlim_cur;
+}
+static inline int64_t sys_write(int32_t descriptor, const void *data, size_t length) {
+  return write(descriptor, data, length);
+}
+
+// ---- the calls that a simulated network replaces; -errno on failure
+
+static inline int32_t sys_accept(void *context, int32_t listener, struct sys_address *address) {
+  (void)context;
+  socklen_t length = sizeof address->storage;
+  int32_t result = accept4(listener, (struct sockaddr *)&address->storage, &length,
+                           SOCK_CLOEXEC | SOCK_NONBLOCK);
+  address->length = length;
+  return result < 0 ? -errno : result;
+}
+static inline int64_t sys_receive(void *context, int32_t descriptor, void *data, size_t capacity) {
+  (void)context;
+  ssize_t result = recv(descriptor, data, capacity, 0);
+  return result < 0 ? -errno : result;
+}
+// Sends up to two pieces.
+static inline int64_t sys_send(void *context, int32_t descriptor, const void *first,
+                               size_t first_length, const void *second, size_t second_length) {
+  (void)context;
+  ssize_t result;
+  if (second_length == 0) {
+    result = send(descriptor, first, first_length, MSG_NOSIGNAL);
+  } else {
+    struct iovec pieces[2] = {{(void *)first, first_length}, {(void *)second, second_length}};
+    struct msghdr message = {0};
+    message.msg_iov = pieces;
+    message.msg_iovlen = 2;
+    result = sendmsg(descriptor, &message, MSG_NOSIGNAL);
+  }
+  return result < 0 ? -errno : result;
+}
+static inline int32_t sys_shutdown_write(void *context, int32_t descriptor) {
+  (void)context;
+  return shutdown(descriptor, SHUT_WR);
+}
+static inline void sys_end(void *context, int32_t descriptor, int32_t reset) {
+  (void)context;
+  if (reset) {
+    sys_reset(descriptor);
+  } else {
+    close(descriptor);
+  }
+}
+static inline int32_t sys_poll_control(void *context, int32_t poller, int32_t operation,
+                                       int32_t descriptor, uint32_t events, uint64_t token) {
+  (void)context;
+  struct epoll_event event;
+  memset(&event, 0, sizeof event);
+  event.events = events;
+  event.data.u64 = token;
+  return epoll_ctl(poller, operation, descriptor, &event) < 0 ? -errno : 0;
+}
+static inline int32_t sys_poll_wait(void *context, int32_t poller, struct epoll_event *events,
+                                    int32_t capacity, int32_t timeout_ms) {
+  (void)context;
+  int32_t result = epoll_wait(poller, events, capacity, timeout_ms);
+  return result < 0 ? -errno : result;
+}
+static inline int64_t sys_now_us(void *context) {
+  (void)context;
+  return sys_monotonic_us();
+}
+static inline int64_t sys_wall(void *context) {
+  (void)context;
+  return sys_wall_seconds();
+}
+
+static inline uint64_t sys_event_token(const struct epoll_event *event) { return event->data.u64; }
+
+// Constants that Swift imports in other types, or not at all.
+static const uint32_t SYS_POLL_IN = EPOLLIN;
+static const uint32_t SYS_POLL_OUT = EPOLLOUT;
+static const uint32_t SYS_POLL_ERROR = EPOLLERR;
+static const uint32_t SYS_POLL_HANGUP = EPOLLHUP;
+static const int32_t SYS_POLL_ADD = EPOLL_CTL_ADD;
+static const int32_t SYS_POLL_DELETE = EPOLL_CTL_DEL;
+static const int32_t SYS_POLL_CHANGE = EPOLL_CTL_MOD;
+static const int32_t SYS_FAMILY_UNIX = AF_UNIX;
+static const int32_t SYS_FAMILY_IPV6 = AF_INET6;
+static const int32_t SYS_LEVEL_SOCKET = SOL_SOCKET;
+static const int32_t SYS_LEVEL_TCP = IPPROTO_TCP;
+static const int32_t SYS_LEVEL_IPV6 = IPPROTO_IPV6;
+
+#endif

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""Measures Apus beside a bare epoll loop and other servers; see --help.
+
+Only the loopback interface is used, on ports that are free. Everything is
+bounded in time, and only processes that were started here are ended.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+
+import measure
+import report
+import servers
+
+LOADS = ("keepalive", "saturated", "pipelined")
+SECTIONS = LOADS + ("idle", "allocations", "syscalls", "library")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__.splitlines()[0])
+    names = [server.name for server in servers.catalogue()]
+    parser.add_argument("--only", metavar="NAMES", help="servers, of " + ",".join(names) +
+                        "; then nothing is written unless --output says where")
+    parser.add_argument("--sections", metavar="NAMES", default=",".join(SECTIONS),
+                        help="measurements, of " + ",".join(SECTIONS) +
+                        "; fewer than all: as --only")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
+    parser.add_argument("--seconds", type=int, default=3, help="of each load in a round (3)")
+    parser.add_argument("--connections", type=int, default=64, help="of the loads (64)")
+    parser.add_argument("--depth", type=int, default=16, help="of pipelining (16)")
+    parser.add_argument("--idle", type=int, default=10000, help="idle connections (10000)")
+    parser.add_argument("--prefix", default=os.path.join(servers.ROOT, "build", "stage"),
+                        help="where Apus is installed (build/stage); without it there, "
+                        ".build/release/libapus.so is taken")
+    parser.add_argument("--output", help="the Markdown file (docs/benchmarks.md)")
+    parser.add_argument("--json", help="also writes the figures here")
+    arguments = parser.parse_args()
+    arguments.sections = arguments.sections.split(",")
+    for name in arguments.only.split(",") if arguments.only else []:
+        if name not in names:
+            parser.error(f"no server is called {name}")
+    for name in arguments.sections:
+        if name not in SECTIONS:
+            parser.error(f"no measurement is called {name}")
+    if min(arguments.rounds, arguments.seconds, arguments.connections, arguments.depth,
+           arguments.idle) < 1:
+        parser.error("numbers are from 1")
+    complete = not arguments.only and len(set(arguments.sections)) == len(SECTIONS)
+    if arguments.output is None and complete:
+        arguments.output = os.path.join(servers.ROOT, "docs", "benchmarks.md")
+    return arguments
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def choose(arguments, apus):
+    wanted = arguments.only.split(",") if arguments.only else None
+    chosen = [s for s in servers.catalogue() if wanted is None or s.name in wanted]
+    for server in chosen:
+        if server.name == "civetweb":
+            server.arguments = (str(arguments.connections),)
+        servers.prepare(server, apus)
+        if server.skipped:
+            say(f"skipped: {server.name}: {server.skipped}")
+    return chosen
+
+
+def throughput(arguments, chosen, scratch, section):
+    """Rounds of one load, in which each server has its turn; who begins moves on
+    from round to round."""
+    if section == "keepalive":
+        def load(port):
+            return measure.wrk(port, arguments.connections, arguments.seconds)
+    else:
+        depth = arguments.depth if section == "pipelined" else 1
+
+        def load(port):
+            return measure.pipelined(port, arguments.connections, depth, arguments.seconds)
+    running, rounds, failed = start_all(chosen, scratch)
+    try:
+        for number in range(arguments.rounds):
+            turn = number % max(1, len(running))
+            for one in running[turn:] + running[:turn]:
+                name = one.server.name
+                if name in failed:
+                    continue
+                try:
+                    result = measure.round_of(one, load)
+                except (RuntimeError, OSError, ZeroDivisionError) as problem:
+                    failed[name] = str(problem)
+                    say(f"  {section}: {name}: {problem}")
+                    continue
+                rounds.setdefault(name, []).append(result)
+                say(f"  {section} {number + 1}/{arguments.rounds} {name:16}"
+                    f"{result['rate']:10.0f}/s {result['cpu']:7.2f} µs"
+                    f"{result['others'] * 100:4.0f} % others")
+    finally:
+        for one in running:
+            one.end()
+    reference = None if "reference" in failed else rounds.get("reference")
+    results = {name: measure.summary(r, reference)
+               for name, r in rounds.items() if name not in failed}
+    results.update({name: {"failed": problem} for name, problem in failed.items()})
+    return results
+
+
+def start_all(chosen, scratch):
+    """Starts each server and warms it up: the servers that run, an empty table of
+    rounds, and why the others do not."""
+    running, failed = [], {}
+    for server in chosen:
+        if server.skipped:
+            continue
+        one = servers.Running(server, scratch)
+        try:
+            one.__enter__()
+            running.append(one)
+            measure.pipelined(one.port, 16, 1, 0.3)
+        except (RuntimeError, OSError) as problem:
+            failed[server.name] = str(problem)
+            say(f"  {server.name}: {problem}")
+    return running, {}, failed
+
+
+def each(chosen, section, function):
+    """One measurement for each server in turn; a failure is a result as well."""
+    results = {}
+    for server in chosen:
+        if server.skipped:
+            continue
+        try:
+            results[server.name] = function(server)
+            say(f"  {section} {server.name:16}{brief(results[server.name])}")
+        except (RuntimeError, OSError, ValueError, KeyError) as problem:
+            results[server.name] = {"failed": str(problem)}
+            say(f"  {section}: {server.name}: {problem}")
+    return results
+
+
+def brief(result):
+    return "  ".join(f"{key} {value:.2f}" for key, value in result.items()
+                     if isinstance(value, (int, float)))
+
+
+def measure_idle(arguments, chosen, scratch):
+    def one(server):
+        if not server.idle:
+            return {"failed": "one thread per connection; not tried"}
+        return measure.idle_memory(server, scratch, arguments.idle)
+    return each(chosen, "idle", one)
+
+
+def measure_allocations(arguments, chosen, scratch):
+    return each(chosen, "allocations", lambda server: measure.allocations(
+        server, scratch, arguments.connections, 100_000))
+
+
+def measure_system_calls(arguments, chosen, scratch):
+    if not shutil.which("strace"):
+        say("skipped: system calls: strace is not installed")
+        return {}
+    return {count: each(chosen, f"syscalls {count:2}", lambda server: measure.system_calls(
+        server, scratch, count, 2000)) for count in (1, arguments.connections)}
+
+
+def measure_libraries(chosen, apus):
+    """Of Apus, and of the libraries that the peers were linked with."""
+    paths = {"apus": os.path.realpath(apus[1])} if apus else {}
+    for server in chosen:
+        if server.source.startswith("peer_") and not server.skipped:
+            wanted = server.libraries[0].replace("-l", "lib") + ".so"
+            found = re.search(rf"{re.escape(wanted)}\S* => (\S+)",
+                              servers.output("ldd", server.binary))
+            if found:
+                paths[server.name] = os.path.realpath(found[1])
+    return {name: measure.library_figures(path) for name, path in paths.items()}
+
+
+def run(arguments, scratch):
+    servers.build_tools()
+    apus = servers.find_apus(os.path.abspath(arguments.prefix))
+    chosen = choose(arguments, apus)
+    if not shutil.which("wrk"):
+        say("skipped: keepalive: wrk is not installed")
+        arguments.sections = [s for s in arguments.sections if s != "keepalive"]
+    active = sum(1 for server in chosen if not server.skipped)
+    # Nothing here should take this long; if something hangs, this ends it.
+    signal.alarm(300 + active * (120 + arguments.rounds * len(LOADS) * (arguments.seconds + 2)))
+    figures = {"servers": chosen, "arguments": arguments, "pinned": servers.cores() is not None}
+    for section in LOADS:
+        if section in arguments.sections:
+            figures[section] = throughput(arguments, chosen, scratch, section)
+    if "idle" in arguments.sections:
+        figures["idle"] = measure_idle(arguments, chosen, scratch)
+    if "allocations" in arguments.sections:
+        figures["allocations"] = measure_allocations(arguments, chosen, scratch)
+    if "syscalls" in arguments.sections:
+        figures["syscalls"] = measure_system_calls(arguments, chosen, scratch)
+    if "library" in arguments.sections:
+        figures["library"] = measure_libraries(chosen, apus)
+    return figures
+
+
+def main():
+    arguments = parse_arguments()
+    for number in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, lambda *_: sys.exit("bench: ended before it was done"))
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="apus-bench-", dir=memory) as scratch:
+        os.chmod(scratch, 0o755)  # a server may give up its rights and read files here
+        figures = run(arguments, scratch)
+    text = report.markdown(figures)
+    say("\n" + text)
+    if arguments.output:
+        with open(arguments.output, "w") as file:
+            file.write(text)
+        say(f"written: {os.path.relpath(arguments.output)}")
+    if arguments.json:
+        with open(arguments.json, "w") as file:
+            json.dump({key: value for key, value in figures.items()
+                       if key not in ("servers", "arguments")}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

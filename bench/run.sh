@@ -1,0 +1,5 @@
+#!/bin/sh
+# Builds the servers and the loads, measures, and writes docs/benchmarks.md.
+# See --help. For some servers alone, which prints and writes nothing:
+#   bench/run.sh --only reference,apus-worker --rounds 3 --seconds 2
+exec python3 "$(dirname "$0")/run.py" "$@"

@@ -1,0 +1,373 @@
+#!/usr/bin/env python3
+"""Calls every function of the header wrongly: with handles that are dead, forged
+or of another kind, with NULL, with numbers out of range. The calls are written
+from the prototypes in the header, so that none is forgotten: each parameter has
+bad values below, or a word why it can't be bad, or this test fails.
+
+Writes misuse_calls.h, builds src/misuse/misuse.c with it, and runs that."""
+# ctest: timeout=300
+import os
+import random
+import re
+import subprocess
+import sys
+
+TOP = os.environ["APUS_SOURCE"]
+HEADER = os.path.join(TOP, "include", "apus.h")
+FOLDER = os.path.join(os.environ["APUS_BIN"], "misuse")
+LONG_NAME = '"ABCDEFGHIJKLMNOPQRSTUVWXYZ1234567"'
+LONG_PATH = '"/' + "x" * 120 + '"'
+IMPOSSIBLE = "(size_t)-2"
+
+HANDLES = {"apus_server": "SERVER", "apus_request": "REQUEST", "apus_writer": "WRITER"}
+
+# ---- What a plausible call looks like, by parameter ---------------------------
+
+PLAUSIBLE = {
+    "host": '"127.0.0.1"', "pattern": '"/plausible"', "path": '"/nowhere/at/all"',
+    "method": "APUS_GET", "status": "200", "dispatch": "0", "port": "0", "timeout_ms": "0",
+    "data": '"x"', "location": '"/"', "tag": '"tag"', "capacity": "sizeof outs.buffer",
+    "buffer": "outs.buffer", "context": "&outs", "drop": "count_drop", "event": "&outs.event",
+    "previous": "0", "counter": "0", "index": "0", "listener": "0", "code": "-1",
+    "opcode": "1", "kind": "0", "bytes": "65536", "ms": "1000", "workers": "1",
+    "name": '"X-Name"', "value": '"value"', "type": '"text/plain"',
+}
+BY_FUNCTION = {
+    ("apus_server_route_named", "method"): '"GET"',
+    ("apus_server_set_max_head", "bytes"): "4096",
+    ("apus_server_set_max_request_line", "bytes"): "4096",
+    ("apus_server_adopt_listener", "descriptor"): "spare_listener",
+    ("apus_server_adopt_connection", "descriptor"): "spare_connection",
+    ("apus_leak_report_at_exit", "descriptor"): "-1",
+    ("apus_server_set_backlog", "connections"): "16",
+    ("apus_method_number", "name"): '"GET"',
+}
+BY_TYPE = {
+    "int32_t": "1", "int64_t": "1", "size_t": "1", "const char *": '"x"',
+    "size_t *": "&outs.length",
+}
+CALLBACKS = {
+    "apus_handler_fn": "handler_fn", "apus_connection_fn": "connection_fn",
+    "apus_replied_fn": "replied_fn", "apus_failed_fn": "failed_fn",
+    "apus_server_fn": "server_fn", "apus_access_fn": "access_fn", "apus_body_fn": "body_fn",
+    "apus_writer_fn": "writer_fn", "apus_log_fn": None, "apus_leak_fn": None,
+}
+
+# ---- What is bad, by function and parameter -----------------------------------
+
+INT32 = ["INT32_MIN", "INT32_MAX"]
+INT64 = ["INT64_MIN", "INT64_MAX"]
+FIELD_NAME = ["NULL", '""', '"A B"', '"A:"', '"X\\r\\nY"', '"X\\n"', '"X\\x7f"']
+FIELD_VALUE = ["NULL", '"a\\r\\nX-B: c"', '"a\\n"', '"a\\r"', '"\\x01"', '"\\x7f"']
+STATUS = ["1", "99", "100", "199", "600", "-1", *INT32]
+
+
+def span(low, high, extremes=None):
+    """The neighbours of a range, and the extremes of the type."""
+    return [f"({low}) - 1", f"({high}) + 1", *(extremes or INT32)]
+
+
+BAD = {
+    "apus_server_set_workers": {"workers": span(-1, 256)},
+    "apus_server_set_dispatch": {"dispatch": span(0, 1)},
+    "apus_server_set_reuse_address": {"on": span(0, 1)},
+    "apus_server_set_reuse_port": {"on": span(0, 1)},
+    "apus_server_set_dual_stack": {"on": span(0, 1)},
+    "apus_server_set_backlog": {"connections": span(1, 65535)},
+    "apus_server_set_server_name": {"name": ['"a\\r\\nb"', '"\\x01"', '"a\\n"']},
+    "apus_server_set_max_connections": {"count": span(1, 16000000)},
+    "apus_server_set_max_body": {"bytes": span(0, "1LL << 53", INT64)},
+    "apus_server_set_max_head": {"bytes": span(256, 1048576)},
+    "apus_server_set_max_request_line": {"bytes": span(64, 1048576)},
+    "apus_server_set_max_fields": {"count": span(1, 1000)},
+    "apus_server_set_max_pipelined": {"count": span(1, 1024)},
+    "apus_server_set_max_pending": {"events": span(1, 16000000)},
+    "apus_server_set_max_pending_bytes": {"bytes": span(0, "1LL << 53", INT64)},
+    "apus_server_set_high_water": {"bytes": span(1024, "1LL << 53", INT64)},
+    "apus_server_set_descriptor_reserve": {"count": span(0, 1000000)},
+    "apus_server_listen": {"host": ['"no address"', '""', '"1.2.3"', '"::g"'],
+                           "port": span(0, 65535)},
+    "apus_server_listen_unix": {"path": ["NULL", '""', LONG_PATH]},
+    "apus_server_adopt_listener": {"descriptor": ["-1", "spare_pipe", "spare_connection", *INT32]},
+    "apus_server_port": {"listener": ["-1", "64", *INT32]},
+    "apus_server_counter": {"counter": ["-1", "17", *INT32]},
+    "apus_server_route": {"method": ["-3", "34", "-1", *INT32],
+                          "pattern": ["NULL", '""', '"x"', '"/*a/b"']},
+    "apus_server_route_named": {"method": ["NULL", '""', '"A B"', '"A\\n"', LONG_NAME],
+                                "pattern": ["NULL", '""', '"x"']},
+    "apus_server_route_stream": {"method": ["-3", "34", "-1", *INT32],
+                                 "pattern": ["NULL", '""', '"x"'], "fn": ["NULL"]},
+    "apus_request_parse": {"data": ["NULL"]},
+    "apus_request_on_body": {"fn": ["NULL"]},
+    "apus_request_header": {"name": ["NULL"]},
+    "apus_request_trailer": {},
+    "apus_request_param": {"name": ["NULL"]},
+    "apus_request_query_param": {"name": ["NULL"]},
+    "apus_reply_set_status": {"status": ["0", *STATUS]},
+    "apus_reply_set_header": {"name": FIELD_NAME, "value": FIELD_VALUE},
+    "apus_reply_add_header": {"name": FIELD_NAME, "value": FIELD_VALUE},
+    "apus_reply_set_content_type": {"type": FIELD_VALUE},
+    "apus_reply_data": {"data": ["NULL"]},
+    "apus_reply": {"status": STATUS, "type": FIELD_VALUE[1:], "data": ["NULL"]},
+    "apus_reply_text": {"status": STATUS, "text": ["NULL"]},
+    "apus_reply_html": {"status": STATUS, "html": ["NULL"]},
+    "apus_reply_json": {"status": STATUS, "json": ["NULL"]},
+    "apus_reply_redirect": {"location": ["NULL", '"/a b"', '"/\\r\\nX-B: c"', '"/\\x7f"',
+                                         '"/\\xc3\\xa4"'],
+                            "status": ["200", "299", "400", *STATUS]},
+    "apus_reply_status": {"status": STATUS},
+    "apus_writer_set_status": {"status": ["0", *STATUS]},
+    "apus_writer_set_header": {"name": FIELD_NAME, "value": FIELD_VALUE},
+    "apus_writer_add_header": {"name": FIELD_NAME, "value": FIELD_VALUE},
+    "apus_writer_begin": {"length": ["-2", "INT64_MIN"]},
+    "apus_writer_set_high_water": {"bytes": span(1, "1LL << 53", INT64)},
+    "apus_set_log": {},
+    "apus_live_count": {"kind": ["-1", "9", *INT32]},
+    "apus_tag": {"buffer": ["NULL"]},
+    "apus_leak_report": {"fn": ["NULL"]},
+    "apus_leak_report_at_exit": {"descriptor": ["-2", "INT32_MIN"]},
+    "apus_method_name": {"method": ["-1", "34", *INT32]},
+    "apus_method_number": {"name": ["NULL", '""', '"A B"', '"A\\n"', '"\\xc3\\xa4"']},
+    "apus_status_reason": {"status": ["99", "600", "0", "-1", *INT32]},
+    "apus_opcode_name": {"opcode": ["3", "7", "11", "15", "16", "-1", *INT32]},
+    "apus_opcode_is_control": {"opcode": ["-1", "16", *INT32]},
+}
+for form in ("get", "head", "post", "put", "patch", "delete", "any"):
+    BAD["apus_server_" + form] = {"pattern": ["NULL", '""', '"x"']}
+for event in ("connect", "disconnect", "receive", "reply", "error", "tick", "access"):
+    BAD["apus_server_on_" + event] = {"fn": ["NULL"]}
+for limit in ("header", "body", "write", "keep_alive", "drain"):
+    BAD[f"apus_server_set_{limit}_timeout"] = {"ms": span(0, 86400000)}
+for kind in ("header", "trailer", "param", "query_param"):
+    BAD[f"apus_request_{kind}_at"] = {"index": ["-1", "1000", *INT32]}
+
+# The code where it is not APUS_E_ARGUMENT; None: any negative one.
+CODES = {
+    "apus_server_port": "APUS_E_NOT_FOUND", "apus_method_name": "APUS_E_NOT_FOUND",
+    "apus_status_reason": "APUS_E_NOT_FOUND", "apus_opcode_name": "APUS_E_NOT_FOUND",
+    "apus_request_on_body": None,
+}
+for kind in ("header", "trailer", "param", "query_param"):
+    CODES[f"apus_request_{kind}_at"] = "APUS_E_NOT_FOUND"
+
+# Parameters of which every value is good, and why.
+EXCUSED = {
+    "context": "handed through", "drop": "may be NULL", "length": "goes with its data",
+    "consumed": "out", "event": "out", "capacity": "goes with its buffer",
+    "handle": "tested as a handle", "previous": "a place in a walk, live or not",
+}
+EXCUSED_IN = {
+    ("apus_server_tick", "timeout_ms"), ("apus_server_next", "timeout_ms"),  # by tests of theirs
+    ("apus_server_adopt_connection", "descriptor"),                          # of a running server
+    ("apus_server_get", "fn"), ("apus_set_tag", "tag"), ("apus_live_next", "kind"),
+    ("apus_error_name", "code"), ("apus_error_message", "code"), ("apus_set_log", "fn"),
+    ("apus_writer_on_drain", "fn"), ("apus_writer_on_close", "fn"),
+    ("apus_request_trailer", "name"),
+    ("apus_server_route", "fn"), ("apus_server_route_named", "fn"),
+    ("apus_writer_write", "data"), ("apus_writer_add_trailer", "name"),      # once begun
+    ("apus_writer_add_trailer", "value"),
+}
+EXCUSED_IN |= {(f"apus_server_{form}", "fn")
+               for form in ("head", "post", "put", "patch", "delete", "any")}
+
+# What says "failed" where it is not the code: the value, and whether it has one.
+FAILURES = {
+    "apus_request_method": ("INT32_MIN", True), "apus_request_body_length": ("INT64_MIN", True),
+    "apus_server_destroy": ("0", False), "apus_server_is_alive": ("0", False),
+    "apus_server_is_running": ("0", False), "apus_request_is_alive": ("0", False),
+    "apus_request_destroy": ("0", False), "apus_writer_destroy": ("0", False),
+    "apus_writer_is_alive": ("0", False), "apus_writer_is_connected": ("0", False),
+}
+
+
+class Function:
+    def __init__(self, result, name, parameters):
+        self.result, self.name = result.strip(), name
+        self.parameters = []
+        for parameter in [] if parameters.strip() == "void" else parameters.split(","):
+            kind, word = re.fullmatch(r"\s*(.*?)(\w+)\s*", parameter, re.S).groups()
+            self.parameters.append((" ".join(kind.split()), word))
+
+    @property
+    def handle(self):
+        """The kind of the handle that it takes: a name, "ANY", or None."""
+        if not self.parameters:
+            return None
+        kind, word = self.parameters[0]
+        return HANDLES.get(kind) or ("ANY" if (kind, word) == ("uint64_t", "handle") else None)
+
+    def arguments(self, handle, replaced=None, value=None):
+        out = []
+        for at, (kind, word) in enumerate(self.parameters):
+            if at == 0 and self.handle:
+                out.append(handle)
+            elif word == replaced:
+                out.append(value)
+            elif kind == "const char **":
+                out.append("&outs.name" if word == "name" else "&outs.value")
+            elif kind in CALLBACKS:
+                out.append(CALLBACKS[kind] or "NULL")
+            else:
+                out.append(BY_FUNCTION.get((self.name, word)) or self.plausible(kind, word))
+        return ", ".join(out)
+
+    @staticmethod
+    def plausible(kind, word):
+        if kind in BY_TYPE and kind.endswith("*") and kind != "const char *":
+            return BY_TYPE[kind]
+        return PLAUSIBLE.get(word) or BY_TYPE[kind]
+
+    @property
+    def drops(self):
+        return 1 if any(kind == "apus_drop_fn" for kind, _ in self.parameters) else -1
+
+    def check(self, handle, code, replaced=None, value=None):
+        """One call in C, with its verdict."""
+        arguments = self.arguments(handle, replaced, value)
+        call = f"{self.name}({arguments})"
+        text = '"' + call.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        got = f"(long long)(intptr_t){call}" if "*" in self.result else f"(long long){call}"
+        about = f"{text}, {handle if self.handle else '0'}"
+        begin = "  outs = untouched;\n"
+        if code is None:
+            return begin + f"  expect_negative({about}, {got}, &outs, {self.drops});\n"
+        failure, has_code = FAILURES.get(self.name, (None, True))
+        if failure is None:
+            failure = "0" if "*" in self.result or self.result.startswith(("apus_", "uint")) \
+                else code
+        last = code if has_code else "0"
+        return begin + f"  expect_code({about}, {got}, {failure}, {last}, &outs, {self.drops});\n"
+
+
+def read_header():
+    with open(HEADER) as file:
+        text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
+    found = re.findall(r"APUS_API\s+([^;()]*?)(\w+)\s*\(([^()]*)\)\s*;", text)
+    return [Function(*each) for each in found]
+
+
+def unexplained(functions):
+    """Parameters for which there are neither bad values nor an excuse."""
+    for function in functions:
+        bad = BAD.get(function.name, {})
+        for at, (kind, word) in enumerate(function.parameters):
+            known = word in bad or word in EXCUSED or (function.name, word) in EXCUSED_IN or \
+                (at == 0 and function.handle) or (kind.endswith("*") and "const" not in kind) or \
+                kind == "const char **"
+            if not known:
+                yield f"{function.name}: {word}"
+    names = {function.name for function in functions}
+    yield from (f"{name}: not in the header" for name in BAD if name not in names)
+
+
+def wrap(name, parameter, body):
+    return (f"static void {name}({parameter}) {{\n  struct outs outs = untouched;\n"
+            f"  (void)outs;\n{body}}}\n\n")
+
+
+def bad_handle_calls(functions):
+    out, table = "", ""
+    for function in functions:
+        if not function.handle:
+            continue
+        name = "bad_handle_" + function.name
+        out += wrap(name, "uint64_t handle", function.check("handle", "APUS_E_HANDLE"))
+        kind = "0" if function.handle == "ANY" else "APUS_KIND_" + function.handle
+        table += f'  {{"{function.name}", {kind}, {name}}},\n'
+    return out + f"static const struct bad_handle_call bad_handle_calls[] = {{\n{table}}};\n\n"
+
+
+def bad_arguments(function, handle):
+    out = ""
+    for word, values in BAD.get(function.name, {}).items():
+        code = CODES.get(function.name, "APUS_E_ARGUMENT")
+        for value in values:
+            out += function.check(handle, code, word, value)
+        if word == "data":
+            for length in (IMPOSSIBLE, "APUS_STRLEN", "SIZE_MAX / 2"):
+                call = function.check(handle, code, word, "NULL")
+                out += call.replace("NULL, 1", f"NULL, {length}")
+    return out
+
+
+def started(functions):
+    """What a server refuses once it has started, called in its own handler."""
+    out = ""
+    for function in functions:
+        name = function.name
+        if re.match(r"apus_server_(set_|listen|adopt_listener|route|on_|start|serve|tick|next)"
+                    r"|apus_server_(get|head|post|put|patch|delete|any)$", name):
+            out += function.check("handle", "APUS_E_STATE")
+    return out
+
+
+def wrong_writes(functions):
+    """A writer's functions with bad arguments, before and after it has begun."""
+    by_name = {function.name: function for function in functions}
+    out = "".join(bad_arguments(f, "handle") for f in functions if f.handle == "WRITER")
+    out += "  CHECK_INT(0, apus_writer_begin(handle, -1));\n"
+    for length in ("1", IMPOSSIBLE, "APUS_STRLEN"):
+        call = by_name["apus_writer_write"].check("handle", "APUS_E_ARGUMENT", "data", "NULL")
+        out += call.replace("NULL, 1", f"NULL, {length}")
+    trailer = by_name["apus_writer_add_trailer"]
+    for word, values in (("name", FIELD_NAME), ("value", FIELD_VALUE)):
+        for value in values:
+            out += trailer.check("handle", "APUS_E_ARGUMENT", word, value)
+    for name in ("begin", "set_status", "set_header", "add_header"):
+        out += by_name["apus_writer_" + name].check("handle", "APUS_E_STATE")
+    return out
+
+
+def generate(functions):
+    def collect(wanted):
+        return "".join(bad_arguments(f, "handle") for f in functions if wanted(f))
+    parsed = re.compile(r"apus_request_(header|trailer|param|query_param)")
+    out = "/* Written by misuse_test.py from the header. */\n"
+    out += f"enum {{ HEADER_FUNCTIONS = {len(functions)} }};\n\n"
+    out += bad_handle_calls(functions)
+    out += wrap("bad_arguments_of_none", "void", collect(lambda f: f.handle is None))
+    out += wrap("bad_arguments_of_server", "apus_server handle",
+                collect(lambda f: f.handle in ("SERVER", "ANY")))
+    out += wrap("bad_arguments_of_request", "apus_request handle",
+                collect(lambda f: f.handle in ("REQUEST", "ANY")))
+    out += wrap("bad_arguments_of_parsed", "apus_request handle",
+                collect(lambda f: f.handle == "REQUEST" and parsed.match(f.name)))
+    out += wrap("bad_arguments_of_writer", "apus_writer handle", wrong_writes(functions))
+    out += wrap("started_server", "apus_server handle", started(functions))
+    return out
+
+
+def build(text):
+    os.makedirs(FOLDER, exist_ok=True)
+    with open(os.path.join(FOLDER, "misuse_calls.h"), "w") as file:
+        file.write(text)
+    library = os.environ["APUS_LIBRARY"]
+    program = os.path.join(FOLDER, "misuse")
+    command = [os.environ.get("CC", "cc"), "-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror",
+               "-I", os.path.join(os.environ["APUS_PREFIX"], "include"), "-I", FOLDER,
+               "-o", program, os.path.join(TOP, "ctests", "src", "misuse", "misuse.c"),
+               library, "-Wl,-rpath," + os.path.dirname(library), "-lpthread"]
+    if os.environ.get("APUS_SANITIZE"):
+        command.append("-fsanitize=" + os.environ["APUS_SANITIZE"])
+    subprocess.run(command, check=True)
+    return program
+
+
+def main():
+    functions = read_header()
+    problems = list(unexplained(functions))
+    for problem in problems:
+        print(f"no bad values known for {problem}")
+    if problems or len(functions) < 100:
+        print(f"misuse_test: {len(functions)} functions, {len(problems)} unexplained")
+        return 1
+    seed = os.environ.get("APUS_SEED") or str(random.randrange(1 << 32))
+    print(f"seed {seed}", flush=True)
+    result = subprocess.run([build(generate(functions)), seed])
+    if result.returncode < 0:
+        print(f"ended by signal {-result.returncode}")
+    return 1 if result.returncode else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,320 @@
+/*
+ * misuse.c - calls every function of the header wrongly, and counts what comes
+ * back right: an error, at once, and nothing touched. misuse_test.py writes the
+ * calls themselves, from the prototypes of the header, into misuse_calls.h, and
+ * builds this; so a function that is added to the header is tested from then on.
+ *
+ * The handles are zero, all ones, random, stale, destroyed, of the wrong kind,
+ * and live ones with one bit changed. The places are the main thread, four other
+ * threads at once, and a handler of a live server.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "../helpers/harness.h"
+
+/* ------------------------------------------------------------------ verdicts */
+
+static atomic_llong calls_made, calls_right;
+static atomic_int complaints;
+static _Thread_local const char *place = "main thread";
+
+/* What a call must not touch when it fails, and the drop that it must run. */
+struct outs {
+  const char *name, *value;
+  size_t length;
+  apus_event event;
+  char buffer[8];
+  int drops;
+};
+
+static const struct outs untouched = {"name", "value", 77, {.kind = 78}, "buffer", 0};
+
+static void count_drop(void *context) { ((struct outs *)context)->drops++; }
+
+static void verdict(int right, const char *call, uint64_t handle, long long got) {
+  atomic_fetch_add(&calls_made, 1);
+  if (right) {
+    atomic_fetch_add(&calls_right, 1);
+  } else if (atomic_fetch_add(&complaints, 1) < 50) {
+    printf("WRONG, %s, handle %#llx: %s gave %lld, last error %s\n", place,
+           (unsigned long long)handle, call, got, apus_error_name(apus_last_error()));
+  }
+}
+
+/* drops: how often drop is due, -1 where there is none. */
+static int outs_untouched(const struct outs *outs, int drops) {
+  return outs->name == untouched.name && outs->value == untouched.value &&
+         outs->length == 77 && outs->event.kind == 78 &&
+         strcmp(outs->buffer, "buffer") == 0 && (drops < 0 || outs->drops == drops);
+}
+
+/* A result that is the code itself, 0, or another value that says "failed". */
+static void expect_code(const char *call, uint64_t handle, long long got, long long expected,
+                        int32_t code, const struct outs *outs, int drops) {
+  int right = got == expected && outs_untouched(outs, drops) &&
+              (code == 0 || apus_last_error() == code);
+  verdict(right, call, handle, got);
+}
+
+/* Any of the negative codes. */
+static void expect_negative(const char *call, uint64_t handle, long long got,
+                            const struct outs *outs, int drops) {
+  verdict(got < 0 && got >= APUS_E_UNSUPPORTED && outs_untouched(outs, drops), call, handle, got);
+}
+
+/* ------------------------------------------------------- callbacks to hand in */
+
+static atomic_int callbacks_run;
+
+static void handler_fn(void *context, apus_request request) {
+  (void)context;
+  (void)request;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void connection_fn(void *context, apus_server server, uint64_t connection,
+                          const char *peer, int32_t port) {
+  (void)context, (void)server, (void)connection, (void)peer, (void)port;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void replied_fn(void *context, apus_request request, int32_t status, uint64_t bytes) {
+  (void)context, (void)request, (void)status, (void)bytes;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void failed_fn(void *context, apus_server server, uint64_t connection, int32_t code,
+                      int32_t status, const char *peer) {
+  (void)context, (void)server, (void)connection, (void)code, (void)status, (void)peer;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void server_fn(void *context, apus_server server) {
+  (void)context, (void)server;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void access_fn(void *context, apus_server server, const char *line, size_t length) {
+  (void)context, (void)server, (void)line, (void)length;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void body_fn(void *context, apus_request request, const void *data, size_t length,
+                    int32_t last) {
+  (void)context, (void)request, (void)data, (void)length, (void)last;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void writer_fn(void *context, apus_writer writer) {
+  (void)context, (void)writer;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+/* Descriptors that are valid, so that only the handle is wrong; and one that is
+ * no socket. Whatever fails must leave them open. */
+static int spare_listener, spare_connection, spare_pipe;
+
+struct bad_handle_call {
+  const char *name;
+  int32_t kind; /* of the handle that it takes; 0: of any kind */
+  void (*call)(uint64_t handle);
+};
+
+#include "misuse_calls.h"
+
+/* -------------------------------------------------------------------- handles */
+
+#define HANDLES 1024
+
+/* The live objects, and values that are no live object. */
+static apus_server running, stopped;
+static apus_request live_request;
+static apus_writer live_writer;
+static uint64_t bad_handles[HANDLES];
+static size_t bad_count;
+
+static int is_live(uint64_t handle) {
+  return handle == running || handle == stopped || handle == live_request ||
+         handle == live_writer;
+}
+
+static void add_bad(uint64_t handle) {
+  if (!is_live(handle) && bad_count < HANDLES) bad_handles[bad_count++] = handle;
+}
+
+static uint64_t next_random(uint64_t *state) {
+  *state = *state * 6364136223846793005u + 1442695040888963407u;
+  return *state ^ (*state >> 29);
+}
+
+static void add_forged(uint64_t live) {
+  for (int bit = 0; bit < 64; bit++) add_bad(live ^ (1ull << bit));
+  add_bad(live + 1);
+  add_bad(live - 1);
+  add_bad(live | 0xfff0000000000000ull);
+  add_bad(~live);
+}
+
+static void make_bad_handles(uint64_t seed) {
+  bad_count = 0;
+  add_bad(0);
+  add_bad(UINT64_MAX);
+  add_bad(INT64_MAX);
+  add_bad((uint64_t)INT64_MIN);
+  for (uint64_t kind = 0; kind < 16; kind++) add_bad(kind << 48);
+  for (uint64_t kind = 0; kind < 16; kind++) add_bad(kind << 48 | 0xffffffffffffull);
+  for (int i = 0; i < 64; i++) add_bad(next_random(&seed));
+  for (int i = 0; i < 64; i++) add_bad(next_random(&seed) & 0xfffffffffffffull);
+  for (int i = 0; i < 8; i++) {
+    apus_server server = apus_server_make();
+    apus_request request = apus_request_parse("GET / HTTP/1.0\r\n\r\n", APUS_STRLEN, NULL);
+    CHECK(server != 0 && request != 0);
+    CHECK_INT(1, apus_server_destroy(server));
+    CHECK_INT(1, apus_request_destroy(request));
+    add_bad(server);
+    add_bad(request);
+  }
+  add_forged(running);
+  add_forged(stopped);
+  add_forged(live_request);
+  if (live_writer != 0) add_forged(live_writer);
+}
+
+/* Each function with each bad handle, and with live ones of other kinds. */
+static void run_bad_handles(void) {
+  const uint64_t live[] = {running, stopped, live_request, live_writer};
+  const int32_t kinds[] = {APUS_KIND_SERVER, APUS_KIND_SERVER, APUS_KIND_REQUEST,
+                           APUS_KIND_WRITER};
+  for (size_t i = 0; i < sizeof bad_handle_calls / sizeof bad_handle_calls[0]; i++) {
+    const struct bad_handle_call *call = &bad_handle_calls[i];
+    for (size_t at = 0; at < bad_count; at++) call->call(bad_handles[at]);
+    if (call->kind == 0) continue;
+    for (size_t at = 0; at < 4; at++) {
+      if (live[at] != 0 && kinds[at] != call->kind) call->call(live[at]);
+    }
+  }
+}
+
+/* --------------------------------------------------------------------- places */
+
+static void *run_thread(void *context) {
+  place = context;
+  run_bad_handles();
+  bad_arguments_of_none();
+  bad_arguments_of_server(stopped);
+  return NULL;
+}
+
+static void run_threads(void) {
+  static char names[4][16] = {"thread 1", "thread 2", "thread 3", "thread 4"};
+  pthread_t threads[4];
+  for (int i = 0; i < 4; i++) {
+    CHECK_INT(0, pthread_create(&threads[i], NULL, run_thread, names[i]));
+  }
+  for (int i = 0; i < 4; i++) CHECK_INT(0, pthread_join(threads[i], NULL));
+}
+
+static void writer_handler(void *context, apus_request request) {
+  (void)context;
+  place = "handler, with a writer";
+  live_request = request;
+  live_writer = apus_writer_make(request);
+  CHECK(live_writer != 0);
+  add_forged(live_writer);
+  run_bad_handles();
+  bad_arguments_of_writer(live_writer);
+  CHECK_INT(0, apus_writer_write(live_writer, "written", 7));
+  CHECK_INT(0, apus_writer_end(live_writer));
+  CHECK_INT(1, apus_writer_destroy(live_writer));
+  add_bad(live_writer);
+  live_writer = 0;
+}
+
+static void request_handler(void *context, apus_request request) {
+  uint64_t seed = *(uint64_t *)context;
+  place = "handler";
+  live_request = request;
+  live_writer = 0;
+  make_bad_handles(seed);
+  run_bad_handles();
+  bad_arguments_of_none();
+  bad_arguments_of_server(stopped);
+  bad_arguments_of_request(request);
+  started_server(running);
+  CHECK_INT(0, apus_reply_text(request, 200, "replied"));
+}
+
+/* After all of that the server works, and has sent nothing that it should not. */
+static void ask(struct app *app, const char *target, const char *body) {
+  struct client client;
+  struct reply reply;
+  client_open(&client, app->port);
+  client_get(&client, target);
+  client_reply(&client, "GET", &reply);
+  CHECK_INT(200, reply.status);
+  CHECK_TEXT(body, reply.body);
+  for (size_t i = 0; i < reply.field_count; i++) {
+    CHECK(strncasecmp(reply.fields[i].name, "X-", 2) != 0);
+  }
+  CLIENT_QUIET(&client);
+  reply_free(&reply);
+  client_close(&client);
+}
+
+static void make_spares(void) {
+  int pair[2], pipes[2];
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  spare_listener = socket(AF_INET, SOCK_STREAM, 0);
+  CHECK_INT(0, bind(spare_listener, (struct sockaddr *)&address, sizeof address));
+  CHECK_INT(0, listen(spare_listener, 1));
+  CHECK_INT(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+  CHECK_INT(0, pipe(pipes));
+  spare_connection = pair[0];
+  spare_pipe = pipes[0];
+}
+
+static int is_open(int descriptor) {
+  struct pollfd item = {.fd = descriptor};
+  return poll(&item, 1, 0) >= 0 && (item.revents & POLLNVAL) == 0;
+}
+
+static int report(void) {
+  long long made = atomic_load(&calls_made), right = atomic_load(&calls_right);
+  CHECK(is_open(spare_listener) && is_open(spare_connection) && is_open(spare_pipe));
+  CHECK_INT(0, atomic_load(&callbacks_run));
+  CHECK_INT(0, apus_live_count(0));
+  printf("misuse_test: %zu functions, calls run %lld, right %lld\n",
+         (size_t)HEADER_FUNCTIONS, made, right);
+  return made == right && made > 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv) {
+  uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+  struct app app;
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  signal(SIGALRM, harness_alarm);
+  alarm(HARNESS_WATCHDOG_S);
+  make_spares();
+  app_make(&app, MODE_WORKER);
+  app_route(&app, APUS_GET, "/request", request_handler, &seed);
+  app_route(&app, APUS_GET, "/writer", writer_handler, NULL);
+  stopped = apus_server_make();
+  running = app.server;
+  harness_start(&app);
+  live_request = apus_request_parse("GET / HTTP/1.1\r\nHost: a\r\n\r\n", APUS_STRLEN, NULL);
+  apus_request parsed = live_request;
+  CHECK(stopped != 0 && parsed != 0);
+  make_bad_handles(seed);
+  run_bad_handles();
+  bad_arguments_of_none();
+  bad_arguments_of_server(stopped);
+  bad_arguments_of_parsed(parsed);
+  run_threads();
+  CHECK_INT(1, apus_request_destroy(parsed));
+  ask(&app, "/request", "replied");
+  ask(&app, "/writer", "written");
+  harness_stop(&app);
+  CHECK_INT(1, apus_server_destroy(stopped));
+  return report();
+}

@@ -1,0 +1,896 @@
+/*
+ * apus.h - an HTTP/1.1 server (with WebSocket, Server-Sent Events and a client
+ * to come) in one shared library. This header is the whole interface: what is
+ * not in it is not API.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Contents
+ *   1  Conventions        handles, results, text and bytes, callbacks, threads
+ *   2  Library            version, errors, log, live handles
+ *   3  Constants          methods, statuses, opcodes, states
+ *   4  Server: life       make, options, limits, listeners, start, stop, tick
+ *   5  Server: routing    routes and middleware
+ *   6  Request            what the client sent
+ *   7  Reply              what goes back at once
+ *   8  Writer             what goes back over time, from any thread
+ *
+ * ============================================================================
+ * 1  CONVENTIONS
+ * ============================================================================
+ *
+ * Handles. Every object is a 64-bit integer: its kind, a generation and a slot
+ * index in the low 52 bits, so that it survives a double (Lua, JavaScript) and
+ * a signed integer. 0 is never live. Two handles are the same object exactly
+ * when the integers are equal. Zero, a stale handle, a forged one and one of
+ * another kind give APUS_E_HANDLE from every function, on every thread.
+ *
+ * Results. An int32_t result is 0 or a count on success and one of the negative
+ * APUS_E_* codes on failure. A function that returns a handle or a pointer
+ * returns 0 or NULL on failure. In both cases apus_last_error() has the code
+ * and apus_last_error_message() a sentence, for the calling thread, until the
+ * thread's next failing call. A function sets its out-parameters only on
+ * success; any out-parameter may be NULL.
+ * COMMON CODES: any function that takes a handle may give APUS_E_HANDLE; any
+ * function may give APUS_E_FORK in the child of a fork(). They are not repeated
+ * below: "Errors" names what comes on top of them.
+ *
+ * Text in. What cannot hold a NUL by its grammar (a method, path, field name or
+ * value, host) is a NUL-terminated string. A NULL where text is needed gives
+ * APUS_E_ARGUMENT. Bytes in are a pointer and a length; the length APUS_STRLEN
+ * stands for "up to the NUL". NULL with length 0 is no bytes. Text and bytes
+ * are copied, or consumed, before the call returns.
+ *
+ * Bytes out are a const pointer, with a NUL one past the end, and an optional
+ * length. They are borrowed: the comment says until when. Never free() them.
+ *
+ * Callbacks are three arguments: the function, a context that is handed to it,
+ * and a drop function for the context, which may be NULL. drop runs exactly
+ * once, after the last call of the function, also when registering it fails
+ * (then before the registering call returns).
+ *
+ * Threads. "Thread: any" means that a function may be called from every thread
+ * at any time, also inside any callback. "Thread: the request's" is explained
+ * in section 6. Callbacks run where the server's dispatch says (section 4).
+ *
+ * Times are in milliseconds. A time limit of -1 means "for ever", where the
+ * comment allows it; 0 means "do not wait".
+ *
+ * The library installs no signal handler, writes nothing to any stream, reads
+ * no environment variable and needs no global set-up call.
+ */
+#ifndef APUS_H
+#define APUS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define APUS_API __attribute__((visibility("default")))
+#else
+#define APUS_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of this header. apus_version() is that of the library. */
+#define APUS_VERSION_MAJOR 0
+#define APUS_VERSION_MINOR 1
+#define APUS_VERSION_PATCH 0
+#define APUS_VERSION_STRING "0.1.0"
+
+/* Grows with each incompatible change; part of the soname. */
+#define APUS_ABI_VERSION 1
+
+/* As a length: the bytes are a NUL-terminated string. */
+#define APUS_STRLEN ((size_t)-1)
+
+typedef uint64_t apus_server;
+typedef uint64_t apus_request;
+typedef uint64_t apus_writer;
+/* Reserved for what is to come; their kinds are fixed now. */
+typedef uint64_t apus_client;
+typedef uint64_t apus_channel;
+typedef uint64_t apus_response;
+typedef uint64_t apus_upgrade;
+typedef uint64_t apus_source;
+
+/* The kinds of handle; bits 48 to 51 of one. Since 0.1. */
+enum {
+  APUS_KIND_SERVER = 1,
+  APUS_KIND_CLIENT = 2,
+  APUS_KIND_CHANNEL = 3,
+  APUS_KIND_WRITER = 4,
+  APUS_KIND_REQUEST = 5,
+  APUS_KIND_RESPONSE = 6,
+  APUS_KIND_UPGRADE = 7,
+  APUS_KIND_SOURCE = 8
+};
+
+/* Result codes. The numbers are frozen. Since 0.1. */
+enum {
+  APUS_OK = 0,
+  APUS_E_HANDLE = -1,         /* zero, stale, forged, or of another kind */
+  APUS_E_ARGUMENT = -2,       /* NULL, out of range, or not of the grammar */
+  APUS_E_STATE = -3,          /* not now: started, stopped, already replied */
+  APUS_E_MEMORY = -4,         /* no memory, or a table is full */
+  APUS_E_THREAD = -5,         /* the request belongs to another thread */
+  APUS_E_FULL = -6,           /* a queue is at its limit; nothing was taken */
+  APUS_E_TIMEOUT = -7,        /* a time limit passed */
+  APUS_E_CLOSED = -8,         /* the peer has gone, or the object was closed */
+  APUS_E_PROTOCOL = -9,       /* the peer broke the protocol */
+  APUS_E_IO = -10,            /* the operating system refused */
+  APUS_E_TOO_LARGE = -11,     /* past a limit on size */
+  APUS_E_NOT_FOUND = -12,     /* no such name or index */
+  APUS_E_ADDRESS_IN_USE = -13,/* another socket listens there */
+  APUS_E_PERMISSION = -14,    /* the operating system forbids it */
+  APUS_E_ADDRESS = -15,       /* not an address of this machine */
+  APUS_E_FORK = -16,          /* in the child of a fork() */
+  APUS_E_DESCRIPTORS = -17,   /* no file descriptor left */
+  APUS_E_UNSUPPORTED = -18    /* not in this build */
+};
+
+/* ============================================================================
+ * 2  LIBRARY
+ * ========================================================================== */
+
+/* Runs once, after the last call of the callback that it came with. */
+typedef void (*apus_drop_fn)(void *context);
+
+/* The library's version, "major.minor.patch": static text.
+ * Thread: any. Since 0.1. */
+APUS_API const char *apus_version(void);
+
+/* The library's APUS_ABI_VERSION. Thread: any. Since 0.1. */
+APUS_API int32_t apus_abi_version(void);
+
+/* The code of the calling thread's latest failing call, or APUS_OK if none has
+ * failed yet. Thread: any. Since 0.1. */
+APUS_API int32_t apus_last_error(void);
+
+/* A sentence about apus_last_error(), with the operating system's reason where
+ * there is one; never NULL. Borrowed until the thread's next failing call.
+ * Thread: any. Since 0.1. */
+APUS_API const char *apus_last_error_message(void);
+
+/* The name of a code, such as "APUS_E_HANDLE", or "APUS_E_UNKNOWN": static
+ * text. Thread: any. Since 0.1. */
+APUS_API const char *apus_error_name(int32_t code);
+
+/* What a code means, in a few words: static text.
+ * Thread: any. Since 0.1. */
+APUS_API const char *apus_error_message(int32_t code);
+
+/* Levels of log messages. Since 0.1. */
+enum { APUS_LOG_ERROR = 0, APUS_LOG_WARNING = 1, APUS_LOG_INFO = 2, APUS_LOG_DEBUG = 3 };
+
+/* Takes one message; text is borrowed until it returns. */
+typedef void (*apus_log_fn)(void *context, int32_t level, const char *text);
+
+/* Sends the library's log messages to fn, from whatever thread they arise on,
+ * one at a time; NULL ends it. fn must not call apus_set_log. Nothing is logged
+ * unless this was called.
+ * Thread: any. Errors: none. Since 0.1. */
+APUS_API int32_t apus_set_log(apus_log_fn fn, void *context, apus_drop_fn drop);
+
+/* The kind of a live handle (APUS_KIND_*), or APUS_E_HANDLE.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_handle_kind(uint64_t handle);
+
+/* How many handles of a kind are live; kind 0: of all kinds. Requests count
+ * while their handler runs or until they are released.
+ * Errors: APUS_E_ARGUMENT (no such kind). Thread: any. Since 0.1. */
+APUS_API int32_t apus_live_count(int32_t kind);
+
+/* Walks the live handles: the first one whose slot comes after that of
+ * previous, of the kind given or of any (0); 0 at the end. Start with 0. What
+ * comes and goes during a walk may or may not be seen.
+ * Thread: any. Since 0.1. */
+APUS_API uint64_t apus_live_next(int32_t kind, uint64_t previous);
+
+/* Notes the caller's own word about the place that made a handle, for leak
+ * reports; at most 63 bytes are kept. NULL clears it.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_set_tag(uint64_t handle, const char *tag);
+
+/* Copies the tag of a handle into buffer, cut to capacity with a NUL.
+ * Returns the length of the whole tag.
+ * Errors: APUS_E_ARGUMENT (buffer NULL). Thread: any. Since 0.1. */
+APUS_API int32_t apus_tag(uint64_t handle, char *buffer, size_t capacity);
+
+/* Takes one live handle: its kind, slot index, generation, age and tag. All
+ * are borrowed until it returns. */
+typedef void (*apus_leak_fn)(void *context, uint64_t handle, int32_t kind, uint32_t index,
+                             uint32_t generation, int64_t age_ms, const char *tag);
+
+/* Calls fn, before it returns, for each live handle that a caller owns.
+ * Returns how many there were.
+ * Errors: APUS_E_ARGUMENT (fn NULL). Thread: any. Since 0.1. */
+APUS_API int32_t apus_leak_report(apus_leak_fn fn, void *context);
+
+/* On request, writes a line for each handle that is still live when the
+ * process exits to a file descriptor, such as 2; -1 (the default) turns it off.
+ * Errors: APUS_E_ARGUMENT (below -1). Thread: any. Since 0.1. */
+APUS_API int32_t apus_leak_report_at_exit(int32_t descriptor);
+
+/* ============================================================================
+ * 3  CONSTANTS
+ * ========================================================================== */
+
+/* Methods (IANA's registry of HTTP methods, and a few older ones). A method
+ * outside the list is served as well: as number -1 and its name. Since 0.1. */
+enum {
+  APUS_METHOD_ANY = -2, /* for routes: every method */
+  APUS_METHOD_OTHER = -1,
+  APUS_DELETE = 0,
+  APUS_GET = 1,
+  APUS_HEAD = 2,
+  APUS_POST = 3,
+  APUS_PUT = 4,
+  APUS_CONNECT = 5,
+  APUS_OPTIONS = 6,
+  APUS_TRACE = 7,
+  APUS_COPY = 8,
+  APUS_LOCK = 9,
+  APUS_MKCOL = 10,
+  APUS_MOVE = 11,
+  APUS_PROPFIND = 12,
+  APUS_PROPPATCH = 13,
+  APUS_SEARCH = 14,
+  APUS_UNLOCK = 15,
+  APUS_BIND = 16,
+  APUS_REBIND = 17,
+  APUS_UNBIND = 18,
+  APUS_ACL = 19,
+  APUS_REPORT = 20,
+  APUS_MKACTIVITY = 21,
+  APUS_CHECKOUT = 22,
+  APUS_MERGE = 23,
+  APUS_MSEARCH = 24, /* M-SEARCH on the wire */
+  APUS_NOTIFY = 25,
+  APUS_SUBSCRIBE = 26,
+  APUS_UNSUBSCRIBE = 27,
+  APUS_PATCH = 28,
+  APUS_PURGE = 29,
+  APUS_MKCALENDAR = 30,
+  APUS_LINK = 31,
+  APUS_UNLINK = 32,
+  APUS_SOURCE = 33
+};
+
+/* The name on the wire of a method number, or NULL: static text.
+ * Errors: APUS_E_NOT_FOUND. Thread: any. Since 0.1. */
+APUS_API const char *apus_method_name(int32_t method);
+
+/* The number of a method by its name, which is case-sensitive (RFC 9110
+ * section 9.1), or APUS_METHOD_OTHER for another token.
+ * Errors: APUS_E_ARGUMENT (NULL, or not a token). Thread: any. Since 0.1. */
+APUS_API int32_t apus_method_number(const char *name);
+
+/* The reason phrase of a status code: static text, "" for a code without one,
+ * NULL outside 100 to 599.
+ * Errors: APUS_E_NOT_FOUND. Thread: any. Since 0.1. */
+APUS_API const char *apus_status_reason(int32_t status);
+
+/* WebSocket opcodes (RFC 6455 section 5.2). Since 0.1. */
+enum {
+  APUS_OPCODE_CONTINUE = 0,
+  APUS_OPCODE_TEXT = 1,
+  APUS_OPCODE_BINARY = 2,
+  APUS_OPCODE_CLOSE = 8,
+  APUS_OPCODE_PING = 9,
+  APUS_OPCODE_PONG = 10
+};
+
+/* The name of an opcode, such as "PING", or NULL: static text.
+ * Errors: APUS_E_NOT_FOUND. Thread: any. Since 0.1. */
+APUS_API const char *apus_opcode_name(int32_t opcode);
+
+/* 1 for a control opcode (8 to 15), 0 for another (0 to 7).
+ * Errors: APUS_E_ARGUMENT (outside 0 to 15). Thread: any. Since 0.1. */
+APUS_API int32_t apus_opcode_is_control(int32_t opcode);
+
+/* The roles and the states of a channel. Since 0.1. */
+enum { APUS_ROLE_CLIENT = 0, APUS_ROLE_SERVER = 1 };
+enum {
+  APUS_STATE_CONNECTING = 0,
+  APUS_STATE_OPEN = 1,
+  APUS_STATE_CLOSING = 2,
+  APUS_STATE_CLOSED = 3
+};
+
+/* ============================================================================
+ * 4  SERVER: LIFE
+ *
+ * make, set options, listen, route, start; then, by dispatch, tick, next or
+ * nothing; stop, destroy. Options, listeners and routes are set while the
+ * server is stopped: later, they give APUS_E_STATE.
+ * ========================================================================== */
+
+/* Who runs the callbacks. Since 0.1.
+ *
+ *   TICK    (default) worker threads do the I/O; the callbacks queue up and run
+ *           inside apus_server_tick(), on the thread that calls it; or
+ *           apus_server_next() takes them as events, one by one.
+ *   WORKER  the worker thread that owns the connection: the fastest.
+ *
+ * With 0 workers, and either dispatch, the library starts no thread at all:
+ * apus_server_tick() does the I/O and runs the callbacks itself. */
+enum { APUS_DISPATCH_TICK = 0, APUS_DISPATCH_WORKER = 1 };
+
+/* Makes a server: stopped, without listeners or routes. The caller owns it.
+ * Returns 0 on failure: APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API apus_server apus_server_make(void);
+
+/* Stops a server at once and ends it. Waits for callbacks of its that run on
+ * other threads; inside one of its own callbacks it does not wait, and what is
+ * left ends when that callback returns. After it, no callback of the server
+ * starts, and its requests and writers are dead.
+ * Returns 1 if the handle was live, 0 if not. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_destroy(apus_server server);
+
+/* 1 if the handle is a live server, else 0. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_is_alive(apus_server server);
+
+/* ---- options; each gives APUS_E_STATE once the server has started, and
+ * ---- APUS_E_ARGUMENT outside its range. Thread: any. Since 0.1. */
+
+/* Worker threads: 0 (no thread) to 256, -1 for one per core. Default -1. */
+APUS_API int32_t apus_server_set_workers(apus_server server, int32_t workers);
+/* APUS_DISPATCH_TICK or APUS_DISPATCH_WORKER. Default APUS_DISPATCH_TICK. */
+APUS_API int32_t apus_server_set_dispatch(apus_server server, int32_t dispatch);
+/* SO_REUSEADDR on listeners: 0 or 1. Default 1. */
+APUS_API int32_t apus_server_set_reuse_address(apus_server server, int32_t on);
+/* SO_REUSEPORT on listeners, to share a port between processes: 0 or 1.
+ * Default 0. */
+APUS_API int32_t apus_server_set_reuse_port(apus_server server, int32_t on);
+/* Whether an IPv6 listener also takes IPv4: 0 or 1. Default 1. */
+APUS_API int32_t apus_server_set_dual_stack(apus_server server, int32_t on);
+/* The length of the kernel's accept queue: 1 to 65535. Default 1024. */
+APUS_API int32_t apus_server_set_backlog(apus_server server, int32_t connections);
+/* The value of the Server field of replies; NULL or "" (the default): none.
+ * Also APUS_E_ARGUMENT for text that is not a field value. */
+APUS_API int32_t apus_server_set_server_name(apus_server server, const char *name);
+
+/* ---- limits; as options. The reaction of each is counted. */
+
+/* Connections at once: 1 to 16,000,000. Default 100,000. Above it a connection
+ * gets 503. */
+APUS_API int32_t apus_server_set_max_connections(apus_server server, int32_t count);
+/* A request's body in bytes: 0 to 2^53. Default 8 MiB. Above it: 413. */
+APUS_API int32_t apus_server_set_max_body(apus_server server, int64_t bytes);
+/* A request's head in bytes: 256 to 1 MiB. Default 32 KiB. Above it: 431. */
+APUS_API int32_t apus_server_set_max_head(apus_server server, int32_t bytes);
+/* A request line in bytes: 64 to 1 MiB. Default 8192. Above it: 414. */
+APUS_API int32_t apus_server_set_max_request_line(apus_server server, int32_t bytes);
+/* A request's header fields, and its trailer fields: 1 to 1000. Default 100.
+ * Above it: 431. */
+APUS_API int32_t apus_server_set_max_fields(apus_server server, int32_t count);
+/* Requests of one connection that wait for replies at once: 1 to 1024.
+ * Default 64. At the limit the connection is not read. */
+APUS_API int32_t apus_server_set_max_pipelined(apus_server server, int32_t count);
+/* Events that wait for apus_server_tick() or apus_server_next(): 1 to
+ * 16,000,000. Default 65536. Above it a request gets 503. */
+APUS_API int32_t apus_server_set_max_pending(apus_server server, int32_t events);
+/* Bytes of bodies that wait likewise: 0 to 2^53. Default 256 MiB. Above it a
+ * request gets 503. */
+APUS_API int32_t apus_server_set_max_pending_bytes(apus_server server, int64_t bytes);
+/* Outgoing bytes of one connection above which it is not read, and a writer
+ * says APUS_E_FULL: 1024 to 2^53. Default 256 KiB. */
+APUS_API int32_t apus_server_set_high_water(apus_server server, int64_t bytes);
+/* Free file descriptors to keep for the host: 0 to 1,000,000. Default 32. With
+ * fewer left, the server pauses accepting and goes on serving. */
+APUS_API int32_t apus_server_set_descriptor_reserve(apus_server server, int32_t count);
+
+/* ---- time limits in milliseconds; as options. 1 to 86,400,000, or 0: none. */
+
+/* From a request's first byte to the end of its head. Default 10,000.
+ * Past it: 408. */
+APUS_API int32_t apus_server_set_header_timeout(apus_server server, int32_t ms);
+/* Between two reads of a body. Default 30,000. Past it: 408. */
+APUS_API int32_t apus_server_set_body_timeout(apus_server server, int32_t ms);
+/* While replies wait and the peer takes none of them. Default 30,000. Past it
+ * the connection is reset. */
+APUS_API int32_t apus_server_set_write_timeout(apus_server server, int32_t ms);
+/* Without a request. Default 60,000. Past it the connection is closed. */
+APUS_API int32_t apus_server_set_keep_alive_timeout(apus_server server, int32_t ms);
+/* That apus_server_stop() grants to requests under way. Default 5,000; 0: none. */
+APUS_API int32_t apus_server_set_drain_timeout(apus_server server, int32_t ms);
+
+/* ---- listeners */
+
+/* Binds a TCP listener. host is an IPv4 or IPv6 address in text, "localhost",
+ * or NULL or "*" for every address; port is 0 (any free one) to 65535. Nothing
+ * is accepted before apus_server_start().
+ * Returns the listener's index, from 0, for apus_server_port().
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (started), APUS_E_ADDRESS_IN_USE,
+ * APUS_E_PERMISSION, APUS_E_ADDRESS, APUS_E_DESCRIPTORS, APUS_E_FULL (64
+ * listeners), APUS_E_IO. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_listen(apus_server server, const char *host, int32_t port);
+
+/* Binds a Unix stream socket at a path of at most 107 bytes. A socket file that
+ * nobody listens on is replaced; the file is removed when the server ends.
+ * Returns and errors: as apus_server_listen(). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_listen_unix(apus_server server, const char *path);
+
+/* Adopts a socket that is bound and listens already (socket activation). The
+ * server owns the descriptor once this has succeeded.
+ * Returns and errors: as apus_server_listen(). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_adopt_listener(apus_server server, int32_t descriptor);
+
+/* Adopts a connected stream socket, as if it had just been accepted. The server
+ * owns the descriptor once this has succeeded.
+ * Errors: APUS_E_ARGUMENT (not a connected stream socket), APUS_E_STATE (not
+ * started), APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_adopt_connection(apus_server server, int32_t descriptor);
+
+/* The TCP port of a listener by index; 0 for a Unix socket.
+ * Errors: APUS_E_NOT_FOUND (no such index). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_port(apus_server server, int32_t listener);
+
+/* ---- start and stop */
+
+/* Starts accepting; returns at once. A server that has stopped may be given new
+ * listeners and started again.
+ * Errors: APUS_E_STATE (started already, or no listener; adopted connections
+ * need none, see apus_server_adopt_connection), APUS_E_DESCRIPTORS,
+ * APUS_E_MEMORY, APUS_E_IO (no thread). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_start(apus_server server);
+
+/* Starts if need be, and serves in the calling thread until the server is
+ * stopped by another thread or by a callback; runs tick as the dispatch wants.
+ * Errors: those of apus_server_start(); APUS_E_STATE inside a callback of the
+ * server. Thread: any, one at a time. Since 0.1. */
+APUS_API int32_t apus_server_serve(apus_server server);
+
+/* Stops: closes the listeners and the idle connections, lets requests under way
+ * finish within the drain time limit, closes the rest, and returns. On the
+ * thread that ticks it runs the callbacks that this needs; inside a callback of
+ * the server it returns at once and the rest happens behind it.
+ * Errors: APUS_E_STATE (not started). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_stop(apus_server server);
+
+/* 1 from start until stop has finished, else 0. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_is_running(apus_server server);
+
+/* ---- tick and pull */
+
+/* Runs the callbacks that are queued, on this thread, waiting up to timeout_ms
+ * (-1: for ever) for the first. With 0 workers it does the I/O too. With worker
+ * dispatch it only waits, and runs on_tick.
+ * Returns how many callbacks it ran.
+ * Errors: APUS_E_STATE (not running, or inside a callback of this server),
+ * APUS_E_THREAD (another thread is in it), APUS_E_ARGUMENT (below -1).
+ * Thread: any, one at a time. Since 0.1. */
+APUS_API int32_t apus_server_tick(apus_server server, int32_t timeout_ms);
+
+/* A descriptor that is readable when apus_server_tick() or apus_server_next()
+ * has something to do, for poll(), epoll, libuv, asyncio, GLib. It is the
+ * server's: never read, write or close it. Valid from start until stop.
+ * Errors: APUS_E_STATE (not running). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_event_fd(apus_server server);
+
+/* Makes a waiting apus_server_tick() or apus_server_next() return early.
+ * Errors: APUS_E_STATE (not running). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_wake(apus_server server);
+
+/* The kinds of event. Since 0.1. */
+enum {
+  APUS_EVENT_NONE = 0,
+  APUS_EVENT_REQUEST = 1 /* handle: a request, whole; the caller owns it now */
+};
+
+/* One event. The layout is frozen. Since 0.1. */
+typedef struct apus_event {
+  int32_t kind;        /* APUS_EVENT_* */
+  int32_t route;       /* the number that apus_server_route() returned, or -1 */
+  uint64_t handle;     /* the object that it is about */
+  uint64_t connection; /* the connection's id, from 1, never used again */
+  uint64_t reserved[5];
+} apus_event;
+
+/* Takes one event instead of running a callback, waiting up to timeout_ms (-1:
+ * for ever). Callbacks of other kinds than requests (middleware, listeners) are
+ * run here as apus_server_tick() would. The request of an APUS_EVENT_REQUEST is
+ * as after apus_request_defer(): reply to it, or destroy it.
+ * Returns 1 with the event, 0 without one (time passed, or woken).
+ * Errors: APUS_E_STATE (not running, inside a callback, worker dispatch),
+ * APUS_E_THREAD (another thread is in it), APUS_E_ARGUMENT.
+ * Thread: any, one at a time. Since 0.1. */
+APUS_API int32_t apus_server_next(apus_server server, apus_event *event, int32_t timeout_ms);
+
+/* ---- counters */
+
+/* What apus_server_counter() counts. Since 0.1. */
+enum {
+  APUS_COUNT_CONNECTIONS = 0,       /* open now */
+  APUS_COUNT_ACCEPTED = 1,          /* ever accepted */
+  APUS_COUNT_REQUESTS = 2,          /* request heads taken */
+  APUS_COUNT_REPLIES = 3,           /* replies handed to the kernel */
+  APUS_COUNT_BYTES_IN = 4,
+  APUS_COUNT_BYTES_OUT = 5,
+  APUS_COUNT_PENDING = 6,           /* events that wait now */
+  APUS_COUNT_REFUSED_SYNTAX = 7,    /* 400, 417, 501, 505 */
+  APUS_COUNT_REFUSED_TIMEOUT = 8,   /* 408 */
+  APUS_COUNT_REFUSED_BODY = 9,      /* 413 */
+  APUS_COUNT_REFUSED_TARGET = 10,   /* 414 */
+  APUS_COUNT_REFUSED_HEAD = 11,     /* 431 */
+  APUS_COUNT_REFUSED_BUSY = 12,     /* 503: connections, events, bytes */
+  APUS_COUNT_TIMEOUT_IDLE = 13,     /* keep-alive connections closed as idle */
+  APUS_COUNT_TIMEOUT_WRITE = 14,    /* connections reset: peer took nothing */
+  APUS_COUNT_ACCEPT_PAUSES = 15,    /* times accepting paused for descriptors */
+  APUS_COUNT_ERRORS = 16            /* connections lost to I/O errors */
+};
+
+/* A counter of a server since it was made, or a negative code.
+ * Errors: APUS_E_ARGUMENT (no such counter). Thread: any. Since 0.1. */
+APUS_API int64_t apus_server_counter(apus_server server, int32_t counter);
+
+/* ============================================================================
+ * 5  SERVER: ROUTING
+ *
+ * A pattern starts with "/". A segment ":name" matches one segment that is not
+ * empty, a last segment "*name" (or "*") the rest of the path, slashes
+ * included, also an empty one. At each segment literal text wins over ":name",
+ * and that over "*name". Segments are compared after percent-decoding; "%2F" is
+ * never a separator. Where a path has a route for another method only: 405 with
+ * Allow. HEAD is served by a GET route, without the body; OPTIONS, and "OPTIONS
+ * *", are answered with Allow; unless a route says otherwise.
+ * ========================================================================== */
+
+/* Handles one request. Reply to it, defer it, or make its writer before
+ * returning; a handler that does none of these sends 500. */
+typedef void (*apus_handler_fn)(void *context, apus_request request);
+
+/* Adds a route; the handler gets requests whole, with their bodies. method is
+ * APUS_METHOD_ANY or a method's number. fn may be NULL for a server that is
+ * used by apus_server_next(). A server without any route delivers every
+ * request to apus_server_next().
+ * Returns the route's number, from 0.
+ * Errors: APUS_E_ARGUMENT (method, pattern), APUS_E_STATE (started, or a route
+ * of the same method and shape exists), APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_route(apus_server server, int32_t method, const char *pattern,
+                                   apus_handler_fn fn, void *context, apus_drop_fn drop);
+
+/* The same for a method by name, any token of at most 32 bytes.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_route_named(apus_server server, const char *method,
+                                         const char *pattern, apus_handler_fn fn, void *context,
+                                         apus_drop_fn drop);
+
+/* The same for a handler that runs when the head is in and takes the body as it
+ * arrives: see apus_request_on_body(). fn must not be NULL.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_route_stream(apus_server server, int32_t method, const char *pattern,
+                                          apus_handler_fn fn, void *context, apus_drop_fn drop);
+
+/* apus_server_route() for one method each. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_get(apus_server server, const char *pattern, apus_handler_fn fn,
+                                 void *context, apus_drop_fn drop);
+APUS_API int32_t apus_server_head(apus_server server, const char *pattern, apus_handler_fn fn,
+                                  void *context, apus_drop_fn drop);
+APUS_API int32_t apus_server_post(apus_server server, const char *pattern, apus_handler_fn fn,
+                                  void *context, apus_drop_fn drop);
+APUS_API int32_t apus_server_put(apus_server server, const char *pattern, apus_handler_fn fn,
+                                 void *context, apus_drop_fn drop);
+APUS_API int32_t apus_server_patch(apus_server server, const char *pattern, apus_handler_fn fn,
+                                   void *context, apus_drop_fn drop);
+APUS_API int32_t apus_server_delete(apus_server server, const char *pattern, apus_handler_fn fn,
+                                    void *context, apus_drop_fn drop);
+APUS_API int32_t apus_server_any(apus_server server, const char *pattern, apus_handler_fn fn,
+                                 void *context, apus_drop_fn drop);
+
+/* Listeners: any number of each, called in the order of registration, by the
+ * server's dispatch. peer is an address in text, "" for a Unix socket; it and
+ * everything else handed over is borrowed until the listener returns. Each
+ * registration gives APUS_E_ARGUMENT (fn NULL), APUS_E_STATE (started),
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+
+typedef void (*apus_connection_fn)(void *context, apus_server server, uint64_t connection,
+                                   const char *peer, int32_t port);
+typedef void (*apus_replied_fn)(void *context, apus_request request, int32_t status,
+                                uint64_t body_bytes);
+typedef void (*apus_failed_fn)(void *context, apus_server server, uint64_t connection,
+                               int32_t code, int32_t status, const char *peer);
+typedef void (*apus_server_fn)(void *context, apus_server server);
+
+/* A connection was accepted. */
+APUS_API int32_t apus_server_on_connect(apus_server server, apus_connection_fn fn, void *context,
+                                        apus_drop_fn drop);
+/* A connection has ended; exactly once for each. */
+APUS_API int32_t apus_server_on_disconnect(apus_server server, apus_connection_fn fn,
+                                           void *context, apus_drop_fn drop);
+/* A request is in, before its route's handler, also when no route matches. A
+ * listener that replies (or defers) is the last to see it: neither the later
+ * listeners nor the handler run. It may set reply fields for the handler. */
+APUS_API int32_t apus_server_on_receive(apus_server server, apus_handler_fn fn, void *context,
+                                        apus_drop_fn drop);
+/* A reply has gone to the kernel, whole; the request can still be read. */
+APUS_API int32_t apus_server_on_reply(apus_server server, apus_replied_fn fn, void *context,
+                                      apus_drop_fn drop);
+/* A request was refused, or a connection failed: code is APUS_E_PROTOCOL,
+ * APUS_E_TOO_LARGE, APUS_E_TIMEOUT, APUS_E_FULL, APUS_E_CLOSED or APUS_E_IO;
+ * status is what was sent, or 0. */
+APUS_API int32_t apus_server_on_error(apus_server server, apus_failed_fn fn, void *context,
+                                      apus_drop_fn drop);
+/* Each apus_server_tick(), after its callbacks, without any lock held. */
+APUS_API int32_t apus_server_on_tick(apus_server server, apus_server_fn fn, void *context,
+                                     apus_drop_fn drop);
+
+/* Takes one finished request as a line of the Combined Log Format, borrowed
+ * until it returns. */
+typedef void (*apus_access_fn)(void *context, apus_server server, const char *line,
+                               size_t length);
+/* Access log: one callback; as a listener. */
+APUS_API int32_t apus_server_on_access(apus_server server, apus_access_fn fn, void *context,
+                                       apus_drop_fn drop);
+
+/* ============================================================================
+ * 6  REQUEST
+ *
+ * A request belongs to the thread that runs its handler, until the handler
+ * returns: other threads get APUS_E_THREAD. Then the handle is dead, unless
+ * apus_request_defer() was called: that makes the request the caller's, for any
+ * thread, until the reply is complete or apus_request_destroy(). Text and bytes
+ * that a request hands out are borrowed until the handle dies, or, for a
+ * deferred one, until the caller completes its reply or destroys it.
+ *
+ * "Thread: the request's" below means just that.
+ * ========================================================================== */
+
+/* 1 if the handle is a live request whose client is still there, else 0.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_request_is_alive(apus_request request);
+
+/* Keeps a request past its handler, for any thread. The caller then owes a
+ * reply, a writer or apus_request_destroy(). When the client leaves first,
+ * apus_request_is_alive() gives 0 and replies give APUS_E_CLOSED; the memory
+ * stays until that reply, or apus_request_destroy().
+ * Errors: APUS_E_STATE (replied already, or deferred).
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_defer(apus_request request);
+
+/* Gives up a deferred or parsed request. One that was not replied to, and has
+ * no writer, gets 500. Returns 1 if the handle was live, 0 if not; inside its
+ * own handler and not deferred: APUS_E_STATE. Thread: any. Since 0.1. */
+APUS_API int32_t apus_request_destroy(apus_request request);
+
+/* Parses a request from bytes, without a connection. consumed gets the bytes
+ * that it took; what follows is not looked at. The limits are the defaults of
+ * section 4. The caller owns it: apus_request_destroy(). Replies to it give
+ * APUS_E_CLOSED.
+ * Returns 0 on failure: APUS_E_ARGUMENT, APUS_E_PROTOCOL (malformed),
+ * APUS_E_TOO_LARGE, APUS_E_STATE (the bytes end before the request does),
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API apus_request apus_request_parse(const void *data, size_t length, size_t *consumed);
+
+/* The method's number, APUS_METHOD_OTHER for one outside the list; an error is
+ * below -1 and told from it by apus_last_error(): APUS_E_HANDLE comes as
+ * INT32_MIN. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_method(apus_request request);
+/* The method's name. Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_method_name(apus_request request);
+/* The target as sent (RFC 9112 section 3.2). Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_target(apus_request request);
+/* The path, percent-decoded, without the query. "*" for OPTIONS *.
+ * Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_path(apus_request request);
+/* The query as sent, without "?"; "" if there is none.
+ * Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_query(apus_request request);
+/* The version: 10 for HTTP/1.0, 11 for HTTP/1.1 (a higher minor is taken as
+ * 1.1). Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_version(apus_request request);
+/* "http" (or "https", when TLS comes). Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_scheme(apus_request request);
+/* The host of an absolute target or of the Host field, without the port; "" if
+ * none came (HTTP/1.0). Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_host(apus_request request);
+/* The port that came with the host, or the scheme's default.
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_port(apus_request request);
+
+/* The value of the first header field of a name, in any case, and its length.
+ * Errors: APUS_E_NOT_FOUND, APUS_E_ARGUMENT. Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_header(apus_request request, const char *name, size_t *length);
+/* How many header fields came. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_header_count(apus_request request);
+/* The name and the value of the header field at an index, as sent, in order.
+ * Errors: APUS_E_NOT_FOUND. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_header_at(apus_request request, int32_t index, const char **name,
+                                        const char **value, size_t *length);
+/* The same for trailer fields, known once the body is in.
+ * Errors: APUS_E_NOT_FOUND. Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_trailer(apus_request request, const char *name, size_t *length);
+APUS_API int32_t apus_request_trailer_count(apus_request request);
+APUS_API int32_t apus_request_trailer_at(apus_request request, int32_t index, const char **name,
+                                         const char **value, size_t *length);
+
+/* The body and its length; "" and 0 if there is none. For a streamed request:
+ * none. Thread: the request's. Since 0.1. */
+APUS_API const void *apus_request_body(apus_request request, size_t *length);
+/* The length of the body: of what came, or the Content-Length of a streamed
+ * request, -1 while that is not known. Errors come as INT64_MIN.
+ * Thread: the request's. Since 0.1. */
+APUS_API int64_t apus_request_body_length(apus_request request);
+
+/* A path parameter by its name in the pattern ("*" for a nameless rest),
+ * percent-decoded. Errors: APUS_E_NOT_FOUND, APUS_E_ARGUMENT.
+ * Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_param(apus_request request, const char *name, size_t *length);
+APUS_API int32_t apus_request_param_count(apus_request request);
+/* Errors: APUS_E_NOT_FOUND. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_param_at(apus_request request, int32_t index, const char **name,
+                                       const char **value, size_t *length);
+
+/* The first query parameter of a name (application/x-www-form-urlencoded, as
+ * the WHATWG URL standard has it), decoded. At most 1,000 are kept.
+ * Errors: APUS_E_NOT_FOUND, APUS_E_ARGUMENT, APUS_E_MEMORY.
+ * Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_query_param(apus_request request, const char *name,
+                                              size_t *length);
+APUS_API int32_t apus_request_query_param_count(apus_request request);
+/* Errors: APUS_E_NOT_FOUND, APUS_E_MEMORY. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_query_param_at(apus_request request, int32_t index,
+                                             const char **name, const char **value,
+                                             size_t *length);
+
+/* The client's address in text; "" for a Unix socket or a parsed request.
+ * Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_client_ip(apus_request request);
+/* The client's port; 0 as above. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_client_port(apus_request request);
+/* The connection's descriptor, for getsockopt() and the like; never read,
+ * write or close it. Errors: APUS_E_CLOSED. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_descriptor(apus_request request);
+/* The connection's id; 0 for a parsed request, or on failure.
+ * Thread: the request's. Since 0.1. */
+APUS_API uint64_t apus_request_connection(apus_request request);
+/* The server; 0 for a parsed request, or on failure.
+ * Thread: the request's. Since 0.1. */
+APUS_API apus_server apus_request_server(apus_request request);
+/* Microseconds since the request's head was in; errors are negative.
+ * Thread: the request's. Since 0.1. */
+APUS_API int64_t apus_request_elapsed_us(apus_request request);
+
+/* Takes the next piece of a body, borrowed until it returns; last is 1 with the
+ * last one, which may be empty. Called with last = -1 and no bytes if the
+ * client leaves before. */
+typedef void (*apus_body_fn)(void *context, apus_request request, const void *data, size_t length,
+                             int32_t last);
+
+/* In the handler of a streamed route: has the body delivered to fn. Defers the
+ * request. Without this call the body is thrown away. A client that waits for
+ * 100 (Continue) gets it now.
+ * Errors: APUS_E_ARGUMENT (fn NULL), APUS_E_STATE (not a streamed route's
+ * handler, or called twice). Thread: the handler's. Since 0.1. */
+APUS_API int32_t apus_request_on_body(apus_request request, apus_body_fn fn, void *context,
+                                      apus_drop_fn drop);
+
+/* ============================================================================
+ * 7  REPLY
+ *
+ * One final reply a request. Date, Content-Length and Connection are added
+ * where they are due and absent; so is the body's absence for HEAD, 204 and
+ * 304. Text with CR, LF, NUL or another control character is refused.
+ * ========================================================================== */
+
+/* The status of the reply to come, 200 to 599. Default 200.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (replied), APUS_E_CLOSED.
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_set_status(apus_request request, int32_t status);
+/* A field of the reply to come, in place of any of the same name. The fields
+ * that frame a message (Content-Length, Transfer-Encoding, Connection, Trailer,
+ * Upgrade, Keep-Alive) are the library's, save "Connection: close".
+ * Errors: APUS_E_ARGUMENT (not a field), APUS_E_STATE, APUS_E_CLOSED,
+ * APUS_E_TOO_LARGE (more than 64 KiB of them), APUS_E_MEMORY.
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_set_header(apus_request request, const char *name, const char *value);
+/* The same beside those of the same name. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_add_header(apus_request request, const char *name, const char *value);
+/* apus_reply_set_header() of Content-Type. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_set_content_type(apus_request request, const char *type);
+
+/* Completes the reply with a body, and what was set so far.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (replied), APUS_E_CLOSED (the client
+ * has gone; the request is released all the same), APUS_E_MEMORY.
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_data(apus_request request, const void *data, size_t length);
+/* The same in one call: status (0: as set), content type (NULL: as set, or none)
+ * and body. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply(apus_request request, int32_t status, const char *type,
+                            const void *data, size_t length);
+/* A body of "text/plain; charset=utf-8", "text/html; charset=utf-8" or
+ * "application/json", from a string. Errors: as apus_reply_data().
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_text(apus_request request, int32_t status, const char *text);
+APUS_API int32_t apus_reply_html(apus_request request, int32_t status, const char *html);
+APUS_API int32_t apus_reply_json(apus_request request, int32_t status, const char *json);
+/* A redirect: Location, and a status of 300 to 399; 0 stands for 302. location
+ * must be printable ASCII without spaces. Errors: as apus_reply_data().
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_redirect(apus_request request, const char *location, int32_t status);
+/* A status without a body of the caller's; for 400 and up its reason phrase is
+ * the body, in plain text. Errors: as apus_reply_data().
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_status(apus_request request, int32_t status);
+
+/* ============================================================================
+ * 8  WRITER
+ *
+ * A reply in pieces, from any thread. A client that leaves makes the writer
+ * dead: its functions give APUS_E_CLOSED until it is destroyed, and nothing else
+ * happens.
+ * ========================================================================== */
+
+typedef void (*apus_writer_fn)(void *context, apus_writer writer);
+
+/* Makes the writer of a request, with the status and fields set so far. The
+ * caller owns it; the request may go on being read until its handler returns
+ * (or as after apus_request_defer(), if that was called). Returns 0 on failure:
+ * APUS_E_STATE (replied, or has one), APUS_E_CLOSED, APUS_E_MEMORY.
+ * Thread: the request's. Since 0.1. */
+APUS_API apus_writer apus_writer_make(apus_request request);
+/* Ends a writer. A reply that was not ended is broken off: the connection is
+ * closed, so that the client cannot take it for whole.
+ * Returns 1 if the handle was live, 0 if not. Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_destroy(apus_writer writer);
+/* 1 if the handle is a live writer, else 0. Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_is_alive(apus_writer writer);
+/* 1 if it is live, its client still there, and its reply not ended; else 0.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_is_connected(apus_writer writer);
+/* As the functions of section 7, before the head has gone (then APUS_E_STATE).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_set_status(apus_writer writer, int32_t status);
+APUS_API int32_t apus_writer_set_header(apus_writer writer, const char *name, const char *value);
+APUS_API int32_t apus_writer_add_header(apus_writer writer, const char *name, const char *value);
+/* Sends the head. length is the body's, which then must be met exactly, or -1:
+ * chunked (for an HTTP/1.0 client: up to the close).
+ * Errors: APUS_E_STATE (the head has gone), APUS_E_ARGUMENT (below -1),
+ * APUS_E_CLOSED, APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_begin(apus_writer writer, int64_t length);
+/* Writes a piece of the body, whole or not at all; begins with length -1 if need
+ * be. APUS_E_FULL means that the connection is above its high-water mark:
+ * nothing was taken; wait for on_drain.
+ * Errors: APUS_E_FULL, APUS_E_STATE (ended), APUS_E_TOO_LARGE (past the length),
+ * APUS_E_ARGUMENT, APUS_E_CLOSED, APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_write(apus_writer writer, const void *data, size_t length);
+/* Adds a trailer field to a chunked reply, to go with its end.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (not chunked, or ended),
+ * APUS_E_CLOSED, APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_add_trailer(apus_writer writer, const char *name, const char *value);
+/* Completes the reply; begins it, with length 0, if need be. The handle stays
+ * until apus_writer_destroy().
+ * Errors: APUS_E_STATE (ended, or fewer bytes than the length: then the
+ * connection is closed), APUS_E_CLOSED, APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_end(apus_writer writer);
+/* Breaks the reply off and closes the connection.
+ * Errors: APUS_E_CLOSED, APUS_E_STATE (ended). Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_abort(apus_writer writer);
+/* Bytes that the kernel has not taken yet, or a negative code.
+ * Thread: any. Since 0.1. */
+APUS_API int64_t apus_writer_buffered(apus_writer writer);
+/* Bytes above which apus_writer_write() gives APUS_E_FULL, 1 to 2^53. Default:
+ * the server's high-water mark. Errors: APUS_E_ARGUMENT, APUS_E_CLOSED.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_set_high_water(apus_writer writer, int64_t bytes);
+/* fn is called, by the server's dispatch, each time the buffered amount has
+ * fallen to half of the mark after an APUS_E_FULL. NULL ends it.
+ * Errors: APUS_E_CLOSED. Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_on_drain(apus_writer writer, apus_writer_fn fn, void *context,
+                                      apus_drop_fn drop);
+/* fn is called once, by the server's dispatch, when the reply is complete and
+ * gone, or the client has left: apus_writer_is_connected() is 0 by then. Not
+ * called after apus_writer_destroy(). NULL ends it. Errors: APUS_E_CLOSED.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_on_close(apus_writer writer, apus_writer_fn fn, void *context,
+                                      apus_drop_fn drop);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* APUS_H */

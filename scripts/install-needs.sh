@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Installs what is missing on a Debian system.
+#
+#   scripts/install-needs.sh build|test|demo|bench|format|browser ...
+#
+# Nothing missing: nothing is done, and no root is needed. A Swift toolchain is
+# not packaged by Debian; see https://www.swift.org/install/ for one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+need_command() { command -v "$1" >/dev/null || missing+=("$2"); } # COMMAND PACKAGE
+need_file() { compgen -G "$1" >/dev/null || missing+=("$2"); }       # PATTERN PACKAGE
+PATH=$PATH:/usr/sbin # where nginx lies
+
+build() {
+  need_command cmake cmake
+  need_command make make
+  need_command pkg-config pkg-config
+  need_command strip binutils
+  need_command gcc gcc
+  need_command g++ g++ # for its libstdc++, which Swift links
+}
+
+tests() {
+  build
+  need_command curl curl
+  need_command python3 python3
+  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  need_command lua5.4 lua5.4
+  need_file /usr/include/lua5.4/lua.h liblua5.4-dev
+  need_command node nodejs
+  need_command nginx nginx-light
+  need_command strace strace
+  need_command dpkg-shlibdeps dpkg-dev
+  need_command file file
+}
+
+bench() {
+  build
+  need_command python3 python3
+  need_command wrk wrk
+  need_command strace strace
+  need_command nginx nginx-light
+  need_file /usr/include/microhttpd.h libmicrohttpd-dev
+  need_file /usr/include/libwebsockets.h libwebsockets-dev
+  need_file /usr/include/civetweb.h libcivetweb-dev
+  need_file /usr/include/h2o.h libh2o-dev-common
+  need_file '/usr/lib/*/libh2o-evloop.so' libh2o-evloop-dev
+}
+
+venv=
+for what in "$@"; do
+  case $what in
+    build | demo) build ;;
+    test) tests; venv=build/venv ;;
+    bench) bench ;;
+    format) need_command clang-format clang-format ;;
+    browser) need_command chromium chromium ;;
+    *)
+      echo "usage: $0 build|test|demo|bench|format|browser ..." >&2
+      exit 2
+      ;;
+  esac
+done
+
+if ! command -v swift >/dev/null; then
+  echo "needed: a Swift toolchain, 6.2 or later, on PATH: https://www.swift.org/install/" >&2
+  exit 1
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+  root=()
+  if [ "$(id -u)" -ne 0 ]; then root=(sudo); fi
+  if ! command -v apt-get >/dev/null || { [ ${#root[@]} -gt 0 ] && ! command -v sudo >/dev/null; }
+  then
+    echo "needed, and not to be had without apt-get and root: ${missing[*]}" >&2
+    exit 1
+  fi
+  echo "Installing ${missing[*]}"
+  "${root[@]}" apt-get update -q
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends "${missing[@]}"
+fi
+
+# The Python packages of the tests go into a folder of their own.
+if [ -n "$venv" ]; then
+  if ! cmp -s ctests/requirements.txt "$venv/requirements.txt"; then
+    python3 -m venv --clear "$venv"
+    "$venv/bin/python3" -m pip install -q --disable-pip-version-check \
+      -r ctests/requirements.txt
+    cp ctests/requirements.txt "$venv/requirements.txt"
+  fi
+fi

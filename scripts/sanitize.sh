@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Runs the C tests against a library with a sanitizer in it, in a debug build.
+#
+#   scripts/sanitize.sh thread|address [CTEST ARGUMENT...]
+#
+# The test programs carry the sanitizer too. Left out are the tests that read
+# sources only, and those that are marked nosanitize.
+set -euo pipefail
+
+case "${1:-}" in
+  thread | address) sanitizer=$1 ;;
+  *)
+    echo "usage: $0 thread|address [CTEST ARGUMENT...]" >&2
+    exit 2
+    ;;
+esac
+shift
+cd "$(dirname "$0")/.."
+
+swiftc=$(command -v swiftc) || { echo "swiftc is not on PATH" >&2; exit 1; }
+toolchain=$(dirname "$(dirname "$(readlink -f "$swiftc")")")
+runtime=$toolchain/lib/swift/linux
+build=build/$sanitizer
+stage=$PWD/build/stage-$sanitizer
+
+cmake -S . -B "$build" -DAPUS_SANITIZE="$sanitizer" >/dev/null
+cmake --build "$build"
+rm -rf "$stage"
+cmake --install "$build" --prefix "$stage" >/dev/null
+
+# Swift's libdispatch comes along with its sanitizer runtime.
+link="-fuse-ld=lld -L$runtime -ldispatch -lBlocksRuntime -Wl,-rpath,$runtime"
+cmake -S ctests -B "build/ctests-$sanitizer" \
+  -DCMAKE_C_COMPILER="$toolchain/bin/clang" \
+  -DCMAKE_C_FLAGS="-fsanitize=$sanitizer -fno-omit-frame-pointer" \
+  -DCMAKE_EXE_LINKER_FLAGS="-fsanitize=$sanitizer $link" \
+  -DCMAKE_PREFIX_PATH="$stage" -DAPUS_SANITIZE="$sanitizer" >/dev/null
+cmake --build "build/ctests-$sanitizer"
+
+export TSAN_OPTIONS="second_deadlock_stack=1${TSAN_OPTIONS:+ $TSAN_OPTIONS}"
+export ASAN_OPTIONS="detect_leaks=1 detect_stack_use_after_return=1${ASAN_OPTIONS:+ $ASAN_OPTIONS}"
+# The code is some thirty times slower than that which ships.
+ctest --test-dir "build/ctests-$sanitizer" -LE 'rules|nosanitize' --output-on-failure \
+  --timeout 300 "$@"
