@@ -33,6 +33,10 @@ extension UInt8 {
 
 private typealias Lane = SIMD16<UInt8>
 
+/// Sixteen times the same. Operators between a vector and a scalar are loops.
+@inline(__always)
+private func all(_ byte: UInt8) -> Lane { Lane(repeating: byte) }
+
 extension Span where Element == UInt8 {
   /// Sixteen bytes at an index; the caller has checked that they are there.
   @inline(__always)
@@ -47,7 +51,7 @@ extension Span where Element == UInt8 {
     var index = start
     while count &- index >= 16 {
       let lane = lane(index)
-      let bad = ((lane .< 32) .& (lane .!= 9)) .| (lane .== 127)
+      let bad = ((lane .< all(32)) .& (lane .!= all(9))) .| (lane .== all(127))
       if let hit = firstHit(bad) { return index &+ hit }
       index &+= 16
     }
@@ -62,7 +66,7 @@ extension Span where Element == UInt8 {
     var index = start
     while count &- index >= 16 {
       let lane = lane(index)
-      if let hit = firstHit((lane .<= 32) .| (lane .>= 127)) { return index &+ hit }
+      if let hit = firstHit((lane .<= all(32)) .| (lane .>= all(127))) { return index &+ hit }
       index &+= 16
     }
     while index < count, self[index] > 32, self[index] < 127 { index &+= 1 }
@@ -76,8 +80,8 @@ extension Span where Element == UInt8 {
     while count &- index >= 16 {
       // Letters, digits and "-" first; what is left is looked up one by one.
       let lane = lane(index)
-      let letters = ((lane | 32) &- 97) .< 26
-      let common = letters .| ((lane &- 48) .< 10) .| (lane .== 45)
+      let letters = ((lane | all(32)) &- all(97)) .< all(26)
+      let common = letters .| ((lane &- all(48)) .< all(10)) .| (lane .== all(45))
       guard let hit = firstHit(.!common) else {
         index &+= 16
         continue
@@ -94,7 +98,7 @@ extension Span where Element == UInt8 {
   func first(_ byte: UInt8, from start: Int = 0) -> Int? {
     var index = start
     while count &- index >= 16 {
-      if let hit = firstHit(lane(index) .== byte) { return index &+ hit }
+      if let hit = firstHit(lane(index) .== all(byte)) { return index &+ hit }
       index &+= 16
     }
     while index < count {

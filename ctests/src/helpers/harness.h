@@ -667,17 +667,25 @@ static inline void app_ended(int32_t result) {
   CHECK(result == APUS_E_STATE || result == APUS_E_HANDLE);
 }
 
+/* Whether a driving loop goes on. Another thread that stops the server may run
+ * the callbacks meanwhile: APUS_E_THREAD, until it has stopped. */
+static inline int app_goes_on(int32_t result) {
+  if (result == APUS_E_THREAD) harness_breathe();
+  return result >= 0 || result == APUS_E_THREAD;
+}
+
 static inline void *app_drive(void *context) {
   struct app *app = context;
   int32_t result = 0;
-  if (app->mode == MODE_PULL) {
-    apus_event event;
-    while ((result = apus_server_next(app->server, &event, -1)) >= 0) {
+  do {
+    if (app->mode == MODE_PULL) {
+      apus_event event;
+      result = apus_server_next(app->server, &event, -1);
       if (result == 1) app_pulled(app, &event);
+    } else {
+      result = apus_server_tick(app->server, -1);
     }
-  } else {
-    while ((result = apus_server_tick(app->server, -1)) >= 0) continue;
-  }
+  } while (app_goes_on(result));
   app_ended(result);
   return NULL;
 }

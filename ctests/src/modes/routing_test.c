@@ -328,12 +328,13 @@ static void *pull_anything(void *context) {
   apus_server server = *(apus_server *)context;
   apus_event event;
   int32_t result;
-  while ((result = apus_server_next(server, &event, -1)) >= 0) {
-    if (result == 0) continue;
+  do {
+    result = apus_server_next(server, &event, -1);
+    if (result != 1) continue;
     CHECK_INT(APUS_EVENT_REQUEST, event.kind);
     CHECK_INT(-1, event.route);
     CHECK_INT(0, apus_reply_text(event.handle, 200, apus_request_path(event.handle)));
-  }
+  } while (app_goes_on(result));
   app_ended(result);
   return NULL;
 }

@@ -289,7 +289,7 @@ static void *tick_thread(void *context) {
   int32_t result;
   do {
     result = apus_server_tick(server, -1);
-  } while (result >= 0 || result == APUS_E_THREAD);
+  } while (app_goes_on(result));
   app_ended(result);
   return NULL;
 }
@@ -301,7 +301,7 @@ static void *next_thread(void *context) {
   do {
     result = apus_server_next(server, &event, -1);
     if (result == 1) CHECK_INT(0, apus_reply_text(event.handle, 200, "pulled"));
-  } while (result >= 0 || result == APUS_E_THREAD);
+  } while (app_goes_on(result));
   app_ended(result);
   return NULL;
 }
