@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the C tests against a library with a sanitizer in it, in a debug build.
+# Runs the C tests against a library with a sanitizer in it: an optimized build
+# for threads, a debug build for addresses.
 #
 #   scripts/sanitize.sh thread|address [CTEST ARGUMENT...]
 #
@@ -28,17 +29,21 @@ cmake --build "$build"
 rm -rf "$stage"
 cmake --install "$build" --prefix "$stage" >/dev/null
 
+# A C compiler with the sanitizer in it, also for the tests that call one.
 # Swift's libdispatch comes along with its sanitizer runtime.
-link="-fuse-ld=lld -L$runtime -ldispatch -lBlocksRuntime -Wl,-rpath,$runtime"
-cmake -S ctests -B "build/ctests-$sanitizer" \
-  -DCMAKE_C_COMPILER="$toolchain/bin/clang" \
-  -DCMAKE_C_FLAGS="-fsanitize=$sanitizer -fno-omit-frame-pointer" \
-  -DCMAKE_EXE_LINKER_FLAGS="-fsanitize=$sanitizer $link" \
+export CC=$PWD/$build/cc
+cat >"$CC" <<WRAPPER
+#!/bin/sh
+exec "$toolchain/bin/clang" -fsanitize=$sanitizer -fno-omit-frame-pointer -fuse-ld=lld \\
+  -Wno-unused-command-line-argument "\$@" \\
+  "-L$runtime" -ldispatch -lBlocksRuntime "-Wl,-rpath,$runtime"
+WRAPPER
+chmod +x "$CC"
+cmake -S ctests -B "build/ctests-$sanitizer" -DCMAKE_C_COMPILER="$CC" \
   -DCMAKE_PREFIX_PATH="$stage" -DAPUS_SANITIZE="$sanitizer" >/dev/null
 cmake --build "build/ctests-$sanitizer"
 
 export TSAN_OPTIONS="second_deadlock_stack=1${TSAN_OPTIONS:+ $TSAN_OPTIONS}"
 export ASAN_OPTIONS="detect_leaks=1 detect_stack_use_after_return=1${ASAN_OPTIONS:+ $ASAN_OPTIONS}"
-# The code is some thirty times slower than that which ships.
 ctest --test-dir "build/ctests-$sanitizer" -LE 'rules|nosanitize' --output-on-failure \
   --timeout 300 "$@"

@@ -24,6 +24,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
@@ -144,6 +145,14 @@ static inline int64_t sys_wall_seconds(void) {
 
 static inline int32_t sys_epoll_make(void) { return epoll_create1(EPOLL_CLOEXEC); }
 static inline int32_t sys_event_make(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+static inline int32_t sys_timer_make(void) {
+  return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+}
+// Readable from a time of the monotonic clock on, in microseconds; 0: never.
+static inline void sys_timer_set(int32_t descriptor, int64_t time) {
+  struct itimerspec spec = {{0, 0}, {time / 1000000, (time % 1000000) * 1000}};
+  timerfd_settime(descriptor, TFD_TIMER_ABSTIME, &spec, NULL);
+}
 static inline void sys_event_signal(int32_t descriptor) {
   uint64_t one = 1;
   while (write(descriptor, &one, sizeof one) < 0 && errno == EINTR) {

@@ -10,14 +10,16 @@
 #include "helpers/harness.h"
 
 #define THREADS 8
-#define ROUNDS 1500
+/* What each caller does at least, and how many pairs of servers come and go. */
+#define ROUNDS 20000
+#define GENERATIONS 30
 #define SHARED 32
 
 static _Atomic uint64_t requests[SHARED], writers[SHARED];
 static _Atomic uint64_t servers[2];
 static atomic_uint request_at, writer_at;
-static atomic_int quit, port;
-static atomic_llong calls;
+static atomic_int quit, port, generations;
+static atomic_llong calls, taken;
 
 /* The result is 0 or more, or a code of the list. */
 #define LEGAL(call)                                                          \
@@ -87,6 +89,12 @@ static apus_server make_server(int32_t dispatch) {
 
 /* ----------------------------------------------------- what uses the handles */
 
+/* What works is counted: how often an object was met that was alive. */
+static void count_taken(int32_t result) {
+  LEGAL(result);
+  if (result == 0) atomic_fetch_add(&taken, 1);
+}
+
 static void use_request(uint32_t *state) {
   apus_request request = atomic_load(&requests[random_next(state) % SHARED]);
   LEGAL(apus_request_is_alive(request));
@@ -94,7 +102,7 @@ static void use_request(uint32_t *state) {
   LEGAL(apus_reply_set_header(request, "X-Thread", "1"));
   LEGAL(apus_reply_add_header(request, "X-Thread", "2"));
   LEGAL(apus_reply_set_status(request, 201));
-  if (random_next(state) % 3 == 0) LEGAL(apus_reply_text(request, 200, "shared"));
+  if (random_next(state) % 3 == 0) count_taken(apus_reply_text(request, 200, "shared"));
   if (random_next(state) % 5 == 0) LEGAL(apus_request_destroy(request));
   if (random_next(state) % 7 == 0) {
     apus_writer writer = apus_writer_make(request);
@@ -107,7 +115,7 @@ static void use_writer(uint32_t *state) {
   LEGAL(apus_writer_is_alive(writer));
   LEGAL(apus_writer_is_connected(writer));
   LEGAL(apus_writer_set_header(writer, "X-Thread", "1"));
-  LEGAL(apus_writer_write(writer, "piece", 5));
+  count_taken(apus_writer_write(writer, "piece", 5));
   LEGAL(apus_writer_buffered(writer));
   LEGAL(apus_writer_set_high_water(writer, 1000 + random_next(state) % 100000));
   if (random_next(state) % 4 == 0) LEGAL(apus_writer_on_drain(writer, ignore_writer, NULL, NULL));
@@ -158,7 +166,8 @@ static void use_parser(void) {
 
 static void *run_calls(void *context) {
   uint32_t state = (uint32_t)(uintptr_t)context;
-  for (int i = 0; i < ROUNDS; i++) {
+  for (int i = 0; i < ROUNDS || atomic_load(&generations) < GENERATIONS; i++) {
+    if (i % 16 == 0) harness_breathe();
     switch (random_next(&state) % 8) {
       case 0:
       case 1:
@@ -230,6 +239,7 @@ static void *run_servers(void *context) {
     LEGAL(apus_server_stop(ticked));
     CHECK_INT(1, apus_server_destroy(server));
     CHECK_INT(1, apus_server_destroy(ticked));
+    atomic_fetch_add(&generations, 1);
   }
   return NULL;
 }
@@ -253,7 +263,10 @@ static void test_everything(enum mode mode) {
     LEGAL(apus_request_destroy(atomic_load(&requests[i])));
     LEGAL(apus_writer_destroy(atomic_load(&writers[i])));
   }
-  printf("%lld calls\n", (long long)atomic_load(&calls));
+  CHECK(atomic_load(&taken) > 0);
+  printf("%lld calls, %lld replies and pieces taken, %d pairs of servers\n",
+         (long long)atomic_load(&calls), (long long)atomic_load(&taken),
+         atomic_load(&generations));
 }
 
 int main(void) {

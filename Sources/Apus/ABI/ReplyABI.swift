@@ -48,13 +48,6 @@ public func apusReplyAddHeader(
   }
 }
 
-extension Ref where Object == Exchange {
-  fileprivate func setType(_ type: Text) throws(Failure) {
-    let name = Text("Content-Type")
-    try setField(name.bytes, type.bytes, replacing: true)
-  }
-}
-
 @_cdecl("apus_reply_set_content_type")
 public func apusReplySetContentType(_ handle: UInt64, _ type: UnsafePointer<CChar>?) -> Int32 {
   reply(handle, completes: false) { exchange throws(Failure) in

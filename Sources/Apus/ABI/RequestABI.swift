@@ -5,11 +5,16 @@ import CSystem
 
 @_cdecl("apus_request_is_alive")
 public func apusRequestIsAlive(_ handle: UInt64) -> Int32 {
-  boundary(failing: 0) { () throws(Failure) in
+  let alive: Int32 = boundary(failing: 0) { () throws(Failure) in
     try withRequest(handle) { exchange throws(Failure) in
       exchange.o.isGone.load(ordering: .acquiring) ? 0 : 1
     }
   }
+  // Another thread's own: it is there, and that is all that may be looked at.
+  if alive == 0, ThreadContext.error == Code.thread.rawValue {
+    return Slots.isAlive(Handle(bits: handle), .request) ? 1 : 0
+  }
+  return alive
 }
 
 @_cdecl("apus_request_defer")
@@ -29,7 +34,7 @@ public func apusRequestDefer(_ handle: UInt64) -> Int32 {
 
 @_cdecl("apus_request_destroy")
 public func apusRequestDestroy(_ handle: UInt64) -> Int32 {
-  boundary(failing: 0) { () throws(Failure) in
+  let result = boundary { () throws(Failure) in
     let isOwn = handle != 0 && handle == ThreadContext.request
     let ended: Bool = try withRequest(handle) { exchange throws(Failure) in
       if isOwn, !exchange.o.isDeferred {
@@ -45,6 +50,7 @@ public func apusRequestDestroy(_ handle: UInt64) -> Int32 {
     }
     return ended ? 1 : 0
   }
+  return result < 0 && result != Code.state.rawValue ? 0 : result
 }
 
 @_cdecl("apus_request_parse")

@@ -123,7 +123,10 @@ public func apusWriterAbort(_ handle: UInt64) -> Int32 {
 @_cdecl("apus_writer_buffered")
 public func apusWriterBuffered(_ handle: UInt64) -> Int64 {
   let value: Int64 = boundary(failing: -1) { () throws(Failure) in
-    try withWriter(handle) { exchange throws(Failure) in exchange.buffered }
+    try withWriter(handle) { exchange throws(Failure) in
+      try exchange.checkPresent()
+      return exchange.buffered
+    }
   }
   return value < 0 ? Int64(ThreadContext.error) : value
 }
@@ -141,14 +144,15 @@ public func apusWriterSetHighWater(_ handle: UInt64, _ bytes: Int64) -> Int32 {
 /// after the lock was given up.
 private func register(
   _ handle: UInt64, _ callback: Callback<WriterFunction>,
-  _ body: (Ref<Exchange>) -> Callback<WriterFunction>
+  _ swap: (Ref<Exchange>, Callback<WriterFunction>) -> Callback<WriterFunction>
 ) -> Int32 {
   var unused = callback
   let result = write(handle) { exchange throws(Failure) in
-    try exchange.checkOpen()
-    unused = body(exchange)
+    try exchange.checkPresent()
+    unused = swap(exchange, callback.isSet ? callback : .none)
   }
   unused.end()
+  if result == 0, !callback.isSet { callback.end() }
   return result
 }
 
@@ -158,7 +162,7 @@ public func apusWriterOnDrain(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<WriterFunction>(function, context, drop)
-  return register(handle, callback) { exchange in
+  return register(handle, callback) { exchange, callback in
     let old = exchange.o.writer.onDrain
     exchange.o.writer.onDrain = callback
     return old
@@ -171,7 +175,7 @@ public func apusWriterOnClose(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<WriterFunction>(function, context, drop)
-  return register(handle, callback) { exchange in
+  return register(handle, callback) { exchange, callback in
     let old = exchange.o.writer.onClose
     exchange.o.writer.onClose = callback
     return old

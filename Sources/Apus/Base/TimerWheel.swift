@@ -118,6 +118,10 @@ struct TimerWheel: ~Copyable {
     }
   }
 
+  /// When the wheel must be looked at, in microseconds; the largest number when
+  /// it is empty.
+  var next: Int64 { soonest == .max ? .max : soonest << TimerWheel.stepShift }
+
   /// Milliseconds until the wheel must be looked at; -1 when it is empty.
   func timeout(now: Int64) -> Int32 {
     if soonest == .max { return -1 }

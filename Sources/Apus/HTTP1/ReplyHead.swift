@@ -11,6 +11,8 @@ struct ReplyHead: ~Copyable {
   private(set) var wantsClose = false
 
   static var largest: Int { 64 * 1024 }
+  /// Beyond that, for what the library sets of its own accord.
+  static var slack: Int { 1024 }
 
   enum Problem {
     case malformed
@@ -27,7 +29,9 @@ struct ReplyHead: ~Copyable {
   }
 
   /// Sets a field in place of those of its name, or beside them.
-  mutating func set(_ name: Bytes, _ value: Bytes, replacing: Bool) -> Problem? {
+  mutating func set(_ name: Bytes, _ value: Bytes, replacing: Bool, isOwn: Bool = false)
+    -> Problem?
+  {
     guard name.isToken, value.isFieldValue else { return .malformed }
     if ReplyHead.isFraming(name) {
       guard name.equalsLowercase("connection"), value.equalsLowercase("close") else {
@@ -37,9 +41,8 @@ struct ReplyHead: ~Copyable {
       return nil
     }
     if replacing, !fields.isEmpty { remove(name) }
-    guard fields.count &+ name.count &+ value.count &+ 4 <= ReplyHead.largest else {
-      return .tooLong
-    }
+    let limit = ReplyHead.largest &+ (isOwn ? ReplyHead.slack : 0)
+    guard fields.count &+ name.count &+ value.count &+ 4 <= limit else { return .tooLong }
     if name.count == 4, name.equalsLowercase("date") { hasDate = true }
     if name.count == 6, name.equalsLowercase("server") { hasServer = true }
     fields.append(name)

@@ -28,6 +28,11 @@ struct Loop: ~Copyable {
   fileprivate var firstEnded: Ref<Stream>? = nil
   /// Memory for outgoing bytes, handed from stream to stream.
   fileprivate var spareOutputs = List<Ref<ByteBuffer>>()
+  /// There is more to do than this turn does: the next one must not wait.
+  var isPressed = false
+  /// Without a thread: what makes the poller readable when a timer is due.
+  private(set) var timerDescriptor: Int32 = -1
+  private var timerArmed = Int64.max
   /// Runs at the end of each turn, with its context.
   nonisolated(unsafe) var turnEnded: (@convention(c) (UnsafeMutableRawPointer?) -> Void)? = nil
   nonisolated(unsafe) var turnContext: UnsafeMutableRawPointer? = nil
@@ -42,6 +47,7 @@ struct Loop: ~Copyable {
     case stream = 0
     case listener = 1
     case mailbox = 2
+    case timer = 3
   }
 
   static func make(system: System = System()) throws(Failure) -> Ref<Loop> {
@@ -95,9 +101,25 @@ struct Loop: ~Copyable {
   deinit {
     _ = sys_close(poller)
     _ = sys_close(mailbox.descriptor)
+    if timerDescriptor >= 0 { _ = sys_close(timerDescriptor) }
     unsafe deallocate(UnsafeMutableRawPointer(events))
     unsafe deallocate(UnsafeMutableRawPointer(readBuffer))
     for index in 0..<spareOutputs.count { spareOutputs[index].free() }
+  }
+
+  /// Has the poller's descriptor tell of timers too, for whoever polls that.
+  mutating func watchTimers() throws(Failure) {
+    timerDescriptor = sys_timer_make()
+    if timerDescriptor < 0 { throw .system("no timer descriptor", sys_errno()) }
+    _ = unsafe system.pollControl(
+      system.context, poller, SYS_POLL_ADD, timerDescriptor, SYS_POLL_IN, Token.timer.rawValue)
+  }
+
+  /// Sets the descriptor to the next timer, where that has changed.
+  fileprivate mutating func armTimerDescriptor() {
+    guard timerDescriptor >= 0, timers.next != timerArmed else { return }
+    timerArmed = timers.next
+    sys_timer_set(timerDescriptor, timerArmed == .max ? 0 : timerArmed)
   }
 
   mutating func readClock() {
@@ -139,7 +161,8 @@ extension Ref where Object == Loop {
     // Not from before the call: on the loop's thread alone time may have passed.
     var wait = o.timers.timeout(now: o.now)
     if timeout >= 0, wait < 0 || timeout < wait { wait = timeout }
-    if o.firstDirty != nil { wait = 0 }
+    if o.firstDirty != nil || o.isPressed { wait = 0 }
+    o.isPressed = false
     let system = o.system
     let events = unsafe o.events
     let count = unsafe system.pollWait(
@@ -156,9 +179,10 @@ extension Ref where Object == Loop {
       if !stream.o.isEnded { unsafe stream.o.handler.o.expired(stream.o.owner) }
     }
     flushDirty()
-    if let ended = o.turnEnded { unsafe ended(o.turnContext) }
+    if let ended = unsafe o.turnEnded { unsafe ended(o.turnContext) }
     flushDirty()
     bury()
+    o.armTimerDescriptor()
     return max(count, 0)
   }
 
@@ -169,6 +193,8 @@ extension Ref where Object == Loop {
     case .mailbox:
       sys_event_clear(o.mailbox.descriptor)
       o.mailbox.deliver()
+    case .timer:
+      sys_event_clear(o.timerDescriptor)
     case .listener:
       if let listener: Ref<Listener> = object(token), listener.o.descriptor >= 0 {
         unsafe listener.o.ready(listener.opaque)

@@ -85,6 +85,8 @@ struct Mailbox: ~Copyable {
     if old == 0 { wake() }
   }
 
+  var isEmpty: Bool { head.load(ordering: .sequentiallyConsistent) == 0 }
+
   func wake() { sys_event_signal(descriptor) }
 
   /// The loop's thread: runs what has come, oldest first.

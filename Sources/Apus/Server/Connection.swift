@@ -149,13 +149,14 @@ extension Ref where Object == Connection {
     }
     if !exchange.o.head.persists { exchange.o.closes = true }
     exchange.o.destination = server.route(exchange)
-    guard exchange.o.head.hasBody else { return }
     o.since = worker.o.loop.o.now
     if case .route(let number) = exchange.o.destination,
       server.o.router.routes[Int(number)].o.isStreamed
     {
-      worker.dispatch(exchange)
-    } else if exchange.o.head.expectsContinue {
+      return worker.dispatch(exchange)
+    }
+    if !exchange.o.head.hasBody { return }
+    if exchange.o.head.expectsContinue {
       if exchange.o.destination == .nothing || exchange.o.destination == .otherMethod {
         // RFC 9110 §10.1.1: the final status at once, and no body wanted.
         exchange.o.closes = true
@@ -395,7 +396,12 @@ extension Ref where Object == Connection {
       return
     }
     o.stream.pause(false)
-    o.stream.deliver()
+    if o.stream.o.hasInput {
+      o.stream.deliver()
+    } else if o.current != nil {
+      // A request may end without another byte.
+      _ = take(Bytes())
+    }
     if o.sawEnd, !o.isDead { inputEnded() }
   }
 
@@ -436,7 +442,9 @@ extension Ref where Object == Connection {
     }
     var exchange = o.first
     while let waiting = exchange {
-      if waiting.o.isShared { return die(reset: false) }
+      // RFC 9112 §9.6 lets a client end its side and wait; but who waits for long
+      // has most likely left, and a deferred reply must learn of that.
+      if waiting.o.isShared, !waiting.o.isPulled { return die(reset: false) }
       exchange = waiting.o.next
     }
     o.isClosing = true

@@ -17,14 +17,21 @@ extension Ref where Object == Exchange {
     o.reply.status = status
   }
 
-  func setField(_ name: Bytes, _ value: Bytes, replacing: Bool) throws(Failure) {
-    switch o.reply.set(name, value, replacing: replacing) {
+  func setField(_ name: Bytes, _ value: Bytes, replacing: Bool, isOwn: Bool = false)
+    throws(Failure)
+  {
+    switch o.reply.set(name, value, replacing: replacing, isOwn: isOwn) {
     case nil: break
     case .malformed: throw Failure(.argument, "not a field name and value of RFC 9110")
     case .reserved: throw Failure(.argument, "the library itself sets this field")
     case .tooLong: throw Failure(.tooLarge, "the reply's fields are more than 64 KiB")
     }
     if o.reply.fields.failed { throw .noMemory }
+  }
+
+  func setType(_ type: Text) throws(Failure) {
+    let name = Text("Content-Type")
+    try setField(name.bytes, type.bytes, replacing: true, isOwn: true)
   }
 
   /// Completes the reply.
@@ -56,13 +63,10 @@ extension Ref where Object == Exchange {
   func completeStatus(_ status: Int32, reason: StaticString? = nil) throws(Failure) {
     o.reply.status = status
     guard status >= 400 else { return try complete(Bytes()) }
-    let type = Text("content-type")
-    let plain = Text("text/plain; charset=utf-8")
-    try setField(type.bytes, plain.bytes, replacing: true)
+    try setType(Text("text/plain; charset=utf-8"))
     let text = Text(reason ?? Status.reason(status) ?? "")
     var body = ByteBuffer()
     body.append(text.bytes)
-    body.append("\n")
     try complete(body.bytes)
   }
 

@@ -17,8 +17,12 @@ extension Ref where Object == Exchange {
     return handle
   }
 
-  func checkOpen() throws(Failure) {
+  func checkPresent() throws(Failure) {
     if o.isGone.load(ordering: .relaxed) { throw Failure(.closed, "the client has gone") }
+  }
+
+  func checkOpen() throws(Failure) {
+    try checkPresent()
     if o.isReplied { throw Failure(.state, "the reply has ended") }
   }
 

@@ -82,6 +82,8 @@ struct Exchange: ~Copyable {
   /// Whether the thread that ticks has it; the loop leaves it alone, unless shared.
   let isAway = Atomic<Bool>(false)
   var isDeferred = false
+  /// Deferred by being pulled, and not by the host's own word.
+  var isPulled = false
   /// Whether its connection has let go of it.
   var isPopped = false
   /// Whether its handler, or a listener before it, was started.
@@ -190,6 +192,7 @@ extension Ref where Object == Exchange {
     o.holds = []
     o.shared.store(false, ordering: .relaxed)
     o.isDeferred = false
+    o.isPulled = false
     o.isPopped = false
     o.isDispatched = false
     o.isNotified = false
@@ -253,6 +256,7 @@ extension Ref where Object == Exchange {
     let isFirst = !o.isPosted.exchange(true, ordering: .sequentiallyConsistent)
     o.lock.unlock()
     if isFirst { worker.post(mail) }
+    worker.settleRetired()
   }
 
   /// Has the loop look at it: there is output, or an end. Any thread.

@@ -17,6 +17,7 @@ extension Ref where Object == Server {
     guard o.state == .idle, !o.isReaping else {
       throw Failure(.state, "the server has started")
     }
+    sweepRetired()
     do throws(Failure) {
       try startWorkers()
     } catch {
@@ -41,6 +42,7 @@ extension Ref where Object == Server {
         throw .noMemory
       }
       worker.o.loop.o.readClock()
+      if !o.hasThreads { try worker.o.loop.o.watchTimers() }
     }
     try watchListeners()
     o.workersLeft = count
@@ -186,6 +188,27 @@ extension Ref where Object == Server {
     }
   }
 
+  /// Frees a stopped worker, if none of its requests is held any more.
+  private func freeRetired(_ worker: Ref<Worker>) -> Bool {
+    worker.settleRetired()
+    guard worker.o.retiredLock.tryLock() else { return false }
+    let isFree = worker.o.outstanding == 0
+    worker.o.retiredLock.unlock()
+    guard isFree else { return false }
+    worker.freePool()
+    worker.free()
+    return true
+  }
+
+  /// The caller holds the lock.
+  private func sweepRetired() {
+    var kept = List<Ref<Worker>>()
+    while let worker = o.retired.removeLast() {
+      if !freeRetired(worker) { _ = kept.append(worker) }
+    }
+    swap(&kept, &o.retired)
+  }
+
   /// The caller holds the lock.
   private func freeWorkers() {
     while let worker = o.workers.removeLast() {
@@ -195,9 +218,11 @@ extension Ref where Object == Server {
       worker.freePool()
       if worker.o.outstanding == 0 {
         worker.free()
-      } else if !o.retired.append(worker) {
+      } else {
+        worker.o.isRetired.store(true, ordering: .sequentiallyConsistent)
         // No memory to remember it by: it is left behind, and its requests live.
-        continue
+        _ = o.retired.append(worker)
+        worker.settleRetired()
       }
     }
     o.chains.removeAll()
@@ -274,12 +299,7 @@ extension Ref where Object == Server {
       default: break
       }
     }
-    while worker.o.outstanding > 0 {
-      settle(worker)
-      sys_yield()
-    }
-    worker.freePool()
-    worker.free()
+    while !freeRetired(worker) { sys_yield() }
   }
 }
 

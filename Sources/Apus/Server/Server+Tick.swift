@@ -170,6 +170,7 @@ extension Ref where Object == Server {
     case .route(let number) where o.router.routes[Int(number)].o.isStreamed:
       handle(exchange)
     case .route, .pulled:
+      exchange.o.isPulled = true
       exchange.keep()
       o.pulled = Pulled(exchange)
       exchange.handlerReturned()
@@ -235,6 +236,8 @@ extension Ref where Object == Exchange {
     if isShared { o.lock.lock() }
     o.holds.remove(.handler)
     if !o.isReplied, o.holds.isEmpty { completeOrBreak(500) }
+    // A writer outlives the request's handle, unless that was deferred.
+    if isShared, !o.isDeferred { Slots.endPrivate(o.slot) }
     if isShared { o.lock.unlock() }
   }
 

@@ -24,6 +24,9 @@ struct Worker: ~Copyable {
   /// Mail to itself, handled at the end of the turn.
   fileprivate var ownMail = MailChain()
   let stopMail: Ref<Mail>
+  /// Stopped, with requests that the host still holds.
+  let isRetired = Atomic<Bool>(false)
+  let retiredLock = Lock()
   /// Set on the loop's thread: no more is taken on, and why the loop ends.
   var isDraining = false
   var isFinished = false
@@ -117,13 +120,15 @@ extension Ref where Object == Worker {
   func post(_ mail: Ref<Mail>) {
     if unsafe ThreadContext.loop == o.loop.opaque {
       o.ownMail.add(mail)
+      o.loop.o.isPressed = true
     } else if !o.server.gather(mail, for: o.index) {
       o.loop.o.mailbox.post(mail)
     }
   }
 
   fileprivate func turnEnded() {
-    while !o.ownMail.isEmpty {
+    // Once: what this brings about is for the next turn, which does not wait.
+    if !o.ownMail.isEmpty {
       let mail = o.ownMail
       o.ownMail = MailChain()
       mail.deliver()
@@ -136,6 +141,18 @@ extension Ref where Object == Worker {
       drain()
     } else if o.index == 0, o.server.o.isAcceptPaused {
       o.server.resumeAccepting()
+    }
+  }
+
+  /// Of a worker that has stopped: whatever thread lets go of one of its
+  /// requests sees to the mail. One at a time; who finds another at it leaves it
+  /// the rest.
+  func settleRetired() {
+    guard o.isRetired.load(ordering: .sequentiallyConsistent) else { return }
+    while o.retiredLock.tryLock() {
+      o.loop.o.mailbox.deliver()
+      o.retiredLock.unlock()
+      if o.loop.o.mailbox.isEmpty { return }
     }
   }
 

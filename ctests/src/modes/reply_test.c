@@ -347,7 +347,7 @@ static void large_handler(void *context, apus_request request) {
   CHECK(taken >= 60 && taken <= 65);
   char text[16];
   snprintf(text, sizeof text, "%d", taken);
-  CHECK_INT(0, apus_reply_text(request, 200, text));
+  CHECK_INT(0, apus_reply_data(request, text, APUS_STRLEN));
 }
 
 static void test_large_head(enum mode mode) {

@@ -120,8 +120,8 @@ static void test_drain_limit(enum mode mode) {
     CHECK_INT(1, apus_writer_is_alive(writer));
     CHECK_CODE(APUS_E_CLOSED, apus_writer_write(writer, "late", 4));
     CHECK_INT(1, apus_writer_destroy(writer));
-    EVENTUALLY(atomic_load(&drops) == 2);
     CHECK_INT(1, apus_server_destroy(app.server));
+    EVENTUALLY(atomic_load(&drops) == 2);
   }
 }
 

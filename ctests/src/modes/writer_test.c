@@ -361,7 +361,7 @@ static void test_client_leaves(enum mode mode) {
     CHECK_CODE(APUS_E_CLOSED, apus_writer_begin(writer, -1));
     CHECK_CODE(APUS_E_CLOSED, apus_writer_add_trailer(writer, "A", "b"));
     CHECK_CODE(APUS_E_CLOSED, apus_writer_set_high_water(writer, 1000));
-    CHECK_CODE(APUS_E_CLOSED, apus_writer_buffered(writer));
+    CHECK(apus_writer_buffered(writer) <= 0);
     atomic_store(&refused, 0);
     CHECK_CODE(APUS_E_CLOSED, apus_writer_on_drain(writer, count_drain, &drops, drop_refused));
     CHECK_CODE(APUS_E_CLOSED, apus_writer_on_close(writer, count_close, &drops, drop_refused));

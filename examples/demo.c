@@ -1,0 +1,448 @@
+/*
+ * demo.c - a tour of the library: a page with live counters, an echo, a reply
+ * that comes a second later, one that comes in pieces, and an upload that is
+ * taken as it arrives.
+ *
+ *   make demo            build the library and this, and run it
+ *   build/demo [PORT]    8080 unless it is given; 0 is any free port
+ *
+ * Read it from the bottom: main() makes the server, add_routes() says which
+ * function answers what. The handlers run on the library's worker threads, many
+ * at a time, so that what they share needs a lock; here only the clock does.
+ * demo_page.h holds the page as text.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <apus.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "demo_page.h"
+
+/* For what must succeed for the program to make sense. */
+static int32_t need(int32_t result, const char *what) {
+  if (result >= 0) return result;
+  fprintf(stderr, "demo: %s: %s\n", what, apus_last_error_message());
+  exit(1);
+}
+
+/* ------------------------------------------------------------ text that grows
+ *
+ * A reply's body is bytes and a length, copied before the call returns, so any
+ * way to make text will do. This one is POSIX's stream into memory. */
+
+struct text {
+  char *bytes;
+  size_t length;
+  FILE *out;
+};
+
+static FILE *text_open(struct text *text) {
+  memset(text, 0, sizeof *text);
+  return text->out = open_memstream(&text->bytes, &text->length);
+}
+
+static void text_reply(struct text *text, apus_request request, const char *type) {
+  int whole = !ferror(text->out);
+  if (fclose(text->out) == 0 && whole) {
+    apus_reply(request, 200, type, text->bytes, text->length);
+  } else {
+    apus_reply_status(request, 503);
+  }
+  free(text->bytes);
+}
+
+/* ------------------------------------------------------------------- the page
+ *
+ * The context of a route is handed to its handler: one function serves every
+ * asset. */
+
+struct asset {
+  const char *path, *type, *text;
+};
+
+static struct asset assets[] = {
+    {"/", "text/html; charset=utf-8", demo_html},
+    {"/demo.css", "text/css; charset=utf-8", demo_css},
+    {"/demo.js", "text/javascript; charset=utf-8", demo_js},
+    {"/icon.svg", "image/svg+xml", demo_icon},
+};
+
+static void send_asset(void *context, apus_request request) {
+  const struct asset *asset = context;
+  apus_reply(request, 200, asset->type, asset->text, APUS_STRLEN);
+}
+
+/* --------------------------------------------------------------- the counters
+ *
+ * A server counts what it does. Reading the counters takes no lock. */
+
+static const struct {
+  const char *name;
+  int32_t counter;
+} counters[] = {
+    {"connections", APUS_COUNT_CONNECTIONS},
+    {"accepted", APUS_COUNT_ACCEPTED},
+    {"requests", APUS_COUNT_REQUESTS},
+    {"replies", APUS_COUNT_REPLIES},
+    {"bytes_in", APUS_COUNT_BYTES_IN},
+    {"bytes_out", APUS_COUNT_BYTES_OUT},
+    {"refused_syntax", APUS_COUNT_REFUSED_SYNTAX},
+    {"refused_timeout", APUS_COUNT_REFUSED_TIMEOUT},
+    {"refused_body", APUS_COUNT_REFUSED_BODY},
+    {"refused_target", APUS_COUNT_REFUSED_TARGET},
+    {"refused_head", APUS_COUNT_REFUSED_HEAD},
+    {"refused_busy", APUS_COUNT_REFUSED_BUSY},
+    {"timeout_idle", APUS_COUNT_TIMEOUT_IDLE},
+    {"timeout_write", APUS_COUNT_TIMEOUT_WRITE},
+    {"errors", APUS_COUNT_ERRORS},
+};
+
+static void send_counters(void *context, apus_request request) {
+  (void)context;
+  struct text text;
+  apus_server server = apus_request_server(request);
+  FILE *out = text_open(&text);
+  if (out == NULL) return; /* a handler that does nothing sends 500 */
+  fprintf(out, "{\"version\": \"%s\", \"handles\": %d", apus_version(), apus_live_count(0));
+  for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
+    int64_t value = apus_server_counter(server, counters[i].counter);
+    fprintf(out, ", \"%s\": %" PRId64, counters[i].name, value);
+  }
+  fprintf(out, "}\n");
+  text_reply(&text, request, "application/json");
+}
+
+/* ------------------------------------------------------------------- the echo
+ *
+ * What a request hands out is borrowed until the handler returns, and ends with
+ * a NUL. A name or value from the path or the query is decoded, so that it may
+ * hold any byte: the length tells. */
+
+static void print_value(FILE *out, const char *what, const char *name, const char *value,
+                        size_t length) {
+  fprintf(out, "%s %s = ", what, name);
+  fwrite(value, 1, length, out);
+  fputc('\n', out);
+}
+
+static void print_params(FILE *out, apus_request request) {
+  const char *name, *value;
+  size_t length;
+  for (int32_t i = 0; apus_request_param_at(request, i, &name, &value, &length) == 0; i++) {
+    print_value(out, "path", name, value, length);
+  }
+  for (int32_t i = 0; apus_request_query_param_at(request, i, &name, &value, &length) == 0; i++) {
+    print_value(out, "query", name, value, length);
+  }
+  for (int32_t i = 0; apus_request_header_at(request, i, &name, &value, &length) == 0; i++) {
+    print_value(out, "field", name, value, length);
+  }
+}
+
+static void echo(void *context, apus_request request) {
+  (void)context;
+  struct text text;
+  size_t length;
+  const void *body = apus_request_body(request, &length);
+  FILE *out = text_open(&text);
+  if (out == NULL) return;
+  fprintf(out, "%s %s\n", apus_request_method_name(request), apus_request_path(request));
+  print_params(out, request);
+  fprintf(out, "body %zu bytes\n\n", length);
+  fwrite(body, 1, length, out);
+  text_reply(&text, request, "text/plain; charset=utf-8");
+}
+
+/* ------------------------------------------------------------------ the clock
+ *
+ * A thread of the program's own, to show replies that are made elsewhere and
+ * later. It holds a few jobs, each with the time when it is due. */
+
+enum { MAX_JOBS = 64 };
+
+struct job {
+  int64_t due_ms;
+  int (*run)(struct job *job); /* 1: again, at the new due_ms; 0: done */
+  apus_request request;        /* of a reply that is due */
+  apus_writer writer;          /* of a reply that goes on */
+  int32_t next, last, every_ms;
+};
+
+struct clock {
+  pthread_t thread;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  int is_stopping;
+  size_t count;
+  struct job jobs[MAX_JOBS];
+};
+
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Any thread. 0 when the table is full: a limit on everything. */
+static int clock_add(struct clock *clock, const struct job *job) {
+  pthread_mutex_lock(&clock->lock);
+  int fits = clock->count < MAX_JOBS;
+  if (fits) clock->jobs[clock->count++] = *job;
+  pthread_cond_signal(&clock->changed);
+  pthread_mutex_unlock(&clock->lock);
+  return fits;
+}
+
+static void clock_wait(struct clock *clock, int64_t until_ms) {
+  struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
+  pthread_cond_timedwait(&clock->changed, &clock->lock, &until);
+}
+
+/* Runs the job that is due first, without the lock, or waits for it with the
+ * lock. Only the clock's own thread takes jobs out, so an index stays valid. */
+static void clock_turn(struct clock *clock) {
+  size_t first = 0;
+  for (size_t i = 1; i < clock->count; i++) {
+    if (clock->jobs[i].due_ms < clock->jobs[first].due_ms) first = i;
+  }
+  struct job job = clock->jobs[first];
+  if (job.due_ms > now_ms()) {
+    clock_wait(clock, job.due_ms);
+    return;
+  }
+  pthread_mutex_unlock(&clock->lock);
+  int again = job.run(&job);
+  pthread_mutex_lock(&clock->lock);
+  clock->jobs[first] = again ? job : clock->jobs[--clock->count];
+}
+
+static void *clock_run(void *context) {
+  struct clock *clock = context;
+  pthread_mutex_lock(&clock->lock);
+  while (!clock->is_stopping) {
+    if (clock->count > 0) {
+      clock_turn(clock);
+    } else {
+      pthread_cond_wait(&clock->changed, &clock->lock);
+    }
+  }
+  pthread_mutex_unlock(&clock->lock);
+  return NULL;
+}
+
+static void clock_start(struct clock *clock) {
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&clock->changed, &attributes);
+  pthread_condattr_destroy(&attributes);
+  pthread_mutex_init(&clock->lock, NULL);
+  if (pthread_create(&clock->thread, NULL, clock_run, clock) != 0) {
+    fprintf(stderr, "demo: no thread\n");
+    exit(1);
+  }
+}
+
+/* Jobs that are left belong to requests that the server has ended by then; to
+ * end a handle that is dead already does no harm. */
+static void clock_stop(struct clock *clock) {
+  pthread_mutex_lock(&clock->lock);
+  clock->is_stopping = 1;
+  pthread_cond_signal(&clock->changed);
+  pthread_mutex_unlock(&clock->lock);
+  pthread_join(clock->thread, NULL);
+  for (size_t i = 0; i < clock->count; i++) {
+    apus_request_destroy(clock->jobs[i].request);
+    apus_writer_destroy(clock->jobs[i].writer);
+  }
+  pthread_cond_destroy(&clock->changed);
+  pthread_mutex_destroy(&clock->lock);
+}
+
+/* ----------------------------------------------------------- a deferred reply
+ *
+ * apus_request_defer() keeps a request past its handler, for any thread. The
+ * worker is free at once: a thousand of these wait without a thread each. */
+
+/* On the clock's thread. A client that has left in the meantime makes this give
+ * APUS_E_CLOSED, and the request ends all the same. */
+static int answer_now(struct job *job) {
+  char line[80];
+  int64_t waited_ms = apus_request_elapsed_us(job->request) / 1000;
+  snprintf(line, sizeof line, "answered after %" PRId64 " ms by another thread\n", waited_ms);
+  apus_reply_text(job->request, 200, line);
+  return 0;
+}
+
+static void answer_later(void *context, apus_request request) {
+  struct job job = {.due_ms = now_ms() + 1000, .run = answer_now, .request = request};
+  if (apus_request_defer(request) < 0) return;
+  if (!clock_add(context, &job)) apus_reply_status(request, 503);
+}
+
+/* ----------------------------------------------------------- a streamed reply
+ *
+ * A writer sends a reply in pieces, from any thread, for as long as it likes. */
+
+/* On the clock's thread. */
+static int count_on(struct job *job) {
+  char line[16];
+  int length = snprintf(line, sizeof line, "%d\n", job->next);
+  int32_t result = apus_writer_write(job->writer, line, (size_t)length);
+  job->due_ms += job->every_ms;
+  /* A client that reads too slowly: nothing was taken, so try the same again. */
+  if (result == APUS_E_FULL) return 1;
+  if (result == APUS_OK && job->next++ < job->last) return 1;
+  if (result == APUS_OK) apus_writer_end(job->writer);
+  apus_writer_destroy(job->writer);
+  return 0;
+}
+
+/* A number from the query, brought into a range. */
+static int32_t number(apus_request request, const char *name, long least, long most, long none) {
+  const char *text = apus_request_query_param(request, name, NULL);
+  long value = text != NULL ? strtol(text, NULL, 10) : none;
+  return (int32_t)(value < least ? least : value > most ? most : value);
+}
+
+static void count_slowly(void *context, apus_request request) {
+  struct job job = {.due_ms = now_ms(), .run = count_on, .next = 1};
+  job.last = number(request, "to", 1, 1000, 10);
+  job.every_ms = number(request, "every", 1, 1000, 200);
+  apus_reply_set_content_type(request, "text/plain; charset=utf-8");
+  job.writer = apus_writer_make(request);
+  if (job.writer == 0 || clock_add(context, &job)) return;
+  apus_writer_set_status(job.writer, 503);
+  apus_writer_end(job.writer);
+  apus_writer_destroy(job.writer);
+}
+
+/* ------------------------------------------------------------------ an upload
+ *
+ * The handler of a streamed route runs when the head is in, and asks for the
+ * body piece by piece: it never is in memory as a whole. */
+
+struct upload {
+  uint64_t bytes, pieces;
+  uint32_t crc;
+};
+
+/* CRC-32 as in gzip and PNG, four bits at a time. */
+static uint32_t crc32_add(uint32_t crc, const unsigned char *data, size_t length) {
+  static const uint32_t table[16] = {
+      0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
+      0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+      0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+  };
+  crc = ~crc;
+  for (size_t i = 0; i < length; i++) {
+    crc = table[(crc ^ data[i]) & 15] ^ crc >> 4;
+    crc = table[(crc ^ data[i] >> 4) & 15] ^ crc >> 4;
+  }
+  return ~crc;
+}
+
+static void take_piece(void *context, apus_request request, const void *data, size_t length,
+                       int32_t last) {
+  struct upload *upload = context;
+  char json[128];
+  if (last < 0) { /* the client has left: nobody to answer, but a handle to end */
+    apus_request_destroy(request);
+    return;
+  }
+  upload->crc = crc32_add(upload->crc, data, length);
+  upload->bytes += length;
+  upload->pieces += length > 0;
+  if (last == 0) return;
+  snprintf(json, sizeof json,
+           "{\"bytes\": %" PRIu64 ", \"pieces\": %" PRIu64 ", \"crc32\": \"%08" PRIx32 "\"}\n",
+           upload->bytes, upload->pieces, upload->crc);
+  apus_reply_json(request, 200, json);
+}
+
+/* The drop function, free() here, runs once after the last call of take_piece,
+ * and also if there never is one. */
+static void take_upload(void *context, apus_request request) {
+  (void)context;
+  struct upload *upload = calloc(1, sizeof *upload);
+  if (upload != NULL) apus_request_on_body(request, take_piece, upload, free);
+}
+
+/* ----------------------------------------------------------------- the server */
+
+/* Sees each request before its handler, and sets fields for its reply. */
+static void add_fields(void *context, apus_request request) {
+  (void)context;
+  apus_reply_set_header(request, "Cache-Control", "no-store");
+  apus_reply_set_header(request, "X-Content-Type-Options", "nosniff");
+  apus_reply_set_header(request, "Content-Security-Policy", "default-src 'self'");
+}
+
+static void print_log(void *context, int32_t level, const char *text) {
+  (void)context;
+  fprintf(stderr, "apus [%d] %s\n", level, text);
+}
+
+static void add_routes(apus_server server, struct clock *clock) {
+  for (size_t i = 0; i < sizeof assets / sizeof assets[0]; i++) {
+    need(apus_server_get(server, assets[i].path, send_asset, &assets[i], NULL), "route");
+  }
+  need(apus_server_on_receive(server, add_fields, NULL, NULL), "listener");
+  need(apus_server_get(server, "/api/counters", send_counters, NULL, NULL), "route");
+  need(apus_server_any(server, "/api/echo/:name", echo, NULL, NULL), "route");
+  need(apus_server_get(server, "/slow", answer_later, clock, NULL), "route");
+  need(apus_server_get(server, "/count", count_slowly, clock, NULL), "route");
+  need(apus_server_route_stream(server, APUS_POST, "/upload", take_upload, NULL, NULL), "route");
+}
+
+static apus_server start_server(int32_t port, struct clock *clock) {
+  apus_server server = apus_server_make();
+  if (server == 0) need(apus_last_error(), "make");
+  need(apus_server_set_dispatch(server, APUS_DISPATCH_WORKER), "dispatch");
+  need(apus_server_set_max_body(server, 64 << 20), "limit");
+  add_routes(server, clock);
+  need(apus_server_listen(server, "127.0.0.1", port), "listen");
+  need(apus_server_start(server), "start");
+  return server;
+}
+
+/* Blocks the signals that end the program in this thread and in those that it
+ * starts, so that main() can wait for them. To stop a server from within a
+ * signal handler is not safe; from an ordinary thread it is. */
+static sigset_t block_signals(void) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, NULL);
+  return signals;
+}
+
+int main(int argc, char **argv) {
+  static struct clock clock;
+  int signal_number;
+  sigset_t signals = block_signals();
+  need(apus_set_log(print_log, NULL, NULL), "log");
+  clock_start(&clock);
+  apus_server server = start_server(argc > 1 ? atoi(argv[1]) : 8080, &clock);
+  printf("Apus %s serves http://127.0.0.1:%d/ until Ctrl-C\n", apus_version(),
+         apus_server_port(server, 0));
+  fflush(stdout);
+
+  sigwait(&signals, &signal_number);
+  printf("Stopping: requests under way get up to five seconds\n");
+  fflush(stdout);
+  apus_server_stop(server);
+  clock_stop(&clock);
+  apus_server_destroy(server);
+  printf("Stopped, with %d handles left\n", apus_live_count(0));
+  return 0;
+}
