@@ -347,8 +347,6 @@ def build(text):
                "-I", os.path.join(os.environ["APUS_PREFIX"], "include"), "-I", FOLDER,
                "-o", program, os.path.join(TOP, "ctests", "src", "misuse", "misuse.c"),
                library, "-Wl,-rpath," + os.path.dirname(library), "-lpthread"]
-    if os.environ.get("APUS_SANITIZE"):
-        command.append("-fsanitize=" + os.environ["APUS_SANITIZE"])
     subprocess.run(command, check=True)
     return program
 

@@ -9,15 +9,15 @@
 
 static void test_methods(enum mode mode) {
   static const char *const names[] = {
-      "DELETE",   "GET",       "HEAD",       "POST",     "PUT",       "CONNECT",    "OPTIONS",
-      "TRACE",    "COPY",      "LOCK",       "MKCOL",    "MOVE",      "PROPFIND",   "PROPPATCH",
-      "SEARCH",   "UNLOCK",    "BIND",       "REBIND",   "UNBIND",    "ACL",        "REPORT",
-      "MKACTIVITY", "CHECKOUT", "MERGE",     "M-SEARCH", "NOTIFY",    "SUBSCRIBE",
-      "UNSUBSCRIBE", "PATCH",  "PURGE",      "MKCALENDAR", "LINK",    "UNLINK",     "SOURCE"};
-  static const char *const others[] = {"FOO", "get", "Get", "MSEARCH", "GETT", "GE", "x",
-                                       "!#$%&'*+-.^_`|~"};
-  static const char *const bad[] = {"", " ", "G T", "GET ", " GET", "G\n", "\x7f", "\xc3\xa4",
-                                    "G,", "(GET)", "GET/"};
+      "DELETE",     "GET",      "HEAD",       "POST",     "PUT",    "CONNECT",   "OPTIONS",
+      "TRACE",      "COPY",     "LOCK",       "MKCOL",    "MOVE",   "PROPFIND",  "PROPPATCH",
+      "SEARCH",     "UNLOCK",   "BIND",       "REBIND",   "UNBIND", "ACL",       "REPORT",
+      "MKACTIVITY", "CHECKOUT", "MERGE",      "M-SEARCH", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE",
+      "PATCH",      "PURGE",    "MKCALENDAR", "LINK",     "UNLINK", "SOURCE"};
+  static const char *const others[] = {"FOO",  "get", "Get", "MSEARCH",
+                                       "GETT", "GE",  "x",   "!#$%&'*+-.^_`|~"};
+  static const char *const bad[] = {"",     " ",        "G T", "GET ",  " GET", "G\n",
+                                    "\x7f", "\xc3\xa4", "G,",  "(GET)", "GET/"};
   (void)mode;
   CHECK_INT(34, sizeof names / sizeof names[0]);
   CHECK_INT(33, APUS_SOURCE);
@@ -130,7 +130,7 @@ static void test_statuses(enum mode mode) {
 }
 
 static void test_opcodes(enum mode mode) {
-  static const char *const names[16] = {"CONTINUE", "TEXT", "BINARY", NULL, NULL, NULL,
+  static const char *const names[16] = {"CONTINUE", "TEXT", "BINARY", NULL,   NULL,  NULL,
                                         NULL,       NULL,   "CLOSE",  "PING", "PONG"};
   (void)mode;
   for (int32_t opcode = 0; opcode < 16; opcode++) {
@@ -149,11 +149,11 @@ static void test_opcodes(enum mode mode) {
 
 static void test_errors(enum mode mode) {
   static const char *const names[] = {
-      "APUS_OK",        "APUS_E_HANDLE",    "APUS_E_ARGUMENT",       "APUS_E_STATE",
-      "APUS_E_MEMORY",  "APUS_E_THREAD",    "APUS_E_FULL",           "APUS_E_TIMEOUT",
-      "APUS_E_CLOSED",  "APUS_E_PROTOCOL",  "APUS_E_IO",             "APUS_E_TOO_LARGE",
+      "APUS_OK",          "APUS_E_HANDLE",         "APUS_E_ARGUMENT",   "APUS_E_STATE",
+      "APUS_E_MEMORY",    "APUS_E_THREAD",         "APUS_E_FULL",       "APUS_E_TIMEOUT",
+      "APUS_E_CLOSED",    "APUS_E_PROTOCOL",       "APUS_E_IO",         "APUS_E_TOO_LARGE",
       "APUS_E_NOT_FOUND", "APUS_E_ADDRESS_IN_USE", "APUS_E_PERMISSION", "APUS_E_ADDRESS",
-      "APUS_E_FORK",    "APUS_E_DESCRIPTORS", "APUS_E_UNSUPPORTED"};
+      "APUS_E_FORK",      "APUS_E_DESCRIPTORS",    "APUS_E_UNSUPPORTED"};
   const int32_t count = sizeof names / sizeof names[0];
   (void)mode;
   CHECK_INT(19, count);
@@ -214,9 +214,8 @@ static void test_versions(enum mode mode) {
 
 int main(void) {
   static const struct harness_case cases[] = {
-      {"methods", test_methods}, {"statuses", test_statuses},
-      {"opcodes", test_opcodes}, {"errors", test_errors},
-      {"last_error", test_last_error}, {"versions", test_versions},
+      {"methods", test_methods}, {"statuses", test_statuses},     {"opcodes", test_opcodes},
+      {"errors", test_errors},   {"last_error", test_last_error}, {"versions", test_versions},
   };
   return harness_run("constants_test", MODE_TICK, NULL, CASES(cases));
 }

@@ -171,11 +171,17 @@ static void *run_calls(void *context) {
     switch (random_next(&state) % 8) {
       case 0:
       case 1:
-      case 2: use_request(&state); break;
+      case 2:
+        use_request(&state);
+        break;
       case 3:
       case 4:
-      case 5: use_writer(&state); break;
-      case 6: use_server(&state); break;
+      case 5:
+        use_writer(&state);
+        break;
+      case 6:
+        use_server(&state);
+        break;
       default:
         use_parser();
         if (i % 8 == 0) use_walk(&state);
@@ -265,8 +271,7 @@ static void test_everything(enum mode mode) {
   }
   CHECK(atomic_load(&taken) > 0);
   printf("%lld calls, %lld replies and pieces taken, %d pairs of servers\n",
-         (long long)atomic_load(&calls), (long long)atomic_load(&taken),
-         atomic_load(&generations));
+         (long long)atomic_load(&calls), (long long)atomic_load(&taken), atomic_load(&generations));
 }
 
 int main(void) {

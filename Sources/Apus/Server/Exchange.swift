@@ -279,8 +279,11 @@ extension Ref where Object == Exchange {
     if o.isShared {
       o.lock.lock()
       let isUntold = o.writer.handle.bits != 0 && !o.writer.isCloseQueued
+      let isBodyOpen = o.bodyCallback.isSet && o.incomingEnd == 0
       o.lock.unlock()
+      // What was made after the connection had gone has not heard of that.
       if isUntold { worker.writerClosed(self) }
+      if isBodyOpen { worker.deliver(self, Bytes(), last: -1) }
       o.lock.lock()
       let isFree = o.holds.isEmpty && o.queued == 0
       o.lock.unlock()

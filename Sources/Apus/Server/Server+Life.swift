@@ -262,6 +262,13 @@ extension Ref where Object == Server {
     // Somebody may be in a callback that a tick has called.
     o.lock.lock()
     while o.isTicking { o.changed.wait(o.lock, until: -1) }
+    var retired = List<Ref<Worker>>()
+    swap(&retired, &o.retired)
+    o.lock.unlock()
+    // Not under the lock: contexts are dropped on the way.
+    for index in 0..<retired.count { endHandles(of: retired[index]) }
+    o.lock.lock()
+    swap(&retired, &o.retired)
     o.lock.unlock()
   }
 
@@ -288,6 +295,11 @@ extension Ref where Object == Server {
   /// Ends what the host still holds of a stopped worker. A call that is on its
   /// way in another thread is over soon: none of them waits.
   private func endRequests(of worker: Ref<Worker>) {
+    endHandles(of: worker)
+    while !freeRetired(worker) { sys_yield() }
+  }
+
+  private func endHandles(of worker: Ref<Worker>) {
     Slots.forEach { slot, handle in
       guard let object = unsafe slot.o.object else { return }
       let exchange = unsafe Ref<Exchange>(opaque: object)
@@ -299,7 +311,6 @@ extension Ref where Object == Server {
       default: break
       }
     }
-    while !freeRetired(worker) { sys_yield() }
   }
 }
 

@@ -42,13 +42,13 @@ extension Ref where Object == Server {
   /// woken, or it has stopped.
   private func step(timeout: Int32, _ isEnough: (Ref<Server>) -> Bool) {
     let until = timeout < 0 ? Int64.max : Clock.now &+ Int64(timeout) &* 1000
-    o.isWoken.store(false, ordering: .relaxed)
     var isFirst = true
     while true {
       while !isEnough(self), let event = nextEvent() { run(event) }
       if isEnough(self) { return finishBatch() }
       let left = until == .max ? -1 : max(0, until &- Clock.now)
-      if !isFirst, left == 0 || isOver { return }
+      if o.isWoken.exchange(false, ordering: .relaxed) || hasStopped { return }
+      if !isFirst, left == 0 || o.isDying.load(ordering: .relaxed) { return }
       let wait = left < 0 ? -1 : Int32(truncatingIfNeeded: min((left &+ 999) / 1000, 3_600_000))
       sendGathered()
       if o.hasThreads {
@@ -64,10 +64,6 @@ extension Ref where Object == Server {
   private func finishBatch() {
     if o.pulled != nil { return }
     while let event = nextEvent() { run(event) }
-  }
-
-  private var isOver: Bool {
-    o.isWoken.load(ordering: .relaxed) || o.isDying.load(ordering: .relaxed) || hasStopped
   }
 
   private var hasStopped: Bool {
@@ -145,6 +141,11 @@ extension Ref where Object == Server {
     let last = exchange.o.incomingEnd
     let callback = exchange.o.bodyCallback
     exchange.o.lock.unlock()
+    // A body that was cut ends without bytes, after what had come of it.
+    if last < 0, !piece.isEmpty {
+      call(callback, exchange, piece.bytes, last: 0)
+      piece.clear()
+    }
     call(callback, exchange, piece.bytes, last: last)
   }
 

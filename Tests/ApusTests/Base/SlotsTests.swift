@@ -236,7 +236,8 @@ private func isElsewhere(_ pin: Slots.Pin) -> Bool {
     #expect(tag() == String(repeating: "x", count: 63))
     #expect(with(String(repeating: "y", count: 64)) { Slots.setTag(use.slot, $0) })
     #expect(tag() == String(repeating: "y", count: 63))
-    #expect(Slots.setTag(use.slot, nil))
+    let isGone = Slots.setTag(use.slot, nil)
+    #expect(isGone)
     #expect(tag() == "")
   }
 

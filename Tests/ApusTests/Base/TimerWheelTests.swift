@@ -20,7 +20,8 @@ private final class Bench {
     self.wheel = wheel
     self.now = now
     for number in 0..<count {
-      let timer = try #require(Ref(make: Timer()))
+      let made = Ref(make: Timer())
+      let timer = try #require(made)
       timer.o.owner = UnsafeMutableRawPointer(bitPattern: number + 1)
       timers.append(timer)
     }

@@ -145,7 +145,7 @@ import Testing
     #expect(refusal.status == 413)
   }
 
-  /// The work for a head is in proportion to it: many small pieces in fields.
+  /// Nothing of one request is left for the next.
   @Test func manyRequestsOnOneMachine() {
     let request = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
     let log = run(String(repeating: request, count: 1000))

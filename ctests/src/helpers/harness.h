@@ -96,33 +96,30 @@ static inline void harness_check_bytes(const char *file, int line, const char *w
   }
 }
 
-#define CHECK(condition)                                                     \
-  do {                                                                       \
-    atomic_fetch_add(&harness_checks, 1);                                    \
-    if (!(condition)) {                                                      \
-      harness_fail(__FILE__, __LINE__, "not true: %s (last error: %s, %s)",  \
-                   #condition, apus_error_name(apus_last_error()),           \
-                   apus_last_error_message());                               \
-    }                                                                        \
+#define CHECK(condition)                                                                \
+  do {                                                                                  \
+    atomic_fetch_add(&harness_checks, 1);                                               \
+    if (!(condition)) {                                                                 \
+      harness_fail(__FILE__, __LINE__, "not true: %s (last error: %s, %s)", #condition, \
+                   apus_error_name(apus_last_error()), apus_last_error_message());      \
+    }                                                                                   \
   } while (0)
 #define CHECK_INT(expected, got) \
   harness_check_int(__FILE__, __LINE__, #got, (long long)(expected), (long long)(got))
-#define CHECK_TEXT(expected, got) \
-  harness_check_text(__FILE__, __LINE__, #got, (expected), (got))
-#define CHECK_BYTES(expected, expected_length, got, got_length)                             \
-  harness_check_bytes(__FILE__, __LINE__, #got, (expected), (expected_length), (got),       \
-                      (got_length))
+#define CHECK_TEXT(expected, got) harness_check_text(__FILE__, __LINE__, #got, (expected), (got))
+#define CHECK_BYTES(expected, expected_length, got, got_length) \
+  harness_check_bytes(__FILE__, __LINE__, #got, (expected), (expected_length), (got), (got_length))
 /* A call that fails: its result, and the thread's last error, are the code. */
-#define CHECK_CODE(code, call)                \
-  do {                                        \
-    CHECK_INT((code), (call));                \
-    CHECK_INT((code), apus_last_error());     \
+#define CHECK_CODE(code, call)            \
+  do {                                    \
+    CHECK_INT((code), (call));            \
+    CHECK_INT((code), apus_last_error()); \
   } while (0)
 /* A call that returns 0 or NULL and leaves the code. */
-#define CHECK_NONE(code, call)                \
-  do {                                        \
-    CHECK((call) == 0);                       \
-    CHECK_INT((code), apus_last_error());     \
+#define CHECK_NONE(code, call)            \
+  do {                                    \
+    CHECK((call) == 0);                   \
+    CHECK_INT((code), apus_last_error()); \
   } while (0)
 
 static inline int64_t harness_now_ms(void) {
@@ -138,16 +135,16 @@ static inline void harness_breathe(void) {
 }
 
 /* Looks until the condition holds; fails after the deadline. */
-#define EVENTUALLY(condition)                                                   \
-  do {                                                                          \
-    int64_t harness_limit = harness_now_ms() + HARNESS_DEADLINE_MS;             \
-    while (!(condition)) {                                                      \
-      if (harness_now_ms() > harness_limit) {                                   \
-        harness_fail(__FILE__, __LINE__, "did not come true: %s", #condition);  \
-      }                                                                         \
-      harness_breathe();                                                        \
-    }                                                                           \
-    atomic_fetch_add(&harness_checks, 1);                                       \
+#define EVENTUALLY(condition)                                                  \
+  do {                                                                         \
+    int64_t harness_limit = harness_now_ms() + HARNESS_DEADLINE_MS;            \
+    while (!(condition)) {                                                     \
+      if (harness_now_ms() > harness_limit) {                                  \
+        harness_fail(__FILE__, __LINE__, "did not come true: %s", #condition); \
+      }                                                                        \
+      harness_breathe();                                                       \
+    }                                                                          \
+    atomic_fetch_add(&harness_checks, 1);                                      \
   } while (0)
 
 /* ------------------------------------------------- the process, from /proc */
@@ -241,8 +238,8 @@ static inline size_t client_send_some(struct client *client, const void *data, s
   int64_t limit = harness_now_ms() + HARNESS_DEADLINE_MS;
   size_t done = 0;
   while (done < length) {
-    ssize_t count = send(client->fd, (const char *)data + done, length - done,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t count =
+        send(client->fd, (const char *)data + done, length - done, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count >= 0) {
       done += (size_t)count;
       limit = harness_now_ms() + HARNESS_DEADLINE_MS;
@@ -304,8 +301,8 @@ static inline int client_fill(struct client *client) {
     if (!client_wait(client->fd, POLLIN, harness_now_ms() + HARNESS_DEADLINE_MS)) {
       harness_fail(__FILE__, __LINE__, "nothing came from the server within the deadline");
     }
-    ssize_t count = recv(client->fd, client->data + client->end,
-                         client->capacity - client->end, MSG_DONTWAIT);
+    ssize_t count =
+        recv(client->fd, client->data + client->end, client->capacity - client->end, MSG_DONTWAIT);
     if (count > 0) {
       client->end += (size_t)count;
       return 1;
@@ -318,19 +315,19 @@ static inline int client_fill(struct client *client) {
 }
 
 /* The peer closes now, having sent nothing more. */
-#define CLIENT_ENDS(client)                         \
-  do {                                              \
-    CHECK_INT(0, (client)->end - (client)->begin);  \
-    CHECK_INT(0, client_fill(client));              \
-    CHECK_INT(0, (client)->reset);                  \
+#define CLIENT_ENDS(client)                        \
+  do {                                             \
+    CHECK_INT(0, (client)->end - (client)->begin); \
+    CHECK_INT(0, client_fill(client));             \
+    CHECK_INT(0, (client)->reset);                 \
   } while (0)
 
 /* Nothing has come that was not used. */
-#define CLIENT_QUIET(client)                                                        \
-  do {                                                                              \
-    char harness_byte;                                                              \
-    CHECK_INT(0, (client)->end - (client)->begin);                                  \
-    CHECK_INT(-1, recv((client)->fd, &harness_byte, 1, MSG_PEEK | MSG_DONTWAIT));   \
+#define CLIENT_QUIET(client)                                                      \
+  do {                                                                            \
+    char harness_byte;                                                            \
+    CHECK_INT(0, (client)->end - (client)->begin);                                \
+    CHECK_INT(-1, recv((client)->fd, &harness_byte, 1, MSG_PEEK | MSG_DONTWAIT)); \
   } while (0)
 
 /* ------------------------------------------------------------------ replies */
@@ -566,8 +563,7 @@ static inline int reply_read_chunks(struct client *client, struct reply *reply) 
   }
 }
 
-static inline int reply_read_body(struct client *client, struct reply *reply,
-                                  const char *method) {
+static inline int reply_read_body(struct client *client, struct reply *reply, const char *method) {
   reply->body = calloc(1, 1);
   reply->body_capacity = 1;
   int none = strcmp(method, "HEAD") == 0 || reply->status < 200 || reply->status == 204 ||
@@ -583,8 +579,7 @@ static inline int reply_read_body(struct client *client, struct reply *reply,
 }
 
 /* Reads one reply, interim or final, to a request of the method. */
-static inline int client_try_reply(struct client *client, const char *method,
-                                   struct reply *reply) {
+static inline int client_try_reply(struct client *client, const char *method, struct reply *reply) {
   memset(reply, 0, sizeof *reply);
   if (client->begin == client->end && !client_fill(client)) return REPLY_NONE;
   char *line = client_line(client);
@@ -597,8 +592,7 @@ static inline int client_try_reply(struct client *client, const char *method,
 }
 
 /* Reads one reply, which has to be whole. */
-static inline void client_reply(struct client *client, const char *method,
-                                struct reply *reply) {
+static inline void client_reply(struct client *client, const char *method, struct reply *reply) {
   CHECK_INT(REPLY_WHOLE, client_try_reply(client, method, reply));
 }
 

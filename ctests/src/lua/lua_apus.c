@@ -81,9 +81,7 @@ static int release(lua_State *lua) {
   return push_result(lua, apus_request_destroy(to_handle(lua, 1)));
 }
 
-static int stop(lua_State *lua) {
-  return push_result(lua, apus_server_stop(to_handle(lua, 1)));
-}
+static int stop(lua_State *lua) { return push_result(lua, apus_server_stop(to_handle(lua, 1))); }
 
 static int live(lua_State *lua) { return push_result(lua, apus_live_count(0)); }
 
@@ -91,9 +89,9 @@ int luaopen_lua_apus(lua_State *lua);
 
 int luaopen_lua_apus(lua_State *lua) {
   static const luaL_Reg functions[] = {
-      {"make", make},   {"destroy", destroy}, {"alive", alive}, {"listen", listen_anywhere},
-      {"next", next_request}, {"path", path}, {"reply", reply}, {"parse", parse},
-      {"release", release}, {"stop", stop},   {"live", live},   {NULL, NULL},
+      {"make", make},         {"destroy", destroy}, {"alive", alive}, {"listen", listen_anywhere},
+      {"next", next_request}, {"path", path},       {"reply", reply}, {"parse", parse},
+      {"release", release},   {"stop", stop},       {"live", live},   {NULL, NULL},
   };
   luaL_newlib(lua, functions);
   return 1;

@@ -43,16 +43,16 @@ static void verdict(int right, const char *call, uint64_t handle, long long got)
 
 /* drops: how often drop is due, -1 where there is none. */
 static int outs_untouched(const struct outs *outs, int drops) {
-  return outs->name == untouched.name && outs->value == untouched.value &&
-         outs->length == 77 && outs->event.kind == 78 &&
-         strcmp(outs->buffer, "buffer") == 0 && (drops < 0 || outs->drops == drops);
+  return outs->name == untouched.name && outs->value == untouched.value && outs->length == 77 &&
+         outs->event.kind == 78 && strcmp(outs->buffer, "buffer") == 0 &&
+         (drops < 0 || outs->drops == drops);
 }
 
 /* A result that is the code itself, 0, or another value that says "failed". */
 static void expect_code(const char *call, uint64_t handle, long long got, long long expected,
                         int32_t code, const struct outs *outs, int drops) {
-  int right = got == expected && outs_untouched(outs, drops) &&
-              (code == 0 || apus_last_error() == code);
+  int right =
+      got == expected && outs_untouched(outs, drops) && (code == 0 || apus_last_error() == code);
   verdict(right, call, handle, got);
 }
 
@@ -72,8 +72,8 @@ static void handler_fn(void *context, apus_request request) {
   atomic_fetch_add(&callbacks_run, 1);
 }
 
-static void connection_fn(void *context, apus_server server, uint64_t connection,
-                          const char *peer, int32_t port) {
+static void connection_fn(void *context, apus_server server, uint64_t connection, const char *peer,
+                          int32_t port) {
   (void)context, (void)server, (void)connection, (void)peer, (void)port;
   atomic_fetch_add(&callbacks_run, 1);
 }
@@ -134,8 +134,7 @@ static uint64_t bad_handles[HANDLES];
 static size_t bad_count;
 
 static int is_live(uint64_t handle) {
-  return handle == running || handle == stopped || handle == live_request ||
-         handle == live_writer;
+  return handle == running || handle == stopped || handle == live_request || handle == live_writer;
 }
 
 static void add_bad(uint64_t handle) {
@@ -183,8 +182,7 @@ static void make_bad_handles(uint64_t seed) {
 /* Each function with each bad handle, and with live ones of other kinds. */
 static void run_bad_handles(void) {
   const uint64_t live[] = {running, stopped, live_request, live_writer};
-  const int32_t kinds[] = {APUS_KIND_SERVER, APUS_KIND_SERVER, APUS_KIND_REQUEST,
-                           APUS_KIND_WRITER};
+  const int32_t kinds[] = {APUS_KIND_SERVER, APUS_KIND_SERVER, APUS_KIND_REQUEST, APUS_KIND_WRITER};
   for (size_t i = 0; i < sizeof bad_handle_calls / sizeof bad_handle_calls[0]; i++) {
     const struct bad_handle_call *call = &bad_handle_calls[i];
     for (size_t at = 0; at < bad_count; at++) call->call(bad_handles[at]);
@@ -284,8 +282,8 @@ static int report(void) {
   CHECK(is_open(spare_listener) && is_open(spare_connection) && is_open(spare_pipe));
   CHECK_INT(0, atomic_load(&callbacks_run));
   CHECK_INT(0, apus_live_count(0));
-  printf("misuse_test: %zu functions, calls run %lld, right %lld\n",
-         (size_t)HEADER_FUNCTIONS, made, right);
+  printf("misuse_test: %zu functions, calls run %lld, right %lld\n", (size_t)HEADER_FUNCTIONS, made,
+         right);
   return made == right && made > 0 ? 0 : 1;
 }
 

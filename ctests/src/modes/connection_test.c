@@ -229,8 +229,9 @@ static void test_half_close(enum mode mode) {
   struct client client;
   start_echo(&app, mode);
   client_open(&client, app.port);
-  client_text(&client, "GET /name/a HTTP/1.1\r\nHost: a\r\n\r\n"
-                       "GET /name/b HTTP/1.1\r\nHost: a\r\n\r\n");
+  client_text(&client,
+              "GET /name/a HTTP/1.1\r\nHost: a\r\n\r\n"
+              "GET /name/b HTTP/1.1\r\nHost: a\r\n\r\n");
   CHECK_INT(0, shutdown(client.fd, SHUT_WR));
   CLIENT_EXPECT(&client, "GET", 200, "a");
   CLIENT_EXPECT(&client, "GET", 200, "b");
@@ -266,29 +267,34 @@ static void test_expect(enum mode mode) {
   struct client client;
   start_echo(&app, mode);
   client_open(&client, app.port);
-  client_text(&client, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n"
-                       "Content-Length: 5\r\n\r\n");
+  client_text(&client,
+              "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n"
+              "Content-Length: 5\r\n\r\n");
   CLIENT_EXPECT(&client, "POST", 100, "");
   CLIENT_QUIET(&client);
   client_text(&client, "hello");
   CLIENT_EXPECT(&client, "POST", 200, "hello");
-  client_text(&client, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
-                       "Transfer-Encoding: chunked\r\n\r\n");
+  client_text(&client,
+              "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+              "Transfer-Encoding: chunked\r\n\r\n");
   CLIENT_EXPECT(&client, "POST", 100, "");
   client_text(&client, "5\r\nhello\r\n0\r\n\r\n");
   CLIENT_EXPECT(&client, "POST", 200, "hello");
   /* A client that does not wait, or has no body, may be spared the 100. */
-  client_text(&client, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
-                       "Content-Length: 5\r\n\r\nhello");
+  client_text(&client,
+              "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+              "Content-Length: 5\r\n\r\nhello");
   expect_maybe_after_100(&client, "hello");
   client_text(&client, "GET /name/x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n");
   expect_maybe_after_100(&client, "x");
-  client_text(&client, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
-                       "Content-Length: 16385\r\n\r\n");
+  client_text(&client,
+              "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+              "Content-Length: 16385\r\n\r\n");
   expect_closed(&client, 413);
   client_open(&client, app.port);
-  client_text(&client, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\n"
-                       "Content-Length: 5\r\n\r\n");
+  client_text(&client,
+              "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\n"
+              "Content-Length: 5\r\n\r\n");
   expect_closed(&client, 417);
   harness_stop(&app);
 }

@@ -383,9 +383,12 @@ static void test_broadcast(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"drain_pump", test_drain_pump}, {"thread_pump", test_thread_pump},
-      {"mark", test_mark},             {"destroy_inside", test_destroy_inside},
-      {"replaced", test_replaced},     {"broadcast", test_broadcast},
+      {"drain_pump", test_drain_pump},
+      {"thread_pump", test_thread_pump},
+      {"mark", test_mark},
+      {"destroy_inside", test_destroy_inside},
+      {"replaced", test_replaced},
+      {"broadcast", test_broadcast},
   };
   return harness_main("flow_test", argc, argv, CASES(cases));
 }

@@ -21,9 +21,7 @@ struct life {
   int place; /* where the server ends itself, or -1 */
 };
 
-static void count_drop(void *context) {
-  atomic_fetch_add(&((struct life *)context)->drops, 1);
-}
+static void count_drop(void *context) { atomic_fetch_add(&((struct life *)context)->drops, 1); }
 
 static void entered(struct life *life) {
   CHECK_INT(0, atomic_load(&life->gone));
@@ -49,8 +47,7 @@ static void receive_listener(void *context, apus_request request) {
   entered(context);
 }
 
-static void replied_listener(void *context, apus_request request, int32_t status,
-                             uint64_t bytes) {
+static void replied_listener(void *context, apus_request request, int32_t status, uint64_t bytes) {
   (void)request;
   CHECK(status == 200 || status == 404 || status == 500 || status == 503);
   (void)bytes;
@@ -297,8 +294,8 @@ static void place_handler(void *context, apus_request request) {
   CHECK(result == 0 || result == APUS_E_CLOSED || result == APUS_E_HANDLE);
 }
 
-static void place_connect(void *context, apus_server server, uint64_t connection,
-                          const char *peer, int32_t port) {
+static void place_connect(void *context, apus_server server, uint64_t connection, const char *peer,
+                          int32_t port) {
   end_here(context, PLACE_CONNECT);
   (void)server;
   CHECK(connection >= 1 && port > 0 && strcmp(peer, "127.0.0.1") == 0);

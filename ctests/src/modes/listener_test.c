@@ -296,8 +296,8 @@ static void test_reply(enum mode mode) {
   CHECK_INT(20, atomic_load(&replied));
 }
 
-static void failed_listener(void *context, apus_server server, uint64_t connection,
-                            int32_t code, int32_t status, const char *peer) {
+static void failed_listener(void *context, apus_server server, uint64_t connection, int32_t code,
+                            int32_t status, const char *peer) {
   (void)context;
   CHECK(server == expected_server);
   CHECK(connection >= 1);
@@ -384,8 +384,7 @@ static pthread_mutex_t lines_lock = PTHREAD_MUTEX_INITIALIZER;
 static char lines[8][1024];
 static int line_count;
 
-static void access_listener(void *context, apus_server server, const char *line,
-                            size_t length) {
+static void access_listener(void *context, apus_server server, const char *line, size_t length) {
   (void)context;
   CHECK(server == expected_server);
   CHECK_INT(strlen(line), length);
@@ -428,8 +427,9 @@ static void test_access(enum mode mode) {
   CHECK_INT(0, apus_server_on_access(app.server, access_listener, NULL, NULL));
   harness_start(&app);
   client_open(&client, app.port);
-  client_text(&client, "GET /?q=%20 HTTP/1.1\r\nHost: a\r\nReferer: http://from/\r\n"
-                       "User-Agent: agent (x; y)/1.0\r\n\r\n");
+  client_text(&client,
+              "GET /?q=%20 HTTP/1.1\r\nHost: a\r\nReferer: http://from/\r\n"
+              "User-Agent: agent (x; y)/1.0\r\n\r\n");
   CLIENT_EXPECT(&client, "GET", 200, "hello");
   EVENTUALLY(count_lines() == 1);
   client_text(&client, "GET /none HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -440,8 +440,9 @@ static void test_access(enum mode mode) {
   EVENTUALLY(count_lines() == 3);
   client_close(&client);
   harness_stop(&app);
-  match_line(lines[0], "\"GET /\\?q=%20 HTTP/1\\.1\" 200 5 \"http://from/\" "
-                       "\"agent \\(x; y\\)/1\\.0\"");
+  match_line(lines[0],
+             "\"GET /\\?q=%20 HTTP/1\\.1\" 200 5 \"http://from/\" "
+             "\"agent \\(x; y\\)/1\\.0\"");
   match_line(lines[1], "\"GET /none HTTP/1\\.1\" 404 [0-9]+ \"-\" \"-\"");
   match_line(lines[2], "\"HEAD / HTTP/1\\.1\" 200 (0|-) \"-\" \".*\"");
   CHECK(strstr(lines[2], " \"\"quote\"") == NULL);
@@ -462,8 +463,7 @@ static void test_registration(enum mode mode) {
   CHECK_CODE(APUS_E_ARGUMENT, apus_server_on_access(server, NULL, NULL, count_drop));
   CHECK_INT(7, atomic_load(&drops));
   harness_start(&app);
-  CHECK_CODE(APUS_E_STATE,
-             apus_server_on_connect(server, connect_listener, NULL, count_drop));
+  CHECK_CODE(APUS_E_STATE, apus_server_on_connect(server, connect_listener, NULL, count_drop));
   CHECK_CODE(APUS_E_STATE, apus_server_on_tick(server, tick_listener, NULL, count_drop));
   CHECK_CODE(APUS_E_STATE, apus_server_on_access(server, access_listener, NULL, count_drop));
   CHECK_INT(10, atomic_load(&drops));
@@ -473,9 +473,12 @@ static void test_registration(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"connections", test_connections}, {"receive", test_receive},
-      {"reply", test_reply},             {"error", test_error},
-      {"tick", test_tick},               {"access", test_access},
+      {"connections", test_connections},
+      {"receive", test_receive},
+      {"reply", test_reply},
+      {"error", test_error},
+      {"tick", test_tick},
+      {"access", test_access},
       {"registration", test_registration},
   };
   return harness_main("listener_test", argc, argv, CASES(cases));

@@ -264,12 +264,12 @@ static void test_added(enum mode mode) {
 }
 
 static void refuse_fields(apus_request request) {
-  static const char *const names[] = {
-      NULL, "", " ", "A B", "A:", "A\r\nB", "A\n", "A\r", "\x7f", "A\x01", "\xc3\xa4", "A\t"};
-  static const char *const values[] = {
-      NULL, "a\r\nB: c", "a\nb", "a\rb", "\r", "\n", "a\x01", "\x7f", "a\x1f", "a\x0b", "\x08"};
-  static const char *const framing[] = {
-      "Content-Length", "transfer-encoding", "Trailer", "UPGRADE", "Keep-Alive"};
+  static const char *const names[] = {NULL,  "",    " ",    "A B",   "A:",       "A\r\nB",
+                                      "A\n", "A\r", "\x7f", "A\x01", "\xc3\xa4", "A\t"};
+  static const char *const values[] = {NULL,    "a\r\nB: c", "a\nb",  "a\rb",  "\r",  "\n",
+                                       "a\x01", "\x7f",      "a\x1f", "a\x0b", "\x08"};
+  static const char *const framing[] = {"Content-Length", "transfer-encoding", "Trailer", "UPGRADE",
+                                        "Keep-Alive"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
     CHECK_CODE(APUS_E_ARGUMENT, apus_reply_set_header(request, names[i], "x"));
     CHECK_CODE(APUS_E_ARGUMENT, apus_reply_add_header(request, names[i], "x"));
@@ -445,11 +445,16 @@ static void test_big(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"set", test_set},           {"replace", test_replace},
-      {"one_call", test_one_call}, {"short_forms", test_short_forms},
-      {"redirect", test_redirect}, {"bodiless", test_bodiless},
-      {"added", test_added},       {"refused", test_refused},
-      {"large_head", test_large_head}, {"once", test_once},
+      {"set", test_set},
+      {"replace", test_replace},
+      {"one_call", test_one_call},
+      {"short_forms", test_short_forms},
+      {"redirect", test_redirect},
+      {"bodiless", test_bodiless},
+      {"added", test_added},
+      {"refused", test_refused},
+      {"large_head", test_large_head},
+      {"once", test_once},
       {"big", test_big},
   };
   return harness_main("reply_test", argc, argv, CASES(cases));

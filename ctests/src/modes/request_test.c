@@ -48,8 +48,7 @@ static void check_missing(apus_request request) {
     CHECK_CODE(APUS_E_NOT_FOUND, apus_request_header_at(request, at, &name, &value, &length));
     CHECK_CODE(APUS_E_NOT_FOUND, apus_request_trailer_at(request, at, &name, &value, &length));
     CHECK_CODE(APUS_E_NOT_FOUND, apus_request_param_at(request, at, &name, &value, &length));
-    CHECK_CODE(APUS_E_NOT_FOUND,
-               apus_request_query_param_at(request, at, &name, &value, &length));
+    CHECK_CODE(APUS_E_NOT_FOUND, apus_request_query_param_at(request, at, &name, &value, &length));
   }
   CHECK_NONE(APUS_E_NOT_FOUND, apus_request_header(request, "X-None", &length));
   CHECK_TEXT("untouched", name);
@@ -176,9 +175,8 @@ static void where_handler(void *context, apus_request request) {
   char text[1024];
   (void)context;
   snprintf(text, sizeof text, "%d %s %d %s %s %s", (int)apus_request_version(request),
-           apus_request_host(request), (int)apus_request_port(request),
-           apus_request_path(request), apus_request_query(request),
-           apus_request_target(request));
+           apus_request_host(request), (int)apus_request_port(request), apus_request_path(request),
+           apus_request_query(request), apus_request_target(request));
   CHECK_INT(0, apus_reply_text(request, 200, text));
 }
 
@@ -188,15 +186,14 @@ static void test_targets(enum mode mode) {
   } forms[] = {
       {"http://example.com:81/x?y=1", "1.1", "example.com:81",
        "11 example.com 81 /x y=1 http://example.com:81/x?y=1"},
-      {"http://example.com/", "1.1", "example.com",
-       "11 example.com 80 /  http://example.com/"},
-      {"HTTP://example.com/x", "1.1", "example.com",
-       "11 example.com 80 /x  HTTP://example.com/x"},
+      {"http://example.com/", "1.1", "example.com", "11 example.com 80 /  http://example.com/"},
+      {"HTTP://example.com/x", "1.1", "example.com", "11 example.com 80 /x  HTTP://example.com/x"},
       {"/x?", "1.1", "[::1]:8080", "11 [::1] 8080 /x  /x?"},
       {"/x?a?b/c", "1.1", "a", "11 a 80 /x a?b/c /x?a?b/c"},
       {"/x%2fy/%7e", "1.9", "a:", "11 a 80 /x/y/~  /x%2fy/%7e"},
-      {"/x;p=1,2/@:!$&'()*+=~", "1.0", "b", "10 b 80 /x;p=1,2/@:!$&'()*+=~  "
-                                             "/x;p=1,2/@:!$&'()*+=~"},
+      {"/x;p=1,2/@:!$&'()*+=~", "1.0", "b",
+       "10 b 80 /x;p=1,2/@:!$&'()*+=~  "
+       "/x;p=1,2/@:!$&'()*+=~"},
   };
   struct app app;
   struct client client;
@@ -205,8 +202,8 @@ static void test_targets(enum mode mode) {
   harness_start(&app);
   for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
     client_open(&client, app.port);
-    client_format(&client, "GET %s HTTP/%s\r\nHost: %s\r\n\r\n", forms[i].target,
-                  forms[i].version, forms[i].host);
+    client_format(&client, "GET %s HTTP/%s\r\nHost: %s\r\n\r\n", forms[i].target, forms[i].version,
+                  forms[i].host);
     CLIENT_EXPECT(&client, "GET", 200, forms[i].body);
     client_close(&client);
   }
@@ -441,10 +438,9 @@ static void test_parse_refused(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"full", test_full},         {"bare", test_bare},       {"targets", test_targets},
-      {"star", test_star},         {"trailers", test_trailers}, {"threads", test_threads},
-      {"dead", test_dead},         {"parse", test_parse},
-      {"parse_refused", test_parse_refused},
+      {"full", test_full}, {"bare", test_bare},         {"targets", test_targets},
+      {"star", test_star}, {"trailers", test_trailers}, {"threads", test_threads},
+      {"dead", test_dead}, {"parse", test_parse},       {"parse_refused", test_parse_refused},
   };
   return harness_main("request_test", argc, argv, CASES(cases));
 }

@@ -273,11 +273,11 @@ static void test_registration(enum mode mode) {
   CHECK_CODE(APUS_E_ARGUMENT, try_route(server, APUS_METHOD_OTHER, "/b"));
   CHECK_CODE(APUS_E_ARGUMENT, try_route(server, -3, "/b"));
   CHECK_INT(8, atomic_load(&drops));
-  static const char *const names[] = {NULL, "", "A B", "A\n", "\xc3\xa4",
-                                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ1234567"};
+  static const char *const names[] = {NULL,  "",         "A B",
+                                      "A\n", "\xc3\xa4", "ABCDEFGHIJKLMNOPQRSTUVWXYZ1234567"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    CHECK_CODE(APUS_E_ARGUMENT, apus_server_route_named(server, names[i], "/b", tell, &drops,
-                                                        count_drop));
+    CHECK_CODE(APUS_E_ARGUMENT,
+               apus_server_route_named(server, names[i], "/b", tell, &drops, count_drop));
   }
   CHECK_INT(14, atomic_load(&drops));
   CHECK_CODE(APUS_E_ARGUMENT,
@@ -293,15 +293,13 @@ static void test_registration(enum mode mode) {
 
 /* The seven short forms register what they say. */
 static void test_short_forms(enum mode mode) {
-  typedef int32_t (*short_form)(apus_server, const char *, apus_handler_fn, void *,
-                                apus_drop_fn);
+  typedef int32_t (*short_form)(apus_server, const char *, apus_handler_fn, void *, apus_drop_fn);
   static const struct {
     short_form form;
     const char *method;
   } forms[] = {
-      {apus_server_get, "GET"},     {apus_server_head, "HEAD"},
-      {apus_server_post, "POST"},   {apus_server_put, "PUT"},
-      {apus_server_patch, "PATCH"}, {apus_server_delete, "DELETE"},
+      {apus_server_get, "GET"}, {apus_server_head, "HEAD"},   {apus_server_post, "POST"},
+      {apus_server_put, "PUT"}, {apus_server_patch, "PATCH"}, {apus_server_delete, "DELETE"},
   };
   struct app app;
   app_make(&app, mode);
@@ -362,11 +360,16 @@ static void test_no_routes(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"precedence", test_precedence},     {"backtracking", test_backtracking},
-      {"methods", test_methods},           {"all_numbers", test_all_numbers},
-      {"allow", test_allow},               {"options", test_options},
-      {"head", test_head},                 {"registration", test_registration},
-      {"short_forms", test_short_forms},   {"no_routes", test_no_routes},
+      {"precedence", test_precedence},
+      {"backtracking", test_backtracking},
+      {"methods", test_methods},
+      {"all_numbers", test_all_numbers},
+      {"allow", test_allow},
+      {"options", test_options},
+      {"head", test_head},
+      {"registration", test_registration},
+      {"short_forms", test_short_forms},
+      {"no_routes", test_no_routes},
   };
   return harness_main("routing_test", argc, argv, CASES(cases));
 }

@@ -14,7 +14,7 @@
 struct upload {
   uint64_t sum;
   int64_t length;
-  atomic_int lasts, broken, drops;
+  atomic_int entered, lasts, broken, drops;
   int64_t announced;
   int late; /* reply from another thread, after the last piece */
   _Atomic apus_request request;
@@ -25,9 +25,7 @@ static uint64_t add_sum(uint64_t sum, const unsigned char *data, size_t length) 
   return sum;
 }
 
-static void drop_upload(void *context) {
-  atomic_fetch_add(&((struct upload *)context)->drops, 1);
-}
+static void drop_upload(void *context) { atomic_fetch_add(&((struct upload *)context)->drops, 1); }
 
 static void take_piece(void *context, apus_request request, const void *data, size_t length,
                        int32_t last) {
@@ -77,6 +75,7 @@ static void stream_handler(void *context, apus_request request) {
   CHECK_INT(1, atomic_load(&refused_drops));
   CHECK_INT(0, apus_request_on_body(request, take_piece, upload, drop_upload));
   CHECK_CODE(APUS_E_STATE, apus_request_on_body(request, take_piece, upload, NULL));
+  atomic_store(&upload->entered, 1);
 }
 
 static void reset_upload(struct upload *upload) {
@@ -128,13 +127,11 @@ static uint64_t post(struct client *client, int64_t length, int chunked) {
   return send_body(client, length, chunked);
 }
 
-static void upload_once(struct client *client, struct upload *upload, int64_t length,
-                        int chunked) {
+static void upload_once(struct client *client, struct upload *upload, int64_t length, int chunked) {
   char expected[64];
   reset_upload(upload);
   uint64_t sum = post(client, length, chunked);
-  snprintf(expected, sizeof expected, "%lld %016llx", (long long)length,
-           (unsigned long long)sum);
+  snprintf(expected, sizeof expected, "%lld %016llx", (long long)length, (unsigned long long)sum);
   CLIENT_EXPECT(client, "POST", 200, expected);
   CHECK_INT(chunked ? -1 : length, upload->announced);
   EVENTUALLY(atomic_load(&upload->drops) == 1);
@@ -201,10 +198,11 @@ static void test_leaves(enum mode mode) {
     if (i % 2 == 0) {
       client_text(&client, "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nhalf");
     } else {
-      client_text(&client, "POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-                           "4\r\nhalf\r\n10\r\nno");
+      client_text(&client,
+                  "POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "4\r\nhalf\r\n10\r\nno");
     }
-    EVENTUALLY(apus_live_count(APUS_KIND_REQUEST) == 1);
+    EVENTUALLY(atomic_load(&upload.entered) == 1);
     client_leave(&client);
     EVENTUALLY(atomic_load(&upload.broken) == 1);
     EVENTUALLY(atomic_load(&upload.drops) == 1);
@@ -214,7 +212,7 @@ static void test_leaves(enum mode mode) {
   harness_stop(&app);
 }
 
-static atomic_int ends_whole, ends_broken;
+static atomic_int begun, ends_whole, ends_broken, ends_dropped;
 
 static void take_ignoring(void *context, apus_request request, const void *data, size_t length,
                           int32_t last) {
@@ -223,24 +221,64 @@ static void take_ignoring(void *context, apus_request request, const void *data,
   (void)length;
   if (last == 1) {
     atomic_fetch_add(&ends_whole, 1);
-    CHECK_INT(0, apus_reply_text(request, 200, "whole"));
+    int32_t result = apus_reply_text(request, 200, "whole");
+    CHECK(result == 0 || result == APUS_E_CLOSED);
   } else if (last == -1) {
     atomic_fetch_add(&ends_broken, 1);
     apus_request_destroy(request);
   }
 }
 
+static void count_ignoring(void *context) {
+  (void)context;
+  atomic_fetch_add(&ends_dropped, 1);
+}
+
 static void ignoring_handler(void *context, apus_request request) {
   (void)context;
-  CHECK_INT(0, apus_request_on_body(request, take_ignoring, NULL, NULL));
+  atomic_fetch_add(&begun, 1);
+  int32_t result = apus_request_on_body(request, take_ignoring, NULL, count_ignoring);
+  CHECK(result == 0 || result == APUS_E_CLOSED);
+  if (result != 0) atomic_fetch_add(&ends_broken, 1);
+}
+
+static void reset_ignoring(void) {
+  atomic_store(&begun, 0);
+  atomic_store(&ends_whole, 0);
+  atomic_store(&ends_broken, 0);
+  atomic_store(&ends_dropped, 0);
+}
+
+/* Clients that leave at once: each upload that a handler saw has one end. */
+static void test_leaves_at_once(enum mode mode) {
+  static const char text[] = "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nhalf";
+  struct app app;
+  struct client client;
+  reset_ignoring();
+  app_make(&app, mode);
+  app_stream(&app, APUS_POST, "/up", ignoring_handler, NULL);
+  harness_start(&app);
+  for (size_t i = 0; i < 300; i++) {
+    client_open(&client, app.port);
+    client_send_some(&client, text, sizeof text - 1 - i % 6);
+    client_leave(&client);
+  }
+  client_open(&client, app.port);
+  client_send(&client, text, sizeof text - 1);
+  CLIENT_EXPECT(&client, "POST", 200, "whole");
+  client_close(&client);
+  EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_CONNECTIONS) == 0);
+  EVENTUALLY(atomic_load(&ends_whole) + atomic_load(&ends_broken) == atomic_load(&begun));
+  EVENTUALLY(atomic_load(&ends_dropped) == atomic_load(&begun));
+  EVENTUALLY(apus_live_count(APUS_KIND_REQUEST) == 0);
+  harness_stop(&app);
 }
 
 /* What breaks the grammar, or a limit, after the handler was called: never the
  * last piece, the callback told once, the connection ended. */
 static void test_malformed(enum mode mode) {
   static const char *const bodies[] = {
-      "4\r\ngood\r\nzz\r\nbad\r\n",
-      "4\r\ngoodXX0\r\n\r\n",
+      "4\r\ngood\r\nzz\r\nbad\r\n", "4\r\ngoodXX0\r\n\r\n",
       "4\r\ngood\r\n65\r\n", /* 105 bytes of 100 */
   };
   struct app app;
@@ -251,11 +289,10 @@ static void test_malformed(enum mode mode) {
   app_stream(&app, APUS_POST, "/up", ignoring_handler, NULL);
   harness_start(&app);
   for (int i = 0; i < 3; i++) {
-    atomic_store(&ends_whole, 0);
-    atomic_store(&ends_broken, 0);
+    reset_ignoring();
     client_open(&client, app.port);
     client_text(&client, "POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
-    EVENTUALLY(apus_live_count(APUS_KIND_REQUEST) == 1);
+    EVENTUALLY(atomic_load(&begun) == 1);
     client_send_some(&client, bodies[i], strlen(bodies[i]));
     if (client_try_reply(&client, "POST", &reply) == REPLY_WHOLE) {
       CHECK_INT(i == 2 ? 413 : 400, reply.status);
@@ -313,8 +350,9 @@ static void test_expect(enum mode mode) {
   struct upload upload;
   start_stream(&app, mode, &upload);
   client_open(&client, app.port);
-  client_text(&client, "POST /up HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
-                       "Content-Length: 5\r\n\r\n");
+  client_text(&client,
+              "POST /up HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+              "Content-Length: 5\r\n\r\n");
   CLIENT_EXPECT(&client, "POST", 100, "");
   CLIENT_QUIET(&client);
   client_text(&client, "hello");
@@ -329,8 +367,9 @@ static void test_expect(enum mode mode) {
   app_stream(&app, APUS_POST, "/up", unasking_handler, NULL);
   harness_start(&app);
   client_open(&client, app.port);
-  client_text(&client, "POST /up HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
-                       "Content-Length: 5\r\n\r\n");
+  client_text(&client,
+              "POST /up HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+              "Content-Length: 5\r\n\r\n");
   CLIENT_EXPECT(&client, "POST", 202, "unread");
   client_close(&client);
   harness_stop(&app);
@@ -356,8 +395,7 @@ static void test_parallel(enum mode mode) {
   harness_start(&app);
   for (int i = 0; i < CLIENTS; i++) {
     client_open(&clients[i], app.port);
-    client_format(&clients[i], "PUT /up%d HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n",
-                  i);
+    client_format(&clients[i], "PUT /up%d HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n", i);
   }
   for (int piece = 0; piece < 40; piece++) {
     char data[1000];
@@ -382,9 +420,15 @@ static void test_parallel(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"large", test_large},       {"sizes", test_sizes},         {"late", test_late},
-      {"leaves", test_leaves},     {"malformed", test_malformed}, {"unasked", test_unasked},
-      {"expect", test_expect},     {"parallel", test_parallel},
+      {"large", test_large},
+      {"sizes", test_sizes},
+      {"late", test_late},
+      {"leaves", test_leaves},
+      {"leaves_at_once", test_leaves_at_once},
+      {"malformed", test_malformed},
+      {"unasked", test_unasked},
+      {"expect", test_expect},
+      {"parallel", test_parallel},
   };
   return harness_main("stream_test", argc, argv, CASES(cases));
 }

@@ -275,8 +275,9 @@ static void test_turns(enum mode mode) {
   char first[6] = "";
   start_writers(&app, mode);
   client_open(&client, app.port);
-  apus_writer writer = ask_writer(&client, "GET /writer HTTP/1.1\r\nHost: a\r\n\r\n"
-                                           "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+  apus_writer writer = ask_writer(&client,
+                                  "GET /writer HTTP/1.1\r\nHost: a\r\n\r\n"
+                                  "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
   CHECK_INT(0, apus_writer_begin(writer, 10));
   CHECK_INT(0, apus_writer_write(writer, "01234", 5));
   do { /* the piece arrives before the reply is complete */

@@ -1,0 +1,477 @@
+#!/usr/bin/env python3
+"""The demo as a newcomer meets it: built against the installed library, asked for
+each of its URLs by Python, curl, node and a browser, and stopped by a signal. The
+browser presses every button, and leaves a picture in build/demo.png."""
+# ctest: nosanitize
+import base64
+import fcntl
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zlib
+
+LIBRARIES = os.path.dirname(os.environ["APUS_LIBRARY"])
+SOURCE = os.environ["APUS_SOURCE"]
+PATIENCE = 60  # seconds until something that does not come counts as lost
+
+checks = {"run": 0, "right": 0}
+skipped = []
+
+
+def check(what, expected, got):
+    checks["run"] += 1
+    if expected == got:
+        checks["right"] += 1
+    else:
+        print(f"WRONG {what}: expected {expected!r}, got {got!r}")
+
+
+def check_in(what, part, whole):
+    checks["run"] += 1
+    if part in whole:
+        checks["right"] += 1
+    else:
+        print(f"WRONG {what}: no {part!r} in {whole!r}")
+
+
+# ---- the program
+
+
+def flags():
+    environment = dict(os.environ, PKG_CONFIG_PATH=os.path.join(LIBRARIES, "pkgconfig"))
+    command = ["pkg-config", "--cflags", "--libs", "apus"]
+    return subprocess.run(command, check=True, capture_output=True, text=True,
+                          env=environment).stdout.split()
+
+
+def build(folder):
+    program = os.path.join(folder, "demo")
+    subprocess.run([
+        os.environ.get("CC", "cc"), "-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program,
+        os.path.join(SOURCE, "examples", "demo.c"), "-pthread", *flags(),
+        "-Wl,-rpath," + LIBRARIES], check=True)
+    return program
+
+
+class Demo:
+    """The running program. What it serves at is in its first line."""
+
+    def __init__(self, program):
+        self.process = subprocess.Popen([program, "0"], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        words = [word for word in line.split() if word.startswith("http://127.0.0.1:")]
+        self.url = words[0].rstrip("/") if words else ""
+        self.port = int(self.url.rsplit(":", 1)[1]) if words else 0
+        check_in("first line", "http://127.0.0.1:", line)
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        output, errors = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, output, errors
+
+
+def ask(demo, method, target, body=None, headers=None):
+    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=PATIENCE)
+    try:
+        connection.request(method, target, body=body, headers=headers or {})
+        reply = connection.getresponse()
+        return reply.status, reply.headers, reply.read()
+    finally:
+        connection.close()
+
+
+# ---- each URL, by Python
+
+
+def check_assets(demo):
+    types = {"/": "text/html", "/demo.css": "text/css", "/demo.js": "text/javascript",
+             "/icon.svg": "image/svg+xml"}
+    for path, kind in types.items():
+        status, headers, body = ask(demo, "GET", path)
+        check(f"status of {path}", 200, status)
+        check(f"type of {path}", kind, headers.get_content_type())
+        check(f"nosniff of {path}", "nosniff", headers["X-Content-Type-Options"])
+        check(f"length of {path}", True, len(body) > 100)
+        status, headers, nothing = ask(demo, "HEAD", path)
+        check(f"HEAD {path}", (200, str(len(body)), b""),
+              (status, headers["Content-Length"], nothing))
+
+
+def read_counters(demo):
+    status, headers, body = ask(demo, "GET", "/api/counters")
+    check("status of the counters", 200, status)
+    check("type of the counters", "application/json", headers.get_content_type())
+    return json.loads(body)
+
+
+def check_counters(demo):
+    before = read_counters(demo)
+    after = read_counters(demo)
+    check("version", "0.", after["version"][:2])
+    check("requests counted", 1, after["requests"] - before["requests"])
+    check("accepted", 1, after["accepted"] - before["accepted"])
+    check("bytes in", True, after["bytes_in"] > before["bytes_in"])
+    check("bytes out", True, after["bytes_out"] > before["bytes_out"])
+    check("connections", True, after["connections"] >= 1)
+
+
+def check_echo(demo):
+    body = bytes(range(256))
+    for method in ("POST", "GET", "PUT", "DELETE", "BREW"):
+        sent = body if method in ("POST", "PUT") else None
+        status, headers, reply = ask(demo, method, "/api/echo/J%C3%BC%20r?q=a+b%26&q=2&empty",
+                                     sent, {"X-Test": "yes"})
+        check(f"status of {method}", 200, status)
+        check("type of the echo", "text/plain", headers.get_content_type())
+        for line in (f"{method} /api/echo/J\u00fc r", "path name = J\u00fc r", "query q = a b&",
+                     "query q = 2", "query empty = ", "field X-Test = yes",
+                     f"body {len(sent or b'')} bytes"):
+            check_in(f"echo of {method}", (line + "\n").encode(), reply)
+        check("echoed body", sent or b"", reply.split(b" bytes\n\n", 1)[-1])
+
+
+def check_slow(demo):
+    """Ten at once: each takes a second, and so do all."""
+    replies = []
+
+    def run():
+        start = time.monotonic()
+        reply = ask(demo, "GET", "/slow")
+        replies.append((reply[0], reply[2], time.monotonic() - start))
+
+    start = time.monotonic()
+    threads = [threading.Thread(target=run) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check("slow replies", 10, len(replies))
+    for status, body, took in replies:
+        check("status of /slow", 200, status)
+        check_in("text of /slow", b"by another thread", body)
+        check("seconds of /slow", True, 0.9 < took < 9)
+    check("seconds of ten", True, time.monotonic() - start < 9)
+
+
+def check_count(demo):
+    status, headers, body = ask(demo, "GET", "/count?to=7&every=20")
+    check("status of /count", 200, status)
+    check("coding of /count", "chunked", headers["Transfer-Encoding"])
+    check("numbers", b"".join(b"%d\n" % n for n in range(1, 8)), body)
+    # Out of range is brought into it.
+    check("at least one", b"1\n", ask(demo, "GET", "/count?to=-5")[2])
+    check("ten by default", 10, ask(demo, "GET", "/count?every=1")[2].count(b"\n"))
+    # The first piece is there long before the last.
+    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=PATIENCE)
+    connection.request("GET", "/count?to=1000&every=1000")
+    check("first piece", b"1\n", connection.getresponse().readline())
+    connection.close()  # early; the demo must get over it
+
+
+def check_upload(demo):
+    maker = random.Random(1)
+    for length in (0, 1, 65536, 5_000_000):
+        body = maker.randbytes(length)
+        status, _, reply = ask(demo, "POST", "/upload", body)
+        check(f"status of an upload of {length}", 200, status)
+        got = json.loads(reply)
+        check("bytes of the upload", length, got["bytes"])
+        check("checksum of the upload", f"{zlib.crc32(body):08x}", got["crc32"])
+    pieces = [maker.randbytes(1000) for _ in range(200)]
+    status, _, reply = ask(demo, "POST", "/upload", iter(pieces))  # chunked
+    got = json.loads(reply)
+    check("chunked upload", (200, 200_000, f"{zlib.crc32(b''.join(pieces)):08x}"),
+          (status, got["bytes"], got["crc32"]))
+
+
+def check_leaving(demo):
+    """A client that leaves in the middle of an upload."""
+    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=PATIENCE)
+    connection.putrequest("POST", "/upload")
+    connection.putheader("Content-Length", "1000000")
+    connection.endheaders(b"x" * 1000)
+    connection.close()
+
+
+def check_refusals(demo):
+    check("no such path", 404, ask(demo, "GET", "/none")[0])
+    status, headers, _ = ask(demo, "DELETE", "/api/counters")
+    check("wrong method", 405, status)
+    check_in("allowed methods", "GET", headers["Allow"])
+    before = read_counters(demo)
+    check("long target", 414, ask(demo, "GET", "/" + "a" * 9000)[0])
+    check("long head", 431, ask(demo, "GET", "/", headers={"X-Long": "a" * 40000})[0])
+    check("long body", 413, ask(demo, "POST", "/upload", headers={
+        "Content-Length": str(2 ** 40)})[0])
+    after = read_counters(demo)
+    for name in ("refused_target", "refused_head", "refused_body"):
+        check(name, 1, after[name] - before[name])
+
+
+# ---- by other clients
+
+
+def check_curl(demo):
+    if shutil.which("curl") is None:
+        skipped.append("curl")
+        return
+
+    def curl(*arguments):
+        return subprocess.run(["curl", "-sS", "--max-time", str(PATIENCE), *arguments],
+                              check=True, capture_output=True).stdout
+
+    check_in("curl echo", b"body 10 bytes\n\nto you too",
+             curl("-d", "to you too", demo.url + "/api/echo/swift?wings=2"))
+    check("curl count", b"1\n2\n3\n", curl("-N", demo.url + "/count?to=3&every=10"))
+    check_in("curl slow", b"another thread", curl(demo.url + "/slow"))
+    source = os.path.join(SOURCE, "examples", "demo.c")
+    with open(source, "rb") as file:
+        data = file.read()
+    got = json.loads(curl("-T", source, "-X", "POST", "-H", "Expect: 100-continue",
+                          demo.url + "/upload"))
+    check("curl upload", (len(data), f"{zlib.crc32(data):08x}"), (got["bytes"], got["crc32"]))
+
+
+NODE = """
+const url = process.argv[1];
+(async () => {
+  const echo = await fetch(url + '/api/echo/node?a=1', { method: 'POST', body: 'from node' });
+  const count = await fetch(url + '/count?to=3&every=10');
+  const counters = await (await fetch(url + '/api/counters')).json();
+  const data = { echo: await echo.text(), count: await count.text(), counters };
+  console.log(JSON.stringify(data));
+})();
+"""
+
+
+def check_node(demo):
+    node = shutil.which("node")
+    if node is None or subprocess.run(
+            [node, "-e", "process.exit(typeof fetch === 'function' ? 0 : 1)"]).returncode:
+        skipped.append("node with fetch")
+        return
+    run = subprocess.run([node, "-e", NODE, demo.url], check=True, capture_output=True, text=True,
+                         timeout=PATIENCE)
+    got = json.loads(run.stdout)
+    check_in("node echo", "body 9 bytes\n\nfrom node", got["echo"])
+    check("node count", "1\n2\n3\n", got["count"])
+    check("node counters", True, got["counters"]["requests"] > 0)
+
+
+# ---- by a browser
+
+
+class Browser:
+    """A headless Chromium, spoken to through its debugging pipe: descriptors 3 and
+    4, JSON messages that end with a NUL."""
+
+    def __init__(self, program, folder):
+        read_there, self.write = os.pipe()
+        self.read, write_there = os.pipe()
+        # Out of the way of 3 and 4.
+        theirs = [fcntl.fcntl(old, fcntl.F_DUPFD_CLOEXEC, 20) for old in (read_there, write_there)]
+        self.number, self.buffer, self.events = 0, b"", []
+        self.process = subprocess.Popen(
+            [program, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
+             "--no-first-run", "--disable-background-networking", "--hide-scrollbars",
+             f"--user-data-dir={folder}/profile", "about:blank"],
+            preexec_fn=lambda: [os.dup2(old, new) for old, new in zip(theirs, (3, 4))],
+            pass_fds=(3, 4), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for descriptor in (read_there, write_there, *theirs):
+            os.close(descriptor)
+        self.session = None
+
+    def message(self):
+        while b"\0" not in self.buffer:
+            data = os.read(self.read, 1 << 20)
+            if not data:
+                raise OSError("the browser has gone")
+            self.buffer += data
+        message, self.buffer = self.buffer.split(b"\0", 1)
+        return json.loads(message)
+
+    def call(self, method, **params):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        data = json.dumps(message).encode() + b"\0"
+        while data:
+            data = data[os.write(self.write, data):]
+        while True:
+            got = self.message()
+            if got.get("id") == self.number:
+                if "error" in got:
+                    raise OSError(f"{method}: {got['error']}")
+                return got["result"]
+            self.events.append(got)
+
+    def wait_event(self, method):
+        while not any(event.get("method") == method for event in self.events):
+            self.events.append(self.message())
+
+    def open(self, url):
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target,
+                                 flatten=True)["sessionId"]
+        self.call("Page.enable")
+        self.call("Runtime.enable")
+        self.call("Log.enable")
+        self.call("Emulation.setDeviceMetricsOverride", width=1280, height=900,
+                  deviceScaleFactor=1, mobile=False)
+        self.call("Page.navigate", url=url)
+        self.wait_event("Page.loadEventFired")
+
+    def evaluate(self, expression):
+        result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True,
+                           returnByValue=True)
+        if "exceptionDetails" in result:
+            raise OSError(str(result["exceptionDetails"]))
+        return result["result"].get("value")
+
+    def complaints(self):
+        """What the page did wrong: exceptions, broken policies."""
+        return [event["params"] for event in self.events
+                if event.get("method") == "Runtime.exceptionThrown"
+                or event.get("method") == "Log.entryAdded"
+                and event["params"]["entry"].get("source") in ("security", "javascript")]
+
+    def close(self):
+        try:
+            self.session = None
+            self.call("Browser.close")
+        except OSError:
+            pass
+        os.close(self.write)
+        self.process.wait(timeout=PATIENCE)
+        os.close(self.read)
+
+
+# Resolves with what the page shows once all of that has come, or after a while
+# with what is there by then.
+WATCH = """
+new Promise(resolve => {
+  const text = id => document.getElementById(id).textContent;
+  const shown = () => ({
+    requests: document.querySelector('[data-count=requests]').textContent,
+    state: text('state'), echoed: text('echoed'), refusal: text('refusal'),
+    slow: [...document.querySelectorAll('#slow span')].map(span => span.textContent),
+    numbers: [...document.querySelectorAll('#numbers li')].map(item => item.textContent),
+    counted: text('counted'), uploaded: text('uploaded'), line: line.getAttribute('d'),
+  });
+  const isWhole = page => Number(page.requests) > 9 && page.echoed.startsWith('200') &&
+    page.refusal.startsWith('404') && page.slow.length === 5 && page.counted &&
+    page.slow.every(line => line.startsWith('answered')) && page.uploaded;
+  const look = () => {
+    if (!isWhole(shown())) return;
+    observer.disconnect();
+    resolve(shown());
+  };
+  const observer = new MutationObserver(look);
+  observer.observe(document, { subtree: true, childList: true, characterData: true });
+  setTimeout(() => resolve(shown()), 30000);
+  document.getElementById('all').click();
+})
+"""
+
+
+def find_browser():
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if shutil.which(name):
+            return shutil.which(name)
+    return None
+
+
+def check_page(page):
+    check("state", "serving", page["state"])
+    check("live requests", True, page["requests"].replace(",", "").isdigit()
+          and int(page["requests"].replace(",", "")) > 9)
+    check_in("graph", "L240.0 ", page["line"] or "")
+    check_in("echo in the page", "path name = common swift", page["echoed"])
+    check_in("refusal in the page", "404 Not Found", page["refusal"])
+    check("slow in the page", 5, sum(" ms by another thread" in line for line in page["slow"]))
+    check("numbers in the page", [str(n) for n in range(1, 21)], page["numbers"])
+    check_in("upload in the page", ", as computed here.", page["uploaded"])
+
+
+def check_browser(demo, folder):
+    program = find_browser()
+    if program is None:
+        skipped.append("the browser: no chromium")
+        return
+    browser = Browser(program, folder)
+    try:
+        browser.open(demo.url + "/")
+        check_page(browser.evaluate(WATCH))
+        picture = browser.call("Page.captureScreenshot", captureBeyondViewport=True)
+        check("complaints of the browser", [], browser.complaints())
+    finally:
+        browser.close()
+    os.makedirs(os.path.join(SOURCE, "build"), exist_ok=True)
+    with open(os.path.join(SOURCE, "build", "demo.png"), "wb") as file:
+        file.write(base64.b64decode(picture["data"]))
+
+
+# ---- the end
+
+
+def check_stop(demo):
+    """A request under way is finished; then the program ends with nothing left."""
+    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=PATIENCE)
+    connection.request("GET", "/count?to=10&every=50")
+    reply = connection.getresponse()
+    check("first of the last", b"1\n", reply.readline())
+    demo.process.send_signal(signal.SIGTERM)
+    check_in("rest of the last", b"9\n10\n", reply.read())
+    connection.close()
+    output, errors = demo.process.communicate(timeout=PATIENCE)
+    check("exit status", 0, demo.process.returncode)
+    check_in("last line", "Stopped, with 0 handles left", output)
+    check("standard error", "", errors)
+
+
+def check_interrupt(program):
+    """Ctrl-C at once, and a port that is taken."""
+    demo = Demo(program)
+    taken = subprocess.run([program, str(demo.port)], capture_output=True, text=True)
+    check("exit status with a taken port", 1, taken.returncode)
+    check_in("message about a taken port", "in use", taken.stderr)
+    status, output, errors = demo.stop(signal.SIGINT)
+    check("interrupted", (0, ""), (status, errors))
+    check_in("last line", "Stopped, with 0 handles left", output)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        program = build(folder)
+        demo = Demo(program)
+        try:
+            for step in (check_assets, check_counters, check_echo, check_slow, check_count,
+                         check_upload, check_leaving, check_refusals, check_curl, check_node):
+                step(demo)
+            check_browser(demo, folder)
+            check_stop(demo)
+        finally:
+            if demo.process.poll() is None:
+                demo.process.kill()
+                demo.process.wait()
+        check_interrupt(program)
+    for what in skipped:
+        print("skipped:", what)
+    print(f"demo_test: checks run {checks['run']}, right {checks['right']}, "
+          f"parts skipped {len(skipped)}")
+    return 0 if checks["run"] == checks["right"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+"""README.md keeps its word: its programs are those of examples/, they build in the
+ways that it says and serve; the functions, constants, links and make targets that it
+names exist; its tables of limits are those of the header.
+
+In README.md, a comment before a block of code says what is done with it:
+
+  file: PATH        it is that file
+  run: pkg-config   it is run in a folder with hello.c, and makes hello
+  run: cmake        it is a CMakeLists.txt that makes hello from hello.c
+"""
+# ctest: nosanitize
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+
+SOURCE = os.environ["APUS_SOURCE"]
+LIBRARIES = os.path.dirname(os.environ["APUS_LIBRARY"])
+PYTHON = os.environ.get("PYTHON") or sys.executable
+PATIENCE = 60  # seconds until something that does not come counts as lost
+
+checks = {"run": 0, "right": 0}
+skipped = []
+
+
+def check(what, expected, got):
+    checks["run"] += 1
+    if expected == got:
+        checks["right"] += 1
+    else:
+        print(f"WRONG {what}: expected {expected!r}, got {got!r}")
+
+
+def check_in(what, part, whole):
+    checks["run"] += 1
+    if part in whole:
+        checks["right"] += 1
+    else:
+        print(f"WRONG {what}: no {part!r} in {whole!r}")
+
+
+def read(*path):
+    with open(os.path.join(SOURCE, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+# ---- what README.md says
+
+
+BLOCK = re.compile(r"(?:<!-- (\w+): (\S+) -->\n)?```(\w*)\n(.*?)```\n", re.DOTALL)
+
+
+def check_blocks(readme):
+    """The blocks to run, by their names."""
+    found, files = {}, []
+    for action, what, language, text in BLOCK.findall(readme):
+        if action == "file":
+            check(f"the block of {what}", read(what), text)
+            files.append(what)
+        elif action == "run":
+            found[what] = text
+        else:
+            check("a block without a comment", "sh", language)
+    check("files", ["examples/hello.c", "examples/hello.py"], files)
+    check("blocks to run", ["cmake", "pkg-config"], sorted(found))
+    return found
+
+
+def check_names(readme, header):
+    names = set(re.findall(r"\b(?:apus|APUS)_\w*[a-zA-Z0-9]\b(?!_)", readme))
+    check("names to look up", True, len(names) > 20)
+    check("unknown names", [], sorted(
+        name for name in names if not re.search(rf"\b{name}\b", header)))
+    # The table of the modes leaves the prefix out.
+    for names in re.findall(r"^\| (?:tick|pull|worker|threadless) \|[^|]*\|([^|]*)\|", readme,
+                            re.MULTILINE):
+        for name in re.findall(r"`(\w+)`", names):
+            check_in(f"the mode's function {name}", f" apus_server_{name}(", header)
+
+
+def check_links(readme):
+    links = re.findall(r"\]\(([^)#]+)\)", readme)
+    check("links", True, len(links) > 5)
+    check("broken links", [], [
+        link for link in links
+        if "://" not in link and not os.path.exists(os.path.join(SOURCE, link))])
+
+
+def check_targets(readme):
+    makefile = read("Makefile")
+    for target in sorted(set(re.findall(r"(?:`|^)make ([a-z]+)", readme, re.MULTILINE))):
+        checks["run"] += 1
+        if re.search(rf"^{target}:", makefile, re.MULTILINE):
+            checks["right"] += 1
+        else:
+            print(f"WRONG: README.md names make {target}, which is no target")
+
+
+def setters(header):
+    """The limits of the header: the comment of each setter, as one line."""
+    part = header[header.index("---- limits;"):header.index("---- listeners")]
+    found = {}
+    for comment, name in re.findall(
+            r"/\*((?:(?!\*/).)*)\*/\nAPUS_API int32_t apus_server_set_(\w+)\(", part, re.DOTALL):
+        found[name] = re.sub(r"[\s*]+", " ", comment)
+    return found
+
+
+def check_limits(readme, header):
+    """Each row's range, default and status stand in the header's comment."""
+    part = readme[readme.index("## Limits\n"):]
+    part = part[:part.index("\n## ", 1)]
+    known, rows = setters(header), {}
+    for row in re.findall(r"^\| `(\w+)` \|(.*)\|$", part, re.MULTILINE):
+        rows[row[0]] = [cell.strip() for cell in row[1].split("|")]
+    check("limits", sorted(known), sorted(rows))
+    for name, cells in rows.items():
+        comment = known.get(name, "")
+        times = name.endswith("_timeout")
+        check(f"cells of {name}", 3 if times else 4, len(cells))
+        if not times:
+            check_in(f"range of {name}", f": {cells[1]}.", comment)
+        check_in(f"default of {name}", f"Default {cells[-2]}", comment)
+        if cells[-1].isdigit():
+            check_in(f"reaction to {name}", f": {cells[-1]}.", comment.replace("gets ", ": ")
+                     .replace("request : ", ": ").replace("connection : ", ": "))
+    # The range that the time limits share.
+    check_in("range of times", "from 1 to 86,400,000", part)
+    check_in("range of times", "1 to 86,400,000, or 0: none", header)
+
+
+# ---- the programs
+
+
+@contextlib.contextmanager
+def served(command, environment):
+    """A program that serves: its URL is the first line on its standard error."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True,
+                               env=dict(os.environ, **environment))
+    try:
+        line = process.stderr.readline()
+        check_in(f"first line of {command[-2]}", "http://127.0.0.1:", line)
+        yield process, line.strip()
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def ask(url, method="GET"):
+    request = urllib.request.Request(url, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def curl(url):
+    if shutil.which("curl") is None:
+        skipped.append("curl")
+        return ask(url)[1]
+    return subprocess.run(["curl", "-sS", "--max-time", str(PATIENCE), url], check=True,
+                          capture_output=True, text=True).stdout
+
+
+def check_hello(what, command, greeting, environment):
+    """Serves, says so when its port is taken, and ends by a signal."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with served([*command, "0"], environment) as (process, url):
+            check(f"curl of {what}", greeting, curl(url))
+            check(f"path of {what}", 404, ask(url + "none")[0])
+            check(f"method of {what}", 405, ask(url, "DELETE")[0])
+            port = url.rstrip("/").rsplit(":", 1)[1]
+            second = subprocess.run([*command, port], capture_output=True, text=True,
+                                    timeout=PATIENCE, env=dict(os.environ, **environment))
+            check(f"status of {what} with a taken port", 1, second.returncode)
+            check_in(f"message of {what} with a taken port", "in use", second.stderr)
+            process.send_signal(number)
+            check(f"end of {what}", -number, process.wait(timeout=PATIENCE))
+
+
+def check_pull(program):
+    with served([program, "0"], {}) as (process, url):
+        check("pull", "Hello from C\n", curl(url))
+        check("pull with a name", (200, "Hello swift\n"), ask(url + "hello/swift"))
+        check("pull of no path", 404, ask(url + "none")[0])
+        check("pull of no method", 405, ask(url, "DELETE")[0])
+        check("pull to the end", (200, "Bye\n"), ask(url + "stop", "POST"))
+        check("end of pull", 0, process.wait(timeout=PATIENCE))
+        check("last words of pull", "", process.stderr.read())
+
+
+def compile_by(command, folder):
+    """Runs a shell command that compiles, where the library may be found."""
+    environment = dict(os.environ, PKG_CONFIG_PATH=os.path.join(LIBRARIES, "pkgconfig"))
+    subprocess.run(["sh", "-ec", command], check=True, cwd=folder, env=environment)
+
+
+def check_cmake(text, folder):
+    if shutil.which("cmake") is None:
+        skipped.append("cmake")
+        return
+    shutil.copy(os.path.join(SOURCE, "examples", "hello.c"), folder)
+    with open(os.path.join(folder, "CMakeLists.txt"), "w", encoding="utf-8") as file:
+        file.write(text)
+    build = os.path.join(folder, "build")
+    prefix = os.environ.get("APUS_PREFIX") or os.path.dirname(LIBRARIES)
+    for command in (["-S", folder, "-B", build, "-DCMAKE_PREFIX_PATH=" + prefix],
+                    ["--build", build]):
+        subprocess.run(["cmake", *command], check=True, stdout=subprocess.DEVNULL)
+    check_hello("hello.c by CMake", [os.path.join(build, "hello")], "Hello from C\n", {})
+
+
+def check_programs(blocks, folder):
+    path = {"LD_LIBRARY_PATH": LIBRARIES}
+    shutil.copy(os.path.join(SOURCE, "examples", "hello.c"), folder)
+    compile_by(blocks["pkg-config"], folder)
+    check_hello("hello.c", [os.path.join(folder, "hello")], "Hello from C\n", path)
+    check_hello("hello.py", [PYTHON, os.path.join(SOURCE, "examples", "hello.py")],
+                "Hello from Python\n", path)
+    # All examples compile without a warning.
+    flags = "-std=c11 -O1 -Wall -Wextra -Werror -pthread"
+    for name in sorted(os.listdir(os.path.join(SOURCE, "examples"))):
+        if name.endswith(".c"):
+            compile_by(f"${{CC:-cc}} {flags} -o {name[:-2]} '{SOURCE}/examples/{name}' "
+                       f"$(pkg-config --cflags --libs apus) -Wl,-rpath,'{LIBRARIES}'", folder)
+    check_pull(os.path.join(folder, "pull"))
+    os.mkdir(os.path.join(folder, "cmake"))
+    check_cmake(blocks["cmake"], os.path.join(folder, "cmake"))
+
+
+def main():
+    readme, header = read("README.md"), read("include", "apus.h")
+    blocks = check_blocks(readme)
+    check_names(readme, header)
+    check_links(readme)
+    check_targets(readme)
+    check_limits(readme, header)
+    with tempfile.TemporaryDirectory() as folder:
+        check_programs(blocks, folder)
+    for what in sorted(set(skipped)):
+        print("skipped:", what)
+    print(f"readme_test: checks run {checks['run']}, right {checks['right']}, "
+          f"parts skipped {len(set(skipped))}")
+    return 0 if checks["run"] == checks["right"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
