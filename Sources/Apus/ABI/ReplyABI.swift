@@ -10,7 +10,7 @@ private func reply(
   boundary { () throws(Failure) in
     try withRequest(handle) { exchange throws(Failure) in
       try exchange.checkUnreplied()
-      if exchange.o.isShared, exchange.o.isGone.load(ordering: .acquiring) {
+      if exchange.o.isShared, exchange.o.hasLeft {
         if completes { exchange.giveUp() }
         throw Failure(.closed, "the client has gone")
       }

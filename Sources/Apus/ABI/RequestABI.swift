@@ -7,7 +7,7 @@ import CSystem
 public func apusRequestIsAlive(_ handle: UInt64) -> Int32 {
   let alive: Int32 = boundary(failing: 0) { () throws(Failure) in
     try withRequest(handle) { exchange throws(Failure) in
-      exchange.o.isGone.load(ordering: .acquiring) ? 0 : 1
+      exchange.o.hasLeft ? 0 : 1
     }
   }
   // Another thread's own: it is there, and that is all that may be looked at.

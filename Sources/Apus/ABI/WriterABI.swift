@@ -7,7 +7,7 @@ public func apusWriterMake(_ handle: UInt64) -> UInt64 {
   boundary(failing: 0) { () throws(Failure) in
     try withRequest(handle) { exchange throws(Failure) in
       try exchange.checkUnreplied()
-      if exchange.o.isGone.load(ordering: .acquiring) {
+      if exchange.o.hasLeft {
         throw Failure(.closed, "the client has gone")
       }
       return try exchange.makeWriter().bits
@@ -34,7 +34,7 @@ public func apusWriterIsAlive(_ handle: UInt64) -> Int32 {
 public func apusWriterIsConnected(_ handle: UInt64) -> Int32 {
   boundary(failing: 0) { () throws(Failure) in
     try withWriter(handle) { exchange throws(Failure) in
-      exchange.o.isGone.load(ordering: .acquiring) || exchange.o.isReplied ? 0 : 1
+      exchange.o.hasLeft || exchange.o.isReplied ? 0 : 1
     }
   }
 }

@@ -141,7 +141,7 @@ extension Ref where Object == Exchange {
   }
 
   func descriptor() throws(Failure) -> Int32 {
-    guard let connection = o.connection, !o.isGone.load(ordering: .acquiring) else {
+    guard let connection = o.connection, !o.hasLeft else {
       throw Failure(.closed, "there is no connection")
     }
     return connection.o.descriptor

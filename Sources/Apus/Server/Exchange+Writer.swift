@@ -2,6 +2,8 @@
 // exchange's output; the loop moves them to the connection when the exchange's
 // turn has come. All of this runs under the exchange's lock.
 
+import Synchronization
+
 extension Ref where Object == Exchange {
   /// Makes the writer; the thread that the request belongs to calls this.
   func makeWriter() throws(Failure) -> Handle {
@@ -18,7 +20,7 @@ extension Ref where Object == Exchange {
   }
 
   func checkPresent() throws(Failure) {
-    if o.isGone.load(ordering: .relaxed) { throw Failure(.closed, "the client has gone") }
+    if o.hasLeft { throw Failure(.closed, "the client has gone") }
   }
 
   func checkOpen() throws(Failure) {

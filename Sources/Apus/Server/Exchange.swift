@@ -123,6 +123,7 @@ struct Exchange: ~Copyable {
   }
 
   var isHead: Bool { head.method == Method.head }
+  var hasLeft: Bool { isGone.load(ordering: .acquiring) }
   var isShared: Bool { shared.load(ordering: .acquiring) }
 }
 

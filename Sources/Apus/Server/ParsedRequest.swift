@@ -1,5 +1,7 @@
 // A request from bytes, without a connection: the same machine, fed once.
 
+import Synchronization
+
 enum ParsedRequest {
   /// The request, and how many bytes it took.
   static func parse(_ bytes: Bytes) throws(Failure) -> (Ref<Exchange>, Int) {

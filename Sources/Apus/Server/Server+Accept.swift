@@ -6,6 +6,7 @@
 // are in use: near the limit accepting pauses, and what is open is served on.
 
 import CSystem
+import Synchronization
 
 /// A connected descriptor on its way to another worker.
 struct Handover: ~Copyable {

@@ -1,6 +1,8 @@
 // Calling the host. Each call notes, for its time, whose callback runs on this
 // thread; no lock is held, and no access to an object across it.
 
+import Synchronization
+
 extension Ref where Object == Server {
   /// Runs a callback of this server's.
   @inline(__always)
@@ -181,16 +183,21 @@ enum AccessLine {
     line.append(decimal: Int64(exchange.o.reply.status))
     line.append(" ")
     line.append(decimal: exchange.o.bodyBytes)
-    for name: StaticString in ["referer", "user-agent"] {
-      line.append(" \"")
-      let text = Text(name)
-      if let value = exchange.field(text.bytes) {
-        escape(value, to: &line)
-      } else {
-        line.append("-")
-      }
-      line.append("\"")
+    append(field: "referer", of: exchange, to: &line)
+    append(field: "user-agent", of: exchange, to: &line)
+  }
+
+  private static func append(
+    field name: StaticString, of exchange: Ref<Exchange>, to line: inout ByteBuffer
+  ) {
+    line.append(" \"")
+    let text = Text(name)
+    if let value = exchange.field(text.bytes) {
+      escape(value, to: &line)
+    } else {
+      line.append("-")
     }
+    line.append("\"")
   }
 
   /// A quote in a field must not end the log's.

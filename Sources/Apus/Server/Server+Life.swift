@@ -6,6 +6,7 @@
 // from a callback, the next call that needs them gone does.
 
 import CSystem
+import Synchronization
 
 extension Ref where Object == Server {
   // ---- start

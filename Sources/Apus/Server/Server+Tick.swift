@@ -2,6 +2,7 @@
 // without workers, turns the one loop itself.
 
 import CSystem
+import Synchronization
 
 extension Ref where Object == Server {
   private var worker: Ref<Worker>? { o.workers.count > 0 ? o.workers[0] : nil }
