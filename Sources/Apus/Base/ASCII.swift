@@ -1,21 +1,35 @@
 // Characters as the RFCs class them, and scanning at sixteen bytes a step.
 
-/// RFC 9110 §5.6.2: tchar, as a bit for each of the 128 ASCII codes.
-private let tokenLow: UInt64 = 0x03FF_6CFA_0000_0000
-private let tokenHigh: UInt64 = 0x57FF_FFFF_C7FF_FFFE
+/// A digit for each byte: 1, a tchar (RFC 9110 §5.6.2), plus 2, what may stand in a
+/// field value (§5.5).
+private var classes: StaticString {
+  """
+  00000000020000000000000000000000\
+  23233333223323323333333333222222\
+  23333333333333333333333333322233\
+  33333333333333333333333333323230\
+  22222222222222222222222222222222\
+  22222222222222222222222222222222\
+  22222222222222222222222222222222\
+  22222222222222222222222222222222
+  """
+}
+
+@inline(__always)
+private func isOfClass(_ byte: UInt8, _ bit: UInt8) -> Bool {
+  // The table has a digit for every byte there is.
+  unsafe classes.utf8Start[Int(byte)] & bit != 0
+}
 
 extension UInt8 {
   /// RFC 9110 §5.6.2: tchar.
-  var isToken: Bool {
-    if self < 64 { return (tokenLow >> UInt64(self)) & 1 != 0 }
-    return self < 128 && (tokenHigh >> UInt64(self & 63)) & 1 != 0
-  }
+  var isToken: Bool { isOfClass(self, 1) }
 
   var isDigit: Bool { self &- 48 < 10 }
   var isLetter: Bool { (self | 32) &- 97 < 26 }
 
   /// RFC 9110 §5.5: field-vchar, SP or HTAB; obs-text is let through.
-  var isFieldValue: Bool { (self >= 32 && self != 127) || self == 9 }
+  var isFieldValue: Bool { isOfClass(self, 2) }
 
   /// RFC 3986 §2.3: unreserved.
   var isUnreserved: Bool {
@@ -143,6 +157,14 @@ extension Span where Element == UInt8 {
 
   var isToken: Bool { count > 0 && firstOutsideToken(from: 0) == count }
   var isFieldValue: Bool { firstOutsideFieldValue(from: 0) == count }
+
+  /// Eight bytes at an index, the first one lowest; nil where they are not there.
+  @inline(__always)
+  func word(at index: Int) -> UInt64? {
+    guard index >= 0, count &- index >= 8 else { return nil }
+    return unsafe UInt64(
+      littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self))
+  }
 
   /// RFC 9110 §5.6.3: the range without OWS at its ends.
   @inline(__always)

@@ -67,6 +67,7 @@ typealias Bytes = Span<UInt8>
     end &+= 1
   }
 
+  @inline(__always)
   mutating func append(_ bytes: Bytes) {
     let count = bytes.count
     guard count > 0, reserve(count), let base = unsafe base else { return }

@@ -52,10 +52,15 @@ struct ReplyHead: ~Copyable {
     return nil
   }
 
-  /// Whether a field of this name, in lower case, was set.
-  func has(_ name: StaticString) -> Bool {
-    let text = Text(name)
-    return find(text.bytes, from: 0) != nil
+  /// Sets Content-Type to a value that was checked; the slack has room for it.
+  mutating func setContentType(_ value: Bytes) {
+    if !fields.isEmpty {
+      let name = Text("Content-Type")
+      remove(name.bytes)
+    }
+    fields.append("Content-Type: ")
+    fields.append(value)
+    fields.append("\r\n")
   }
 
   private func find(_ name: Bytes, from start: Int) -> Range<Int>? {
@@ -101,7 +106,7 @@ struct ReplyHead: ~Copyable {
     to buffer: inout ByteBuffer, framing: Framing, close: Bool, isOld: Bool,
     date: Bytes, server: Bytes
   ) {
-    buffer.reserve(fields.count &+ 256)
+    buffer.reserve(fields.count &+ 512)
     if status == 200 {
       buffer.append("HTTP/1.1 200 OK\r\n")
     } else {

@@ -34,6 +34,8 @@ struct RequestHead: ~Copyable {
   var path = 0..<0
   var query = 0..<0
   var hasQuery = false
+  /// Whether the path holds percent-encoding.
+  var isEncoded = false
   /// 10 or 11.
   var version: Int32 = 11
   /// The authority of an absolute target, or of the Host field.
@@ -71,6 +73,7 @@ struct RequestHead: ~Copyable {
     path = 0..<0
     query = 0..<0
     hasQuery = false
+    isEncoded = false
     version = 11
     authority = 0..<0
     hasHost = false

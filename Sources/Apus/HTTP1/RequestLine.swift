@@ -49,6 +49,16 @@ enum RequestLine {
 
   /// RFC 9112 §2.3: HTTP-name "/" DIGIT "." DIGIT, in capitals.
   private static func version(_ bytes: Bytes, at start: Int) -> Version? {
+    // "HTTP/1.1", as nearly all requests have it.
+    if bytes.word(at: start) == 0x312E_312F_5054_5448, start &+ 8 < bytes.count,
+      bytes[start &+ 8] == 13
+    {
+      return .number(11)
+    }
+    return otherVersion(bytes, at: start)
+  }
+
+  private static func otherVersion(_ bytes: Bytes, at start: Int) -> Version? {
     let name = Text("HTTP/")
     let text = name.bytes
     for offset in 0..<8 {
@@ -129,6 +139,7 @@ enum RequestTarget {
       if byte == UInt8(ascii: "%"), mark == end {
         guard let decoded = Percent.triplet(bytes.extracting(index..<end), at: 0), decoded != 0
         else { return .bad("The path's percent-encoding is malformed.") }
+        head.isEncoded = true
       }
       index &+= 1
     }

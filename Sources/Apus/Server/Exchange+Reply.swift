@@ -30,8 +30,14 @@ extension Ref where Object == Exchange {
   }
 
   func setType(_ type: Text) throws(Failure) {
-    let name = Text("Content-Type")
-    try setField(name.bytes, type.bytes, replacing: true, isOwn: true)
+    guard type.bytes.isFieldValue else {
+      throw Failure(.argument, "not a field value of RFC 9110")
+    }
+    guard type.count <= ReplyHead.slack / 2 else {
+      throw Failure(.tooLarge, "a media type is not that long")
+    }
+    o.reply.setContentType(type.bytes)
+    if o.reply.fields.failed { throw .noMemory }
   }
 
   /// Completes the reply.

@@ -23,7 +23,7 @@ extension Ref where Object == Exchange {
       unsafe text[field.value.upperBound] = 0
       index &+= 1
     }
-    return keepPath(bytes) && keepHost(bytes)
+    return keepPath(bytes)
   }
 
   private func keepPath(_ bytes: Bytes) -> Bool {
@@ -35,7 +35,7 @@ extension Ref where Object == Exchange {
       let raw = bytes.extracting(range)
       if raw.isEmpty {
         o.path = Text("/")
-      } else if raw.first(UInt8(ascii: "%")) == nil, !o.head.hasQuery, let part = part(range) {
+      } else if !o.head.isEncoded, !o.head.hasQuery, let part = part(range) {
         o.path = part
       } else {
         var decoded = ByteBuffer()
@@ -45,12 +45,6 @@ extension Ref where Object == Exchange {
         o.path = kept
       }
     }
-    return true
-  }
-
-  /// The host is cut from its port, which makes it a copy.
-  private func keepHost(_ bytes: Bytes) -> Bool {
-    o.host = Text("")
     return true
   }
 

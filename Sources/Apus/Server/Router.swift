@@ -181,11 +181,12 @@ struct Router: ~Copyable {
 
   /// The route for a path as sent; the parameters' places go to `captures`.
   func find(
-    _ path: Bytes, method: Int32, name: Bytes, captures: inout List<Capture>
+    _ path: Bytes, isEncoded: Bool = true, method: Int32, name: Bytes,
+    captures: inout List<Capture>
   ) -> Match {
     captures.removeAll()
     guard path.count > 0, path[0] == UInt8(ascii: "/") else { return .none }
-    var search = Search(method: method, isEncoded: path.first(UInt8(ascii: "%")) != nil)
+    var search = Search(method: method, isEncoded: isEncoded)
     if let route = visit(root, path, 1, name, &search, &captures) { return .found(route) }
     return search.other ? .otherMethod : .none
   }

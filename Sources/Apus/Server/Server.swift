@@ -209,7 +209,8 @@ extension Ref where Object == Server {
     let path = exchange.rawPath
     let name = exchange.methodName
     let match = o.router.find(
-      path.bytes, method: exchange.o.head.method, name: name.bytes,
+      path.bytes, isEncoded: exchange.o.head.isEncoded, method: exchange.o.head.method,
+      name: name.bytes,
       captures: &exchange.o.captures)
     switch match {
     case .found(let number): return .route(number)

@@ -136,8 +136,9 @@ import Testing
       return
     }
     limits.body = 4
-    guard case .refused(let refusal) = machine.next(
-      bytes.span, at: &index, head: &head, limits: limits)
+    guard
+      case .refused(let refusal) = machine.next(
+        bytes.span, at: &index, head: &head, limits: limits)
     else {
       Issue.record("not refused")
       return

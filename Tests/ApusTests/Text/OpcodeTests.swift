@@ -13,6 +13,8 @@ import Testing
   }
 
   @Test func controlOpcodesHaveTheHighBit() {
-    for number in 0...15 as ClosedRange<Int32> { #expect(Opcode.isControl(number) == (number >= 8)) }
+    for number in 0...15 as ClosedRange<Int32> {
+      #expect(Opcode.isControl(number) == (number >= 8))
+    }
   }
 }
