@@ -7,6 +7,7 @@ PREFIX ?= /usr/local
 LIBDIR ?= lib
 DESTDIR ?=
 EMBEDDED ?=
+PORT ?= 8080
 
 ifeq ($(EMBEDDED),1)
 BUILD := build/embedded
@@ -43,7 +44,7 @@ demo: ## build and run examples/demo.c, from nothing
 	$(CC) -std=c11 -O2 -Wall -o build/demo examples/demo.c -pthread \
 	  $$(PKG_CONFIG_PATH=$(STAGE)/$(LIBDIR)/pkgconfig pkg-config --cflags --libs apus) \
 	  -Wl,-rpath,$(STAGE)/$(LIBDIR)
-	build/demo
+	build/demo $(PORT)
 
 check: stage ## build, and run the tests of ctests/
 	cmake -S ctests -B $(CTESTS) -DCMAKE_PREFIX_PATH=$(STAGE) -DAPUS_PREFIX=$(STAGE) \

@@ -434,21 +434,22 @@ APUS_API int32_t apus_server_port(apus_server server, int32_t listener);
 
 /* Starts accepting; returns at once. A server that has stopped may be given new
  * listeners and started again.
- * Errors: APUS_E_STATE (started already, or no listener; adopted connections
- * need none, see apus_server_adopt_connection), APUS_E_DESCRIPTORS,
- * APUS_E_MEMORY, APUS_E_IO (no thread). Thread: any. Since 0.1. */
+ * A server without listeners starts too, for apus_server_adopt_connection().
+ * Errors: APUS_E_STATE (started already), APUS_E_DESCRIPTORS, APUS_E_MEMORY,
+ * APUS_E_IO (no thread). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_start(apus_server server);
 
 /* Starts if need be, and serves in the calling thread until the server is
  * stopped by another thread or by a callback; runs tick as the dispatch wants.
- * Errors: those of apus_server_start(); APUS_E_STATE inside a callback of the
- * server. Thread: any, one at a time. Since 0.1. */
+ * Errors: those of apus_server_start(); APUS_E_STATE without a listener, and
+ * inside a callback of the server. Thread: any, one at a time. Since 0.1. */
 APUS_API int32_t apus_server_serve(apus_server server);
 
 /* Stops: closes the listeners and the idle connections, lets requests under way
  * finish within the drain time limit, closes the rest, and returns. On the
  * thread that ticks it runs the callbacks that this needs; inside a callback of
- * the server it returns at once and the rest happens behind it.
+ * the server it returns at once and the rest happens behind it. The listeners
+ * are gone then: listen again before another start. Not for signal handlers.
  * Errors: APUS_E_STATE (not started). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_stop(apus_server server);
 
@@ -459,7 +460,8 @@ APUS_API int32_t apus_server_is_running(apus_server server);
 
 /* Runs the callbacks that are queued, on this thread, waiting up to timeout_ms
  * (-1: for ever) for the first. With 0 workers it does the I/O too. With worker
- * dispatch it only waits, and runs on_tick.
+ * dispatch it only waits, and runs on_tick. A signal that reaches the thread, or
+ * apus_server_wake(), ends the wait early.
  * Returns how many callbacks it ran.
  * Errors: APUS_E_STATE (not running, or inside a callback of this server),
  * APUS_E_THREAD (another thread is in it), APUS_E_ARGUMENT (below -1).
@@ -495,7 +497,8 @@ typedef struct apus_event {
  * for ever). Callbacks of other kinds than requests (middleware, listeners) are
  * run here as apus_server_tick() would. The request of an APUS_EVENT_REQUEST is
  * as after apus_request_defer(): reply to it, or destroy it.
- * Returns 1 with the event, 0 without one (time passed, or woken).
+ * Returns 1 with the event, 0 without one (time passed, or woken; event is left
+ * as it was). On a descriptor of apus_server_event_fd(), call it until it is 0.
  * Errors: APUS_E_STATE (not running, inside a callback, worker dispatch),
  * APUS_E_THREAD (another thread is in it), APUS_E_ARGUMENT.
  * Thread: any, one at a time. Since 0.1. */
@@ -549,8 +552,10 @@ typedef void (*apus_handler_fn)(void *context, apus_request request);
  * used by apus_server_next(). A server without any route delivers every
  * request to apus_server_next().
  * Returns the route's number, from 0.
- * Errors: APUS_E_ARGUMENT (method, pattern), APUS_E_STATE (started, or a route
- * of the same method and shape exists), APUS_E_MEMORY. Thread: any. Since 0.1. */
+ * Errors: APUS_E_ARGUMENT (no such method; no "/" in front, a query, a nameless
+ * or repeated parameter, more than 16 of them or 64 segments), APUS_E_STATE
+ * (started, or a route of the same method and shape exists), APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_route(apus_server server, int32_t method, const char *pattern,
                                    apus_handler_fn fn, void *context, apus_drop_fn drop);
 
@@ -647,7 +652,8 @@ APUS_API int32_t apus_request_is_alive(apus_request request);
 /* Keeps a request past its handler, for any thread. The caller then owes a
  * reply, a writer or apus_request_destroy(). When the client leaves first,
  * apus_request_is_alive() gives 0 and replies give APUS_E_CLOSED; the memory
- * stays until that reply, or apus_request_destroy().
+ * stays until that reply, or apus_request_destroy(). A client that closes its
+ * sending side, and waits, counts as gone.
  * Errors: APUS_E_STATE (replied already, or deferred).
  * Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_request_defer(apus_request request);
@@ -756,8 +762,10 @@ APUS_API apus_server apus_request_server(apus_request request);
 APUS_API int64_t apus_request_elapsed_us(apus_request request);
 
 /* Takes the next piece of a body, borrowed until it returns; last is 1 with the
- * last one, which may be empty. Called with last = -1 and no bytes if the
- * client leaves before. */
+ * last one, which may be empty. Called once with last = -1 and no bytes if the
+ * body will never be whole: the client has left, or the body was refused. The
+ * request is deferred, so that it is still the caller's then: end it with
+ * apus_request_destroy(). */
 typedef void (*apus_body_fn)(void *context, apus_request request, const void *data, size_t length,
                              int32_t last);
 

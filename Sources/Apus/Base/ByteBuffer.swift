@@ -79,6 +79,7 @@ typealias Bytes = Span<UInt8>
     end &+= count
   }
 
+  @inline(__always)
   mutating func append(_ text: StaticString) {
     append(unsafe Span(_unsafeStart: text.utf8Start, count: text.utf8CodeUnitCount))
   }

@@ -137,8 +137,10 @@ enum RequestTarget {
       if byte == UInt8(ascii: "?"), mark == end { mark = index }
       if byte == UInt8(ascii: "#") { return .bad("A target has no fragment.") }
       if byte == UInt8(ascii: "%"), mark == end {
-        guard let decoded = Percent.triplet(bytes.extracting(index..<end), at: 0), decoded != 0
-        else { return .bad("The path's percent-encoding is malformed.") }
+        guard let decoded = Percent.triplet(bytes.extracting(index..<end), at: 0) else {
+          return .bad("The path's percent-encoding is malformed.")
+        }
+        if decoded == 0 { return .bad("The path holds an encoded NUL.") }
         head.isEncoded = true
       }
       index &+= 1

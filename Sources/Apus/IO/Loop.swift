@@ -155,7 +155,7 @@ extension Failure {
 // come back to it.
 extension Ref where Object == Loop {
   /// Waits up to a time (-1: for ever) and does what is due. Returns how many
-  /// events there were.
+  /// events there were, or a negative number when a signal broke the wait.
   @discardableResult
   func turn(timeout: Int32) -> Int32 {
     // Not from before the call: on the loop's thread alone time may have passed.
@@ -183,7 +183,7 @@ extension Ref where Object == Loop {
     flushDirty()
     bury()
     o.armTimerDescriptor()
-    return max(count, 0)
+    return count
   }
 
   private func handle(_ event: epoll_event) {

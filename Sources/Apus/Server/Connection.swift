@@ -269,10 +269,14 @@ extension Ref where Object == Connection {
     guard exchange == o.first, !exchange.o.isHeadWritten else { return die(reset: true) }
     var reply = ReplyHead()
     reply.status = refusal.status
+    let type = Text("text/plain; charset=utf-8")
+    let reason = Text(refusal.reason)
+    reply.setContentType(type.bytes)
     guard let output = o.stream.writing() else { return die(reset: true) }
     reply.write(
-      to: &output.o, framing: .length(0), close: true, isOld: false,
-      date: o.worker.o.loop.o.dateLine.bytes, server: server.o.serverLine.bytes)
+      to: &output.o, framing: .length(exchange.o.isHead ? 0 : Int64(reason.count)), close: true,
+      isOld: false, date: o.worker.o.loop.o.dateLine.bytes, server: server.o.serverLine.bytes)
+    if !exchange.o.isHead { output.o.append(reason.bytes) }
     exchange.o.isHeadWritten = true
     linger()
   }

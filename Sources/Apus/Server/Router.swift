@@ -76,9 +76,9 @@ struct Router: ~Copyable {
 
   /// Adds a route; its callback's context stays the caller's if it can't.
   mutating func add(_ route: consuming Route, pattern: Bytes) throws(Failure) -> Int32 {
-    guard pattern.count > 0, pattern.count <= 4096, pattern[0] == UInt8(ascii: "/") else {
-      throw Failure(.argument, "a pattern starts with a slash")
-    }
+    guard pattern.count > 0, pattern.count <= 4096, pattern[0] == UInt8(ascii: "/"),
+      pattern.first(UInt8(ascii: "?")) == nil, pattern.first(UInt8(ascii: "#")) == nil
+    else { throw Failure(.argument, "a pattern is a path: a slash first, no query or fragment") }
     var node = root
     var start = 1
     var segments = 0
@@ -123,6 +123,11 @@ struct Router: ~Copyable {
     let bare = segment.count == 1
     guard let name = Ref(make: ByteBuffer()) else { throw .noMemory }
     name.o.append(bare ? segment : segment.extracting(1..<segment.count))
+    for index in 0..<route.names.count
+    where route.names[index].o.bytes.equals(name.o.bytes) {
+      name.free()
+      throw Failure(.argument, "a pattern has two parameters of one name")
+    }
     guard name.o.terminate(), route.names.append(name) else { throw .noMemory }
     if let next = isRest ? node.o.rest : node.o.parameter { return next }
     guard let next = Ref(make: RouteNode()) else { throw .noMemory }

@@ -235,7 +235,10 @@ extension Ref where Object == Server {
     o.lock.lock()
     let isIdle = o.state == .idle
     o.lock.unlock()
-    if isIdle { try start() }
+    if isIdle {
+      if o.listeners.isEmpty { throw Failure(.state, "the server has no listener") }
+      try start()
+    }
     while true {
       o.lock.lock()
       let isOver = o.state == .idle

@@ -53,7 +53,7 @@ extension Ref where Object == Server {
       let wait = left < 0 ? -1 : Int32(truncatingIfNeeded: min((left &+ 999) / 1000, 3_600_000))
       sendGathered()
       if o.hasThreads {
-        _ = sys_wait_readable(o.queue.descriptor, wait)
+        if sys_wait_readable(o.queue.descriptor, wait) < 0 { wasInterrupted() }
       } else {
         turn(wait)
       }
@@ -66,6 +66,9 @@ extension Ref where Object == Server {
     if o.pulled != nil { return }
     while let event = nextEvent() { run(event) }
   }
+
+  /// A signal came to this thread: its host may want to act on that.
+  private func wasInterrupted() { o.isWoken.store(true, ordering: .relaxed) }
 
   private var hasStopped: Bool {
     if !o.hasThreads { return worker?.o.isFinished ?? true }
@@ -80,7 +83,8 @@ extension Ref where Object == Server {
     let before = unsafe ThreadContext.loop
     unsafe ThreadContext.loop = unsafe worker.o.loop.opaque
     let patience = worker.patience
-    worker.o.loop.turn(timeout: patience < 0 || (wait >= 0 && wait < patience) ? wait : patience)
+    let limit = patience < 0 || (wait >= 0 && wait < patience) ? wait : patience
+    if worker.o.loop.turn(timeout: limit) < 0 { wasInterrupted() }
     unsafe ThreadContext.loop = unsafe before
     if worker.o.isFinished { worker.sayFinished() }
   }

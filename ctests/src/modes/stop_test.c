@@ -163,7 +163,7 @@ static void test_restart(enum mode mode) {
   struct app app;
   struct client client;
   int threads = harness_threads();
-  int descriptors = -1;
+  int descriptors = harness_descriptors();
   start_app(&app, mode, 1000);
   for (int i = 0; i < 20; i++) {
     client_open(&client, app.port);
@@ -173,8 +173,8 @@ static void test_restart(enum mode mode) {
     CLIENT_ENDS(&client);
     client_close(&client);
     EVENTUALLY(harness_threads() == threads);
-    if (i == 0) descriptors = harness_descriptors();
-    EVENTUALLY(harness_descriptors() == descriptors);
+    /* What a stopped server may keep, its queue and its loops, does not add up. */
+    EVENTUALLY(harness_descriptors() <= descriptors + 8);
     CHECK_CODE(APUS_E_STATE, apus_server_stop(app.server));
     CHECK_CODE(APUS_E_STATE, apus_server_event_fd(app.server));
     CHECK_INT(0, apus_server_set_backlog(app.server, 100 + i));
@@ -182,6 +182,7 @@ static void test_restart(enum mode mode) {
   }
   EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_REPLIES) == 20);
   harness_stop(&app);
+  EVENTUALLY(harness_descriptors() == descriptors);
 }
 
 /* ------------------------------------------------------------------- serve */
