@@ -31,6 +31,7 @@ let package = Package(
     .target(
       name: "ApusShared", dependencies: ["Apus"],
       linkerSettings: [.unsafeFlags(linkerFlags, release)]),
-    .testTarget(name: "ApusTests", dependencies: ["Apus", "CApus"]),
+    .testTarget(
+      name: "ApusTests", dependencies: ["Apus", "CApus"], exclude: ["Vectors"]),
   ]
 )

@@ -112,24 +112,24 @@ enum {
 /* Result codes. The numbers are frozen. Since 0.1. */
 enum {
   APUS_OK = 0,
-  APUS_E_HANDLE = -1,         /* zero, stale, forged, or of another kind */
-  APUS_E_ARGUMENT = -2,       /* NULL, out of range, or not of the grammar */
-  APUS_E_STATE = -3,          /* not now: started, stopped, already replied */
-  APUS_E_MEMORY = -4,         /* no memory, or a table is full */
-  APUS_E_THREAD = -5,         /* the request belongs to another thread */
-  APUS_E_FULL = -6,           /* a queue is at its limit; nothing was taken */
-  APUS_E_TIMEOUT = -7,        /* a time limit passed */
-  APUS_E_CLOSED = -8,         /* the peer has gone, or the object was closed */
-  APUS_E_PROTOCOL = -9,       /* the peer broke the protocol */
-  APUS_E_IO = -10,            /* the operating system refused */
-  APUS_E_TOO_LARGE = -11,     /* past a limit on size */
-  APUS_E_NOT_FOUND = -12,     /* no such name or index */
-  APUS_E_ADDRESS_IN_USE = -13,/* another socket listens there */
-  APUS_E_PERMISSION = -14,    /* the operating system forbids it */
-  APUS_E_ADDRESS = -15,       /* not an address of this machine */
-  APUS_E_FORK = -16,          /* in the child of a fork() */
-  APUS_E_DESCRIPTORS = -17,   /* no file descriptor left */
-  APUS_E_UNSUPPORTED = -18    /* not in this build */
+  APUS_E_HANDLE = -1,          /* zero, stale, forged, or of another kind */
+  APUS_E_ARGUMENT = -2,        /* NULL, out of range, or not of the grammar */
+  APUS_E_STATE = -3,           /* not now: started, stopped, already replied */
+  APUS_E_MEMORY = -4,          /* no memory, or a table is full */
+  APUS_E_THREAD = -5,          /* the request belongs to another thread */
+  APUS_E_FULL = -6,            /* a queue is at its limit; nothing was taken */
+  APUS_E_TIMEOUT = -7,         /* a time limit passed */
+  APUS_E_CLOSED = -8,          /* the peer has gone, or the object was closed */
+  APUS_E_PROTOCOL = -9,        /* the peer broke the protocol */
+  APUS_E_IO = -10,             /* the operating system refused */
+  APUS_E_TOO_LARGE = -11,      /* past a limit on size */
+  APUS_E_NOT_FOUND = -12,      /* no such name or index */
+  APUS_E_ADDRESS_IN_USE = -13, /* another socket listens there */
+  APUS_E_PERMISSION = -14,     /* the operating system forbids it */
+  APUS_E_ADDRESS = -15,        /* not an address of this machine */
+  APUS_E_FORK = -16,           /* in the child of a fork() */
+  APUS_E_DESCRIPTORS = -17,    /* no file descriptor left */
+  APUS_E_UNSUPPORTED = -18     /* not in this build */
 };
 
 /* ============================================================================
@@ -508,23 +508,23 @@ APUS_API int32_t apus_server_next(apus_server server, apus_event *event, int32_t
 
 /* What apus_server_counter() counts. Since 0.1. */
 enum {
-  APUS_COUNT_CONNECTIONS = 0,       /* open now */
-  APUS_COUNT_ACCEPTED = 1,          /* ever accepted */
-  APUS_COUNT_REQUESTS = 2,          /* request heads taken */
-  APUS_COUNT_REPLIES = 3,           /* replies handed to the kernel */
+  APUS_COUNT_CONNECTIONS = 0, /* open now */
+  APUS_COUNT_ACCEPTED = 1,    /* ever accepted */
+  APUS_COUNT_REQUESTS = 2,    /* request heads taken */
+  APUS_COUNT_REPLIES = 3,     /* replies handed to the kernel */
   APUS_COUNT_BYTES_IN = 4,
   APUS_COUNT_BYTES_OUT = 5,
-  APUS_COUNT_PENDING = 6,           /* events that wait now */
-  APUS_COUNT_REFUSED_SYNTAX = 7,    /* 400, 417, 501, 505 */
-  APUS_COUNT_REFUSED_TIMEOUT = 8,   /* 408 */
-  APUS_COUNT_REFUSED_BODY = 9,      /* 413 */
-  APUS_COUNT_REFUSED_TARGET = 10,   /* 414 */
-  APUS_COUNT_REFUSED_HEAD = 11,     /* 431 */
-  APUS_COUNT_REFUSED_BUSY = 12,     /* 503: connections, events, bytes */
-  APUS_COUNT_TIMEOUT_IDLE = 13,     /* keep-alive connections closed as idle */
-  APUS_COUNT_TIMEOUT_WRITE = 14,    /* connections reset: peer took nothing */
-  APUS_COUNT_ACCEPT_PAUSES = 15,    /* times accepting paused for descriptors */
-  APUS_COUNT_ERRORS = 16            /* connections lost to I/O errors */
+  APUS_COUNT_PENDING = 6,         /* events that wait now */
+  APUS_COUNT_REFUSED_SYNTAX = 7,  /* 400, 417, 501, 505 */
+  APUS_COUNT_REFUSED_TIMEOUT = 8, /* 408 */
+  APUS_COUNT_REFUSED_BODY = 9,    /* 413 */
+  APUS_COUNT_REFUSED_TARGET = 10, /* 414 */
+  APUS_COUNT_REFUSED_HEAD = 11,   /* 431 */
+  APUS_COUNT_REFUSED_BUSY = 12,   /* 503: connections, events, bytes */
+  APUS_COUNT_TIMEOUT_IDLE = 13,   /* keep-alive connections closed as idle */
+  APUS_COUNT_TIMEOUT_WRITE = 14,  /* connections reset: peer took nothing */
+  APUS_COUNT_ACCEPT_PAUSES = 15,  /* times accepting paused for descriptors */
+  APUS_COUNT_ERRORS = 16          /* connections lost to I/O errors */
 };
 
 /* A counter of a server since it was made, or a negative code.
@@ -597,16 +597,16 @@ typedef void (*apus_connection_fn)(void *context, apus_server server, uint64_t c
                                    const char *peer, int32_t port);
 typedef void (*apus_replied_fn)(void *context, apus_request request, int32_t status,
                                 uint64_t body_bytes);
-typedef void (*apus_failed_fn)(void *context, apus_server server, uint64_t connection,
-                               int32_t code, int32_t status, const char *peer);
+typedef void (*apus_failed_fn)(void *context, apus_server server, uint64_t connection, int32_t code,
+                               int32_t status, const char *peer);
 typedef void (*apus_server_fn)(void *context, apus_server server);
 
 /* A connection was accepted. */
 APUS_API int32_t apus_server_on_connect(apus_server server, apus_connection_fn fn, void *context,
                                         apus_drop_fn drop);
 /* A connection has ended; exactly once for each. */
-APUS_API int32_t apus_server_on_disconnect(apus_server server, apus_connection_fn fn,
-                                           void *context, apus_drop_fn drop);
+APUS_API int32_t apus_server_on_disconnect(apus_server server, apus_connection_fn fn, void *context,
+                                           apus_drop_fn drop);
 /* A request is in, before its route's handler, also when no route matches. A
  * listener that replies (or defers) is the last to see it: neither the later
  * listeners nor the handler run. It may set reply fields for the handler. */
@@ -626,8 +626,7 @@ APUS_API int32_t apus_server_on_tick(apus_server server, apus_server_fn fn, void
 
 /* Takes one finished request as a line of the Combined Log Format, borrowed
  * until it returns. */
-typedef void (*apus_access_fn)(void *context, apus_server server, const char *line,
-                               size_t length);
+typedef void (*apus_access_fn)(void *context, apus_server server, const char *line, size_t length);
 /* Access log: one callback; as a listener. */
 APUS_API int32_t apus_server_on_access(apus_server server, apus_access_fn fn, void *context,
                                        apus_drop_fn drop);
@@ -739,9 +738,8 @@ APUS_API const char *apus_request_query_param(apus_request request, const char *
                                               size_t *length);
 APUS_API int32_t apus_request_query_param_count(apus_request request);
 /* Errors: APUS_E_NOT_FOUND, APUS_E_MEMORY. Thread: the request's. Since 0.1. */
-APUS_API int32_t apus_request_query_param_at(apus_request request, int32_t index,
-                                             const char **name, const char **value,
-                                             size_t *length);
+APUS_API int32_t apus_request_query_param_at(apus_request request, int32_t index, const char **name,
+                                             const char **value, size_t *length);
 
 /* The client's address in text; "" for a Unix socket or a parsed request.
  * Thread: the request's. Since 0.1. */

@@ -55,11 +55,11 @@ static inline void sys_free(void *memory) { free(memory); }
 // ---- inlined, since each object file with a call has a block of its own
 
 struct sys_thread {
-  uint64_t request;       // the request whose callback runs here, or 0
-  void *exchange;         // and its exchange
-  void *server;           // the server whose callback runs here, or NULL
-  void *loop;             // the loop that this thread runs, or NULL
-  int32_t error;          // of the latest failing call
+  uint64_t request;  // the request whose callback runs here, or 0
+  void *exchange;    // and its exchange
+  void *server;      // the server whose callback runs here, or NULL
+  void *loop;        // the loop that this thread runs, or NULL
+  int32_t error;     // of the latest failing call
   char message[252];
 };
 
@@ -178,12 +178,14 @@ struct sys_address {
 
 static inline int32_t sys_close(int32_t descriptor) { return close(descriptor); }
 
-static inline int32_t sys_set_option(int32_t descriptor, int32_t level, int32_t name, int32_t value) {
+static inline int32_t sys_set_option(int32_t descriptor, int32_t level, int32_t name,
+                                     int32_t value) {
   return setsockopt(descriptor, level, name, &value, sizeof value);
 }
 
 // Parses an address in text; 0 if it is one.
-static inline int32_t sys_address_parse(struct sys_address *address, const char *host, uint16_t port) {
+static inline int32_t sys_address_parse(struct sys_address *address, const char *host,
+                                        uint16_t port) {
   memset(address, 0, sizeof *address);
   struct sockaddr_in *four = (struct sockaddr_in *)&address->storage;
   struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address->storage;

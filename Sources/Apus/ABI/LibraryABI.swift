@@ -1,7 +1,6 @@
 // Section 2 of the header: the library, its errors, its log and its live handles.
 
 import CApus
-import CSystem
 
 @_cdecl("apus_version")
 public func apusVersion() -> UnsafePointer<CChar>? {
@@ -110,7 +109,8 @@ public func apusTag(
 }
 
 @_cdecl("apus_leak_report")
-public func apusLeakReport(_ function: apus_leak_fn?, _ context: UnsafeMutableRawPointer?) -> Int32 {
+public func apusLeakReport(_ function: apus_leak_fn?, _ context: UnsafeMutableRawPointer?) -> Int32
+{
   boundary { () throws(Failure) in
     guard let function else { throw Failure(.argument, "the function must not be NULL") }
     var count: Int32 = 0

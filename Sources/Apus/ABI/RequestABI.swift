@@ -1,7 +1,6 @@
 // Section 6 of the header: what the client sent.
 
 import CApus
-import CSystem
 
 @_cdecl("apus_request_is_alive")
 public func apusRequestIsAlive(_ handle: UInt64) -> Int32 {
@@ -358,7 +357,9 @@ public func apusRequestConnection(_ handle: UInt64) -> UInt64 {
 @_cdecl("apus_request_server")
 public func apusRequestServer(_ handle: UInt64) -> UInt64 {
   boundary(failing: 0) { () throws(Failure) in
-    try withRequest(handle) { exchange throws(Failure) in exchange.o.worker?.o.server.o.handle.bits ?? 0 }
+    try withRequest(handle) { exchange throws(Failure) in
+      exchange.o.worker?.o.server.o.handle.bits ?? 0
+    }
   }
 }
 

@@ -1,7 +1,6 @@
 // Section 4 of the header: a server's listeners, its running and its counters.
 
 import CApus
-import CSystem
 
 private func listen(
   _ handle: UInt64, _ make: (Listener.Options) throws(Failure) -> Ref<Listener>

@@ -1,7 +1,6 @@
 // Section 4 of the header: a server's making and its options.
 
 import CApus
-import CSystem
 
 @_cdecl("apus_server_make")
 public func apusServerMake() -> UInt64 {
@@ -163,7 +162,9 @@ public func apusServerSetWriteTimeout(_ handle: UInt64, _ milliseconds: Int32) -
 
 @_cdecl("apus_server_set_keep_alive_timeout")
 public func apusServerSetKeepAliveTimeout(_ handle: UInt64, _ milliseconds: Int32) -> Int32 {
-  set(handle, milliseconds, in: 0...86_400_000) { $0.o.options.keepAliveTimeout = Int64(milliseconds) }
+  set(handle, milliseconds, in: 0...86_400_000) {
+    $0.o.options.keepAliveTimeout = Int64(milliseconds)
+  }
 }
 
 @_cdecl("apus_server_set_drain_timeout")

@@ -47,7 +47,9 @@ import CSystem
 
   var isUsable: Bool { unsafe condition != nil }
 
-  func wakeAll() { if let condition = unsafe condition { unsafe sys_condition_broadcast(condition) } }
+  func wakeAll() {
+    if let condition = unsafe condition { unsafe sys_condition_broadcast(condition) }
+  }
 
   /// Waits with the lock given up; until a time in microseconds, or -1 for ever.
   func wait(_ lock: borrowing Lock, until time: Int64) {

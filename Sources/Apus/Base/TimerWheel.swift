@@ -9,6 +9,8 @@ struct Timer: ~Copyable {
   /// In microseconds of the loop's clock; 0: not set.
   var deadline: Int64 = 0
   fileprivate var bucket: Int32 = -1
+  /// The step at which its bucket is emptied.
+  fileprivate var step: Int64 = 0
   fileprivate var next: Ref<Timer>? = nil
   fileprivate var previous: Ref<Timer>? = nil
   /// What it belongs to, for `expired`.
@@ -32,8 +34,8 @@ struct TimerWheel: ~Copyable {
 
   /// Sets a timer; an earlier deadline moves it at once, a later one lazily.
   mutating func set(_ timer: Ref<Timer>, to deadline: Int64) {
-    let earlier = timer.o.bucket >= 0 && deadline < timer.o.deadline
     timer.o.deadline = deadline
+    let earlier = timer.o.bucket >= 0 && due(deadline) < timer.o.step
     if timer.o.bucket < 0 {
       insert(timer)
     } else if earlier {
@@ -61,10 +63,15 @@ struct TimerWheel: ~Copyable {
     count &-= 1
   }
 
+  /// Rounded up, so that it is never found early.
+  private func due(_ deadline: Int64) -> Int64 {
+    max((deadline >> TimerWheel.stepShift) &+ 1, cursor &+ 1)
+  }
+
   private mutating func insert(_ timer: Ref<Timer>) {
-    // Rounded up, so that it is never found early; not beyond one turn.
-    let due = max((timer.o.deadline >> TimerWheel.stepShift) &+ 1, cursor &+ 1)
-    let step = min(due, cursor &+ Int64(TimerWheel.size) &- 1)
+    // Not beyond one turn.
+    let step = min(due(timer.o.deadline), cursor &+ Int64(TimerWheel.size) &- 1)
+    timer.o.step = step
     let bucket = Int(truncatingIfNeeded: step) & (TimerWheel.size &- 1)
     let head = buckets[bucket]
     timer.o.next = head

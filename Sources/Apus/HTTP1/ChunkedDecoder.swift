@@ -103,7 +103,8 @@ struct ChunkedDecoder {
   private mutating func takeExtension(_ byte: UInt8) -> Refusal? {
     extensionCount &+= 1
     extensionTotal &+= 1
-    if extensionCount > RequestLimits.extensionOfChunk || extensionTotal > RequestLimits.extensions {
+    if extensionCount > RequestLimits.extensionOfChunk || extensionTotal > RequestLimits.extensions
+    {
       return .bad("A chunk's extensions are too long.")
     }
     switch state {

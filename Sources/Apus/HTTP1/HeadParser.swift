@@ -3,9 +3,10 @@
 //
 // The bytes given start at the request line each time and grow from call to
 // call. A line is looked at when it is whole, or as far as it goes to refuse it
-// early; a whole line is never looked at twice. So the work is linear, whatever
-// the pieces in which a head arrives, and so is the outcome the same: the first
-// offence by position decides.
+// early; a whole line is never looked at twice. So the outcome is the same whatever
+// the pieces in which a head arrives: the first offence by position decides. Only a
+// line that comes in many pieces is scanned again with each, sixteen bytes a step
+// and up to its limit, which costs less than receiving the pieces.
 
 struct HeadParser {
   private var cursor = 0

@@ -40,9 +40,12 @@ struct ReplyHead: ~Copyable {
       wantsClose = true
       return nil
     }
-    if replacing, !fields.isEmpty { remove(name) }
     let limit = ReplyHead.largest &+ (isOwn ? ReplyHead.slack : 0)
-    guard fields.count &+ name.count &+ value.count &+ 4 <= limit else { return .tooLong }
+    let replaced = replacing && !fields.isEmpty ? size(of: name) : 0
+    guard fields.count &- replaced &+ name.count &+ value.count &+ 4 <= limit else {
+      return .tooLong
+    }
+    if replaced > 0 { remove(name) }
     if name.count == 4, name.equalsLowercase("date") { hasDate = true }
     if name.count == 6, name.equalsLowercase("server") { hasServer = true }
     fields.append(name)
@@ -76,6 +79,17 @@ struct ReplyHead: ~Copyable {
       line = end
     }
     return nil
+  }
+
+  /// How much the lines of a name take.
+  private func size(of name: Bytes) -> Int {
+    var size = 0
+    var start = 0
+    while let range = find(name, from: start) {
+      size &+= range.count
+      start = range.upperBound
+    }
+    return size
   }
 
   private mutating func remove(_ name: Bytes) {

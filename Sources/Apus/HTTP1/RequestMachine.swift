@@ -52,7 +52,7 @@ struct RequestMachine {
     parser.reset()
   }
 
-  /// The limit of this request's body, once its head is in and its route is known.
+  /// The next step. `limits` must be the same for all of a request.
   mutating func next(
     _ bytes: Bytes, at index: inout Int, head: inout RequestHead,
     limits: borrowing RequestLimits
@@ -152,6 +152,7 @@ struct RequestMachine {
     case .refused(let refusal):
       return refuse(refusal)
     case .end(let next):
+      if next &- index > room { return refuse(.headTooLong) }
       index = next
       state = .ended
       return .end

@@ -42,7 +42,8 @@ struct Listener: ~Copyable {
     let number = UInt16(truncatingIfNeeded: port)
     var isEverywhere = true
     if let host = unsafe host {
-      let text = unsafe Text(start: UnsafeRawPointer(host).assumingMemoryBound(to: UInt8.self),
+      let text = unsafe Text(
+        start: UnsafeRawPointer(host).assumingMemoryBound(to: UInt8.self),
         count: strlen(host))
       isEverywhere = text.bytes.equals("*")
       if text.bytes.equals("localhost") {
@@ -72,7 +73,8 @@ struct Listener: ~Copyable {
     }
     var kept = ByteBuffer()
     unsafe kept.append(
-      Span(_unsafeStart: UnsafeRawPointer(path).assumingMemoryBound(to: UInt8.self),
+      Span(
+        _unsafeStart: UnsafeRawPointer(path).assumingMemoryBound(to: UInt8.self),
         count: strlen(path)))
     guard kept.terminate() else { throw .noMemory }
     try removeStale(path, address)
@@ -145,7 +147,8 @@ struct Listener: ~Copyable {
     var address = sys_address()
     _ = unsafe sys_own_address(descriptor, &address)
     guard
-      let listener = Ref(make: Listener(descriptor: descriptor, port: port(of: address), path: path))
+      let listener = Ref(
+        make: Listener(descriptor: descriptor, port: port(of: address), path: path))
     else {
       _ = sys_close(descriptor)
       throw .noMemory
@@ -162,7 +165,28 @@ struct Listener: ~Copyable {
   }
 }
 
+/// What came of an attempt to accept.
+enum Accepted {
+  case connection(Int32, Peer)
+  /// One that was gone before it was taken; there may be more.
+  case aborted
+  case none
+  /// No descriptors or no memory: it still waits.
+  case exhausted
+}
+
 extension Ref where Object == Listener {
+  func accept(_ system: System) -> Accepted {
+    var peer = Peer()
+    let descriptor = unsafe system.accept(system.context, o.descriptor, &peer.address)
+    if descriptor >= 0 { return .connection(descriptor, peer) }
+    switch 0 &- descriptor {
+    case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted
+    case ECONNABORTED, EINTR, EPROTO, EPERM: return .aborted
+    default: return .none
+    }
+  }
+
   /// Stops listening; the port is remembered.
   func close() {
     if o.descriptor >= 0 { _ = sys_close(o.descriptor) }

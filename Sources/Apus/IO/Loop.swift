@@ -205,7 +205,9 @@ extension Ref where Object == Loop {
   }
 
   private func object<Target: ~Copyable>(_ token: UInt64) -> Ref<Target>? {
-    unsafe UnsafeMutableRawPointer(bitPattern: UInt(token & ~7)).map { unsafe Ref<Target>(opaque: $0) }
+    unsafe UnsafeMutableRawPointer(bitPattern: UInt(token & ~7)).map {
+      unsafe Ref<Target>(opaque: $0)
+    }
   }
 
   /// Sends what has gathered.
@@ -277,7 +279,9 @@ extension Ref where Object == Loop {
   }
 
   /// Memory for a stream's outgoing bytes.
-  func takeOutput() -> Ref<ByteBuffer>? { o.spareOutputs.removeLast() ?? Ref<ByteBuffer>(make: ByteBuffer()) }
+  func takeOutput() -> Ref<ByteBuffer>? {
+    o.spareOutputs.removeLast() ?? Ref<ByteBuffer>(make: ByteBuffer())
+  }
 
   func giveOutput(_ buffer: Ref<ByteBuffer>) {
     buffer.o.clear(keep: Loop.spareOutputSize)

@@ -67,6 +67,8 @@ struct Stream: ~Copyable {
 extension Ref where Object == Stream {
   /// Starts to watch a new stream; false when the kernel refuses.
   func start() -> Bool {
+    // What is sent is sent whole, so that nothing is gained by waiting for more.
+    _ = sys_set_option(o.descriptor, SYS_LEVEL_TCP, TCP_NODELAY, 1)
     unsafe o.timer.o.owner = unsafe opaque
     o.interest = SYS_POLL_IN
     o.lastSent = o.loop.o.now

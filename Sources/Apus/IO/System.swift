@@ -18,8 +18,9 @@ import CSystem
   var end: @convention(c) (Context, Int32, Int32) -> Void = sys_end
   var pollControl: @convention(c) (Context, Int32, Int32, Int32, UInt32, UInt64) -> Int32 =
     sys_poll_control
-  var pollWait: @convention(c) (Context, Int32, UnsafeMutablePointer<epoll_event>?, Int32, Int32)
-    -> Int32 = sys_poll_wait
+  var pollWait:
+    @convention(c) (Context, Int32, UnsafeMutablePointer<epoll_event>?, Int32, Int32)
+      -> Int32 = sys_poll_wait
   /// Microseconds that never go back.
   var now: @convention(c) (Context) -> Int64 = sys_now_us
   /// Seconds since 1970.

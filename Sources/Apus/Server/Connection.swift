@@ -2,7 +2,6 @@
 // request machine, keeps the exchanges in order, and closes when it is time.
 // Only its loop's thread touches it.
 
-import CSystem
 import Synchronization
 
 struct Connection: ~Copyable {
@@ -71,12 +70,12 @@ func makeConnectionHandler() -> Ref<StreamHandler>? {
 }
 
 extension Ref where Object == Connection {
-  private var server: Ref<Server> { o.worker.o.server }
+  var server: Ref<Server> { o.worker.o.server }
 
   // ---- requests
 
   /// Takes requests from bytes; returns how many it took.
-  fileprivate func take(_ bytes: Bytes) -> Int {
+  func take(_ bytes: Bytes) -> Int {
     if o.isLingering || o.isClosing { return bytes.count }
     var index = 0
     while !o.isDead, !o.isClosing {
@@ -112,7 +111,7 @@ extension Ref where Object == Connection {
   }
 
   /// An exchange for the next request; nil when there is none to be had now.
-  private func startExchange(_ hasBytes: Bool) -> Ref<Exchange>? {
+  func startExchange(_ hasBytes: Bool) -> Ref<Exchange>? {
     guard hasBytes else {
       waitForMore()
       return nil
@@ -136,7 +135,7 @@ extension Ref where Object == Connection {
     return exchange
   }
 
-  private func takeHead(_ exchange: Ref<Exchange>, _ bytes: Bytes) {
+  func takeHead(_ exchange: Ref<Exchange>, _ bytes: Bytes) {
     let worker = o.worker
     worker.o.counters.add(.requests)
     exchange.o.handle = Slots.live(
@@ -170,7 +169,7 @@ extension Ref where Object == Connection {
   }
 
   /// Whether a streamed body must wait for its handler to say where it goes.
-  private func isAwaited(_ exchange: Ref<Exchange>) -> Bool {
+  func isAwaited(_ exchange: Ref<Exchange>) -> Bool {
     guard exchange.o.isShared else { return exchange.o.isAway.load(ordering: .acquiring) }
     exchange.o.lock.lock()
     defer { exchange.o.lock.unlock() }
@@ -178,7 +177,7 @@ extension Ref where Object == Connection {
   }
 
   /// Whether a streamed body has filled what is kept for its handler.
-  private func isThrottled(_ exchange: Ref<Exchange>) -> Bool {
+  func isThrottled(_ exchange: Ref<Exchange>) -> Bool {
     guard exchange.o.isShared else { return false }
     exchange.o.lock.lock()
     defer { exchange.o.lock.unlock() }
@@ -191,7 +190,7 @@ extension Ref where Object == Connection {
     sendContinue()
   }
 
-  private func sendContinue() {
+  func sendContinue() {
     guard let exchange = o.first, exchange.o.head.expectsContinue, !o.isDead else { return }
     let isShared = exchange.o.isShared
     if !isShared, exchange.o.isAway.load(ordering: .acquiring) { return }
@@ -204,7 +203,7 @@ extension Ref where Object == Connection {
     o.stream.o.loop.addDirty(o.stream)
   }
 
-  private func takeBody(_ exchange: Ref<Exchange>, _ piece: Bytes) {
+  func takeBody(_ exchange: Ref<Exchange>, _ piece: Bytes) {
     o.since = o.worker.o.loop.o.now
     if exchange.o.isDispatched {
       o.worker.deliver(exchange, piece, last: 0)
@@ -218,7 +217,7 @@ extension Ref where Object == Connection {
     if exchange.o.body.failed { _ = lose(.memory) }
   }
 
-  private func endRequest(_ exchange: Ref<Exchange>) {
+  func endRequest(_ exchange: Ref<Exchange>) {
     o.current = nil
     exchange.o.isInputEnded = true
     o.machine.nextRequest()
@@ -239,7 +238,8 @@ extension Ref where Object == Connection {
     exchange.o.isInputEnded = true
     exchange.o.closes = true
     o.worker.o.counters.add(Counter(status: refusal.status))
-    let code: Code = refusal.status == 400 || refusal.status > 500 || refusal.status == 417
+    let code: Code =
+      refusal.status == 400 || refusal.status > 500 || refusal.status == 417
       ? .protocolBroken
       : refusal.status == 408 ? .timeout : refusal.status == 503 ? .full : .tooLarge
     o.worker.report(self, code: code, status: refusal.status)
@@ -254,7 +254,7 @@ extension Ref where Object == Connection {
     pump()
   }
 
-  private func answer(_ exchange: Ref<Exchange>, _ refusal: Refusal) {
+  func answer(_ exchange: Ref<Exchange>, _ refusal: Refusal) {
     do throws(Failure) {
       try exchange.completeStatus(refusal.status, reason: refusal.reason)
     } catch {
@@ -265,7 +265,7 @@ extension Ref where Object == Connection {
 
   /// A handler has the exchange, and its request went wrong behind its head: if
   /// nothing of a reply has gone, the refusal is sent in its place.
-  private func abandon(_ exchange: Ref<Exchange>, _ refusal: Refusal) {
+  func abandon(_ exchange: Ref<Exchange>, _ refusal: Refusal) {
     guard exchange == o.first, !exchange.o.isHeadWritten else { return die(reset: true) }
     var reply = ReplyHead()
     reply.status = refusal.status
@@ -279,247 +279,5 @@ extension Ref where Object == Connection {
     if !exchange.o.isHead { output.o.append(reason.bytes) }
     exchange.o.isHeadWritten = true
     linger()
-  }
-
-  // ---- replies
-
-  /// Whether a reply of this exchange may go straight to the stream.
-  @inline(__always)
-  func isNext(_ exchange: Ref<Exchange>) -> Bool {
-    unsafe ThreadContext.loop == o.worker.o.loop.opaque && o.first == exchange && !o.isDead
-      && !exchange.o.isHeadWritten
-  }
-
-  func writeHead(of exchange: Ref<Exchange>) {
-    exchange.o.isHeadWritten = true
-    exchange.o.continueDue = false
-    if exchange.o.reply.wantsClose || exchange.o.framing == .untilClose
-      || server.o.isStopping.load(ordering: .relaxed)
-    {
-      exchange.o.closes = true
-      o.isClosing = true
-    }
-    guard let output = o.stream.writing() else { return }
-    exchange.o.reply.write(
-      to: &output.o, framing: exchange.o.framing, close: exchange.o.closes,
-      isOld: exchange.o.head.version < 11, date: o.worker.o.loop.o.dateLine.bytes,
-      server: server.o.serverLine.bytes)
-    o.stream.o.loop.addDirty(o.stream)
-  }
-
-  /// Moves what the exchanges have to say to the stream, in order.
-  func pump() {
-    if o.isPumping || o.isDead || o.isLingering { return }
-    o.isPumping = true
-    while let exchange = o.first, !o.isDead {
-      let progress = advance(exchange)
-      if progress == .broken { die(reset: exchange.o.writer.hasBegun) }
-      guard progress == .done else { break }
-      pop(exchange)
-    }
-    o.isPumping = false
-    if o.isDead { return }
-    sendContinue()
-    resumeIfPossible()
-    closeIfDone()
-    armTimer()
-  }
-
-  private enum Progress {
-    case waiting, done, broken
-  }
-
-  /// Sends what one exchange has to say.
-  private func advance(_ exchange: Ref<Exchange>) -> Progress {
-    let isShared = exchange.o.isShared
-    if !isShared, exchange.o.isAway.load(ordering: .acquiring) { return .waiting }
-    if isShared { exchange.o.lock.lock() }
-    defer { if isShared { exchange.o.lock.unlock() } }
-    if exchange.o.isBroken { return .broken }
-    guard exchange.o.isReplied || exchange.o.writer.hasBegun else { return .waiting }
-    if !exchange.o.isHeadWritten { writeHead(of: exchange) }
-    if !exchange.o.output.isEmpty {
-      o.stream.send(with: exchange.o.output.bytes)
-      exchange.o.output.clear(keep: 16 * 1024)
-      if isShared {
-        exchange.o.writer.unsent.store(Int64(o.stream.o.buffered), ordering: .relaxed)
-      }
-    }
-    let isDone = exchange.o.isReplied && exchange.o.isInputEnded
-    return isDone && !exchange.o.holds.contains(.handler) ? .done : .waiting
-  }
-
-  private func pop(_ exchange: Ref<Exchange>) {
-    o.first = exchange.o.next
-    if o.first == nil { o.last = nil }
-    exchange.o.next = nil
-    o.pipelined &-= 1
-    o.since = o.worker.o.loop.o.now
-    o.worker.o.counters.add(.replies)
-    if exchange.o.closes { o.isClosing = true }
-    exchange.o.isPopped = true
-    o.worker.replied(exchange)
-    exchange.recycleIfFree()
-  }
-
-  /// The stream has sent what it could.
-  fileprivate func drained() {
-    if o.isDead { return }
-    if let exchange = o.first {
-      if exchange.o.isShared { noteDrained(exchange) }
-    } else if !o.isClosing, !o.stream.o.isPaused, o.stream.o.output == nil,
-      !server.o.isStopping.load(ordering: .relaxed)
-    {
-      return
-    }
-    armTimer()
-    resumeIfPossible()
-    closeIfDone()
-  }
-
-  /// Tells the writer of the exchange whose turn it is that there is room again.
-  private func noteDrained(_ exchange: Ref<Exchange>) {
-    exchange.o.lock.lock()
-    exchange.o.writer.unsent.store(Int64(o.stream.o.buffered), ordering: .relaxed)
-    let isLow = exchange.o.writer.wantsDrain && exchange.buffered <= exchange.o.writer.highWater / 2
-    if isLow { exchange.o.writer.wantsDrain = false }
-    exchange.o.lock.unlock()
-    if isLow { o.worker.writerDrained(exchange) }
-  }
-
-  private func resumeIfPossible() {
-    guard o.stream.o.isPaused, !o.isClosing else { return }
-    if o.pipelined >= server.o.options.maxPipelined
-      || o.stream.o.buffered > Int(server.o.options.highWater)
-    {
-      return
-    }
-    if let current = o.current, current.o.isDispatched,
-      isThrottled(current) || isAwaited(current)
-    {
-      return
-    }
-    o.stream.pause(false)
-    if o.stream.o.hasInput {
-      o.stream.deliver()
-    } else if o.current != nil {
-      // A request may end without another byte.
-      _ = take(Bytes())
-    }
-    if o.sawEnd, !o.isDead { inputEnded() }
-  }
-
-  // ---- the end
-
-  /// When all replies are out: closes, lets the peer read a refusal, or waits.
-  private func closeIfDone() {
-    guard o.first == nil, !o.isDead, !o.isLingering, o.stream.o.output == nil else { return }
-    if o.isClosing {
-      // Unread bytes would make the close a reset, which may overtake the reply.
-      linger()
-    } else if server.o.isStopping.load(ordering: .relaxed), o.machine.isAtStart {
-      die(reset: false)
-    }
-  }
-
-  private func linger() {
-    o.isLingering = true
-    o.isClosing = true
-    o.stream.flush()
-    if o.isDead { return }
-    o.stream.shutdownOutput()
-    if o.sawEnd { return die(reset: false) }
-    o.stream.pause(false)
-    let now = o.worker.o.loop.o.now
-    o.stream.setDeadline(now &+ ServerOptions.lingerTimeout &* 1000)
-  }
-
-  fileprivate func inputEnded() {
-    o.sawEnd = true
-    if o.isLingering || (o.first == nil && o.stream.o.output == nil) { return die(reset: false) }
-    // A request that will never be whole, and handlers that wait for a client
-    // that has gone; what is being answered is answered.
-    if let current = o.current {
-      if o.first == current { return die(reset: false) }
-      o.current = nil
-      dropLast(current)
-    }
-    var exchange = o.first
-    while let waiting = exchange {
-      // RFC 9112 §9.6 lets a client end its side and wait; but who waits for long
-      // has most likely left, and a deferred reply must learn of that.
-      if waiting.o.isShared, !waiting.o.isPulled { return die(reset: false) }
-      exchange = waiting.o.next
-    }
-    o.isClosing = true
-  }
-
-  /// Takes back an exchange whose request never came to an end.
-  private func dropLast(_ exchange: Ref<Exchange>) {
-    var before = o.first
-    while let candidate = before, candidate.o.next != exchange { before = candidate.o.next }
-    guard let before else { return }
-    before.o.next = nil
-    o.last = before
-    o.pipelined &-= 1
-    leave(exchange)
-  }
-
-  fileprivate func failed(_ number: Int32) {
-    if number != ECONNRESET && number != EPIPE {
-      o.worker.o.counters.add(.errors)
-      o.worker.report(self, code: .io, status: 0)
-    } else if o.first != nil {
-      o.worker.report(self, code: .closed, status: 0)
-    }
-    die(reset: true)
-  }
-
-  private func lose(_ code: Code) -> Int {
-    o.worker.o.counters.add(.errors)
-    o.worker.report(self, code: code, status: 0)
-    die(reset: true)
-    return 0
-  }
-
-  /// Ends the connection. Exchanges that somebody holds learn that the client
-  /// has gone; the connection's memory goes after the last of them.
-  func die(reset: Bool) {
-    if o.isDead { return }
-    o.isDead = true
-    o.isClosing = true
-    o.stream.end(reset: reset)
-    o.worker.forget(self)
-    o.current = nil
-    while let exchange = o.first {
-      o.first = exchange.o.next
-      exchange.o.next = nil
-      leave(exchange)
-    }
-    o.last = nil
-  }
-
-  private func leave(_ exchange: Ref<Exchange>) {
-    exchange.o.isGone.store(true, ordering: .releasing)
-    exchange.o.isPopped = true
-    if exchange.o.isDispatched, !exchange.o.isInputEnded {
-      exchange.o.isInputEnded = true
-      o.worker.deliver(exchange, Bytes(), last: -1)
-    }
-    exchange.recycleIfFree()
-  }
-
-  fileprivate func buried() {
-    o.isBuried = true
-    freeIfLast()
-  }
-
-  func exchangeLeft() {
-    o.exchanges &-= 1
-    freeIfLast()
-  }
-
-  private func freeIfLast() {
-    if o.isBuried, o.exchanges == 0 { free() }
   }
 }

@@ -1,7 +1,6 @@
 // What waits for the thread that ticks: events in order, behind a lock that is
 // taken once a batch, and a descriptor that is readable while there are any.
 
-import CSystem
 import Synchronization
 
 struct Event {
@@ -36,11 +35,9 @@ struct EventQueue: ~Copyable {
   let count = Atomic<Int64>(0)
   /// Bytes of bodies in it.
   let bytes = Atomic<Int64>(0)
-  let descriptor: Int32
+  let descriptor: EventDescriptor
 
-  init(descriptor: Int32) { self.descriptor = descriptor }
-
-  deinit { _ = sys_close(descriptor) }
+  init() throws(Failure) { descriptor = try EventDescriptor() }
 
   /// Any thread. What does not fit in memory stays in `batch`.
   mutating func push(_ batch: inout List<Event>) {
@@ -59,7 +56,7 @@ struct EventQueue: ~Copyable {
     lock.lock()
     swap(&events, &list)
     if list.isEmpty, isSignalled {
-      sys_event_clear(descriptor)
+      descriptor.clear()
       isSignalled = false
     }
     lock.unlock()
@@ -74,7 +71,7 @@ struct EventQueue: ~Copyable {
   private mutating func signal() {
     if isSignalled { return }
     isSignalled = true
-    sys_event_signal(descriptor)
+    descriptor.signal()
   }
 
   /// Whether the limits allow one more request with a body of so many bytes.

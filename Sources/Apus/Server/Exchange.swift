@@ -6,7 +6,6 @@
 // Exchanges are pooled by their worker, with their slot and their memory, so that
 // a request in the steady state allocates nothing.
 
-import CSystem
 import Synchronization
 
 /// Who may still touch an exchange, besides its loop.

@@ -268,7 +268,8 @@ struct Router: ~Copyable {
       }
       if isAllowed { append(known.bytes, to: &buffer) }
     }
-    for index in 0..<routes.count where routes[index].o.method == Method.other {
+    for index in 0..<routes.count
+    where routes[index].o.method == Method.other && isFirstOfMethod(index) {
       let name = routes[index].o.methodName.bytes
       var isAllowed = everywhere
       if case .found = find(path, method: Method.other, name: name, captures: &captures) {
@@ -276,6 +277,17 @@ struct Router: ~Copyable {
       }
       if isAllowed { append(name, to: &buffer) }
     }
+  }
+
+  /// Whether no earlier route has the method's name.
+  private func isFirstOfMethod(_ index: Int) -> Bool {
+    let name = routes[index].o.methodName.bytes
+    for earlier in 0..<index
+    where routes[earlier].o.method == Method.other && routes[earlier].o.methodName.bytes.equals(name)
+    {
+      return false
+    }
+    return true
   }
 
   private func hasRoute(for method: Int32) -> Bool {

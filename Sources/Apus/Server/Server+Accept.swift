@@ -5,7 +5,6 @@
 // Descriptors are given out lowest first, so a new one's number tells how many
 // are in use: near the limit accepting pauses, and what is open is served on.
 
-import CSystem
 import Synchronization
 
 /// A connected descriptor on its way to another worker.
@@ -30,7 +29,7 @@ extension Ref where Object == Server {
         }
       }
       guard o.workers[0].o.loop.watch(listener, on: true) else {
-        throw .system("a listener cannot be watched", sys_errno())
+        throw Failure(.io, "a listener cannot be watched")
       }
       listener.o.isWatched = true
     }
@@ -40,14 +39,12 @@ extension Ref where Object == Server {
     let system = o.workers[0].o.loop.o.system
     for _ in 0..<Ref.acceptsPerTurn {
       if o.isAcceptPaused { return }
-      var peer = Peer()
-      let descriptor = unsafe system.accept(system.context, listener.o.descriptor, &peer.address)
-      if descriptor < 0 {
-        switch 0 &- descriptor {
-        case EMFILE, ENFILE, ENOBUFS, ENOMEM: return pauseAccepting()
-        case ECONNABORTED, EINTR, EPROTO, EPERM: continue
-        default: return
-        }
+      var (descriptor, peer): (Int32, Peer) = (-1, Peer())
+      switch listener.accept(system) {
+      case .connection(let number, let address): (descriptor, peer) = (number, address)
+      case .aborted: continue
+      case .none: return
+      case .exhausted: return pauseAccepting()
       }
       if Int64(descriptor) &+ o.options.descriptorReserve >= o.descriptorLimit {
         // One of the last: it is served, and no more are taken until some go.
@@ -70,7 +67,9 @@ extension Ref where Object == Server {
     if unsafe isInLoop && ThreadContext.loop == worker.o.loop.opaque {
       return worker.adopt(descriptor, peer)
     }
-    guard let handover = Ref<Handover>(make: Handover(worker: worker, descriptor: descriptor, peer: peer)),
+    guard
+      let handover = Ref<Handover>(
+        make: Handover(worker: worker, descriptor: descriptor, peer: peer)),
       let mail = unsafe Ref<Mail>(make: Mail(handover.opaque, takeHandover))
     else { throw .noMemory }
     handover.o.mail = mail
@@ -89,10 +88,10 @@ extension Ref where Object == Server {
   /// Tries again: what was closed meanwhile, here or by the host, is free.
   func resumeAccepting() {
     guard o.workers[0].o.loop.o.now >= o.nextAcceptTry else { return }
-    let probe = sys_event_make()
-    if probe >= 0 { _ = sys_close(probe) }
-    o.descriptorLimit = sys_descriptor_limit()
-    if probe < 0 || Int64(probe) &+ o.options.descriptorReserve >= o.descriptorLimit {
+    o.descriptorLimit = Descriptors.limit
+    guard let next = Descriptors.next,
+      next &+ o.options.descriptorReserve < o.descriptorLimit
+    else {
       o.nextAcceptTry = o.workers[0].o.loop.o.now &+ 50_000
       return
     }

@@ -5,7 +5,6 @@
 // outside of a callback takes the workers down (reaps them); if the stop came
 // from a callback, the next call that needs them gone does.
 
-import CSystem
 import Synchronization
 
 extension Ref where Object == Server {
@@ -29,11 +28,11 @@ extension Ref where Object == Server {
   }
 
   private func startWorkers() throws(Failure) {
-    let wanted = o.options.workers < 0 ? sys_processors() : o.options.workers
+    let wanted = o.options.workers < 0 ? Thread.processors : o.options.workers
     o.hasThreads = wanted > 0
     o.isQueued = o.hasThreads && o.options.dispatch == .tick
     o.isStopping.store(false, ordering: .relaxed)
-    o.descriptorLimit = sys_descriptor_limit()
+    o.descriptorLimit = Descriptors.limit
     o.isAcceptPaused = false
     let count = max(1, Int(wanted))
     for index in 0..<count {
@@ -52,24 +51,25 @@ extension Ref where Object == Server {
       let worker = o.workers[index]
       // The thread's own pin; it gives it back as its last act.
       guard case .held = Slots.pin(o.handle, .server) else { throw .deadHandle }
-      let result = unsafe sys_thread_start(&worker.o.thread, runWorker, worker.opaque)
-      if result != 0 {
+      do throws(Failure) {
+        worker.o.thread = try unsafe Thread.start(runWorker, worker.opaque)
+      } catch {
         Slots.unpin(o.slot)
-        throw Failure(.io, "no thread", number: result)
+        throw error
       }
-      worker.o.hasThread = true
     }
   }
 
   /// Takes back a start that failed half way. The caller holds the lock.
   private func abandonStart() {
     o.workersLeft = 0
-    for index in 0..<o.workers.count where o.workers[index].o.hasThread {
+    for index in 0..<o.workers.count {
       let worker = o.workers[index]
+      guard let thread = worker.o.thread else { continue }
       o.workersLeft &+= 1
       worker.o.loop.o.mailbox.post(worker.o.stopMail)
       o.lock.unlock()
-      sys_thread_join(worker.o.thread)
+      thread.join()
       o.lock.lock()
     }
     freeWorkers()
@@ -151,13 +151,14 @@ extension Ref where Object == Server {
   /// All workers have finished: threads, loops and listeners go. Requests that
   /// the host still holds keep their worker's memory, until they end.
   private func reap() {
-    for index in 0..<o.workers.count where o.workers[index].o.hasThread {
+    for index in 0..<o.workers.count {
       let worker = o.workers[index]
-      worker.o.hasThread = false
+      guard let thread = worker.o.thread else { continue }
+      worker.o.thread = nil
       if unsafe ThreadContext.loop == worker.o.loop.opaque {
-        sys_thread_detach(worker.o.thread)
+        thread.detach()
       } else {
-        sys_thread_join(worker.o.thread)
+        thread.join()
       }
     }
     discardEvents()
@@ -300,7 +301,7 @@ extension Ref where Object == Server {
   /// way in another thread is over soon: none of them waits.
   private func endRequests(of worker: Ref<Worker>) {
     endHandles(of: worker)
-    while !freeRetired(worker) { sys_yield() }
+    while !freeRetired(worker) { Thread.yield() }
   }
 
   private func endHandles(of worker: Ref<Worker>) {

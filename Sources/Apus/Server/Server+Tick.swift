@@ -1,7 +1,6 @@
 // The thread that ticks: it takes the queued events and calls the host, or,
 // without workers, turns the one loop itself.
 
-import CSystem
 import Synchronization
 
 extension Ref where Object == Server {
@@ -53,7 +52,7 @@ extension Ref where Object == Server {
       let wait = left < 0 ? -1 : Int32(truncatingIfNeeded: min((left &+ 999) / 1000, 3_600_000))
       sendGathered()
       if o.hasThreads {
-        if sys_wait_readable(o.queue.descriptor, wait) < 0 { wasInterrupted() }
+        if !o.queue.descriptor.wait(wait) { wasInterrupted() }
       } else {
         turn(wait)
       }

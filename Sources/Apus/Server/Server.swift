@@ -2,7 +2,6 @@
 // and the life of its workers. What is shared between threads is atomic or
 // behind `lock`.
 
-import CSystem
 import Synchronization
 
 typealias ConnectionFunction =
@@ -103,9 +102,7 @@ struct Server: ~Copyable {
 
 extension Ref where Object == Server {
   static func make() throws(Failure) -> Ref<Server> {
-    let descriptor = sys_event_make()
-    if descriptor < 0 { throw .system("no event descriptor", sys_errno()) }
-    let queue = EventQueue(descriptor: descriptor)
+    let queue = try EventQueue()
     let memory = unsafe allocate(bytes: MemoryLayout<Server>.stride)
     guard let memory = unsafe memory else { throw .noMemory }
     guard let router = Router(), let counters = Counters(),
@@ -171,7 +168,7 @@ extension Ref where Object == Server {
     o.lock.lock()
     defer { o.lock.unlock() }
     guard o.state != .idle, o.workers.count > 0 else { return nil }
-    return o.hasThreads ? o.queue.descriptor : o.workers[0].o.loop.o.poller
+    return o.hasThreads ? o.queue.descriptor.number : o.workers[0].o.loop.o.poller
   }
 
   func wake() {
@@ -184,21 +181,13 @@ extension Ref where Object == Server {
 
   /// Takes on a connected socket.
   func adopt(_ descriptor: Int32) throws(Failure) {
-    guard descriptor >= 0, sys_is_listener(descriptor) == 0 else {
-      throw Failure(.argument, "the descriptor is not a connected stream socket")
-    }
-    var peer = Peer()
-    guard unsafe sys_peer_address(descriptor, &peer.address) == 0 else {
-      throw Failure(.argument, "the descriptor is not a connected stream socket")
-    }
+    let peer = try ConnectedSocket.check(descriptor)
     o.lock.lock()
     defer { o.lock.unlock() }
     guard o.state == .running, o.workers.count > 0 else {
       throw Failure(.state, "the server does not run")
     }
-    guard sys_make_nonblocking(descriptor) == 0 else {
-      throw .system("the descriptor cannot be used", sys_errno())
-    }
+    try ConnectedSocket.makeNonblocking(descriptor)
     try handOver(descriptor, peer, isInLoop: false)
   }
 
@@ -223,10 +212,4 @@ extension Ref where Object == Server {
 /// The last pin of a destroyed server has gone.
 private func serverUnpinned(_ object: UnsafeMutableRawPointer) {
   unsafe Ref<Server>(opaque: object).finish()
-}
-
-/// Clocks for what has no loop.
-enum Clock {
-  static var now: Int64 { sys_monotonic_us() }
-  static var wallSeconds: Int64 { sys_wall_seconds() }
 }

@@ -1,7 +1,6 @@
 // One loop with its connections, its pool of exchanges and its counters: a
 // thread of the server's own, or, without threads, whoever ticks.
 
-import CSystem
 import Synchronization
 
 struct Worker: ~Copyable {
@@ -10,19 +9,18 @@ struct Worker: ~Copyable {
   let handler: Ref<StreamHandler>
   let counters: Counters
   let index: Int
-  var thread = sys_thread_id()
-  var hasThread = false
+  var thread: Thread? = nil
   /// Exchanges to be used again.
-  fileprivate var pool: Ref<Exchange>? = nil
-  fileprivate var pooled = 0
+  var pool: Ref<Exchange>? = nil
+  var pooled = 0
   /// Exchanges that are not in the pool.
-  fileprivate(set) var outstanding = 0
-  fileprivate var firstConnection: Ref<Connection>? = nil
-  fileprivate(set) var connections: Int64 = 0
+  var outstanding = 0
+  var firstConnection: Ref<Connection>? = nil
+  var connections: Int64 = 0
   /// Events of this turn, for the thread that ticks.
-  fileprivate var batch = List<Event>()
+  var batch = List<Event>()
   /// Mail to itself, handled at the end of the turn.
-  fileprivate var ownMail = MailChain()
+  var ownMail = MailChain()
   let stopMail: Ref<Mail>
   /// Stopped, with requests that the host still holds.
   let isRetired = Atomic<Bool>(false)
@@ -126,7 +124,7 @@ extension Ref where Object == Worker {
     }
   }
 
-  fileprivate func turnEnded() {
+  func turnEnded() {
     // Once: what this brings about is for the next turn, which does not wait.
     if !o.ownMail.isEmpty {
       let mail = o.ownMail
@@ -166,7 +164,6 @@ extension Ref where Object == Worker {
       unsafe system.end(system.context, descriptor, 1)
       return
     }
-    _ = sys_set_option(descriptor, SYS_LEVEL_TCP, TCP_NODELAY, 1)
     let now = o.loop.o.now
     let id = o.server.o.nextConnection.wrappingAdd(1, ordering: .relaxed).newValue
     guard
@@ -213,7 +210,7 @@ extension Ref where Object == Worker {
 
   // ---- stopping
 
-  fileprivate func beginDraining() {
+  func beginDraining() {
     if o.isDraining { return }
     o.isDraining = true
     o.drainDeadline = o.loop.o.now &+ o.server.o.options.drainTimeout &* 1000
@@ -244,167 +241,5 @@ extension Ref where Object == Worker {
     // What the last turn ended is buried in one more.
     o.loop.turn(timeout: 0)
     unsafe ThreadContext.loop = nil
-  }
-
-  // ---- telling the host
-
-  /// A request is in, or at least its head: off to its handler.
-  func dispatch(_ exchange: Ref<Exchange>) {
-    exchange.o.isDispatched = true
-    exchange.o.holds.insert(.handler)
-    let server = o.server
-    if server.o.isQueued {
-      let needsHost = !server.o.onReceive.isEmpty || exchange.o.destination.isForHost
-      if needsHost {
-        if server.o.queue.hasRoom(for: exchange.o.body.count, behind: o.batch.count, server),
-          enqueue(.request, exchange)
-        {
-          server.o.queue.bytes.wrappingAdd(Int64(exchange.o.body.count), ordering: .relaxed)
-          return
-        }
-        o.counters.add(.refusedBusy)
-        exchange.completeOrBreak(503)
-        if let connection = exchange.o.connection {
-          report(connection, code: .full, status: 503)
-        }
-        return handled(exchange)
-      }
-    }
-    server.run(exchange)
-    handled(exchange)
-  }
-
-  /// The handler has returned, on the loop's thread.
-  func handled(_ exchange: Ref<Exchange>) {
-    exchange.handlerReturned()
-    guard let connection = exchange.o.connection else { return }
-    if connection.o.isDead {
-      exchange.recycleIfFree()
-    } else {
-      connection.pump()
-    }
-  }
-
-  private func enqueue(_ kind: Event.Kind, _ exchange: Ref<Exchange>) -> Bool {
-    guard unsafe o.batch.append(Event(kind: kind, object: exchange.opaque)) else { return false }
-    // The batch is pushed at the end of the turn: nobody sees it before.
-    exchange.o.queued &+= 1
-    exchange.o.isAway.store(true, ordering: .releasing)
-    return true
-  }
-
-  /// A piece of a streamed body, or its end (1: whole, -1: cut).
-  func deliver(_ exchange: Ref<Exchange>, _ piece: Bytes, last: Int32) {
-    guard exchange.o.isShared else { return }
-    exchange.o.lock.lock()
-    guard exchange.o.bodyCallback.isSet, exchange.o.incomingEnd == 0 else {
-      exchange.o.lock.unlock()
-      return
-    }
-    if last != 0 { exchange.o.incomingEnd = last }
-    if o.server.o.isQueued {
-      exchange.o.incoming.append(piece)
-      if !exchange.o.isBodyQueued, enqueue(.body, exchange) { exchange.o.isBodyQueued = true }
-      exchange.o.lock.unlock()
-      return
-    }
-    let callback = exchange.o.bodyCallback
-    exchange.o.lock.unlock()
-    o.server.call(callback, exchange, piece, last: last)
-  }
-
-  func writerDrained(_ exchange: Ref<Exchange>) {
-    exchange.o.lock.lock()
-    let callback = exchange.o.writer.onDrain
-    let isNew = callback.isSet && !exchange.o.writer.isDrainQueued
-    if isNew, o.server.o.isQueued, enqueue(.writerDrained, exchange) {
-      exchange.o.writer.isDrainQueued = true
-    }
-    exchange.o.lock.unlock()
-    if isNew, !o.server.o.isQueued { o.server.call(callback, exchange) }
-  }
-
-  /// A reply in pieces has come to its end, or its client has left; once.
-  func writerClosed(_ exchange: Ref<Exchange>) {
-    exchange.o.lock.lock()
-    let callback = exchange.o.writer.onClose
-    let isNew = callback.isSet && !exchange.o.writer.isCloseQueued
-    exchange.o.writer.isCloseQueued = true
-    if isNew, o.server.o.isQueued { _ = enqueue(.writerClosed, exchange) }
-    exchange.o.lock.unlock()
-    if isNew, !o.server.o.isQueued { o.server.call(callback, exchange) }
-  }
-
-  /// A reply has gone to the kernel.
-  func replied(_ exchange: Ref<Exchange>) {
-    guard o.server.o.hasReplyListeners, exchange.o.handle.bits != 0 else { return }
-    if !Slots.isAlive(exchange.o.handle, .request) {
-      exchange.o.handle = Slots.live(
-        exchange.o.slot, exchange.o.slotIndex, at: o.loop.o.now, open: false)
-    }
-    if o.server.o.isQueued {
-      if exchange.o.isShared { exchange.o.lock.lock() }
-      _ = enqueue(.replied, exchange)
-      if exchange.o.isShared { exchange.o.lock.unlock() }
-    } else {
-      o.server.tellReplied(exchange)
-    }
-  }
-
-  private func connected(_ connection: Ref<Connection>) {
-    guard !o.server.o.onConnect.isEmpty else { return }
-    tell(.connected, Note(connection: connection.o.id, code: 0, status: 0, peer: connection.o.peer))
-  }
-
-  private func disconnected(_ connection: Ref<Connection>) {
-    guard !o.server.o.onDisconnect.isEmpty else { return }
-    tell(
-      .disconnected,
-      Note(connection: connection.o.id, code: 0, status: 0, peer: connection.o.peer))
-  }
-
-  func report(_ connection: Ref<Connection>, code: Code, status: Int32) {
-    guard !o.server.o.onError.isEmpty else { return }
-    tell(
-      .failed,
-      Note(
-        connection: connection.o.id, code: code.rawValue, status: status,
-        peer: connection.o.peer))
-  }
-
-  private func tell(_ kind: Event.Kind, _ note: Note) {
-    guard let kept = Ref<Note>(make: note) else { return }
-    if o.server.o.isQueued, unsafe o.batch.append(Event(kind: kind, object: kept.opaque)) { return }
-    o.server.tell(kind, kept)
-  }
-}
-
-extension Ref where Object == Connection {
-  /// More connections than allowed: 503, and no request is read.
-  func refuseAtOnce() {
-    guard let exchange = o.worker.takeExchange() else { return die(reset: true) }
-    exchange.o.connection = self
-    o.exchanges &+= 1
-    o.first = exchange
-    o.last = exchange
-    o.pipelined &+= 1
-    refuse(
-      Refusal(status: 503, reason: "This server has as many connections as it takes."), exchange)
-    armTimer()
-  }
-
-  /// The server stops: a connection without a request under way goes at once.
-  func closeIfIdle() {
-    if o.first == nil, o.stream.o.output == nil, o.current == nil { die(reset: false) }
-  }
-}
-
-extension Destination {
-  /// Whether the host has a say in the reply.
-  var isForHost: Bool {
-    switch self {
-    case .route, .pulled: true
-    default: false
-    }
   }
 }

@@ -96,6 +96,9 @@ struct MachineRun {
     if head.form == .origin || head.form == .absolute {
       add("  path ", array(bytes.extracting(head.path)))
     }
+    if head.isEncoded != array(bytes.extracting(head.path)).contains(UInt8(ascii: "%")) {
+      add("  path is not as encoded as it is said to be")
+    }
     if head.hasQuery { add("  query ", array(bytes.extracting(head.query))) }
     if !head.authority.isEmpty { add("  authority ", array(bytes.extracting(head.authority))) }
     for index in 0..<head.fields.count { note(head.fields[index], bytes, "  field ") }

@@ -115,17 +115,13 @@ private func output(
     #expect(string(head.fields) == "X: Y: 1\r\nXY: 1\r\nY: 3\r\n")
   }
 
-  @Test func knowsWhatWasSet() {
+  @Test func resetForgetsAll() {
     var head = ReplyHead()
+    head.status = 404
     set(&head, "Content-Type", "text/plain")
-    let asked = (
-      head.has("content-type"), head.has("content-typ"), head.has("text/plain"), head.has("type")
-    )
-    #expect(asked == (true, false, false, false))
     head.reset()
-    let after = head.has("content-type")
-    #expect(!after)
     #expect(head.status == 200)
+    #expect(string(head.fields) == "")
   }
 
   /// What could end a line early, in a name or in a value: RFC 9110 §5.5.
@@ -199,6 +195,32 @@ private func output(
     // A field takes the room of the one that it replaces.
     #expect(set(&head, "name", value) == nil)
     #expect(head.fields.count == 1008)
+  }
+
+  /// What the library sets itself finds room behind a head that is full.
+  @Test func theLibraryHasRoomOfItsOwn() {
+    var head = ReplyHead()
+    set(&head, "n", String(repeating: "v", count: ReplyHead.largest - 5))
+    #expect(head.fields.count == ReplyHead.largest)
+    let name = Array("Own".utf8)
+    for (count, problem) in [(ReplyHead.slack - 6, .tooLong), (ReplyHead.slack - 7, nil)]
+      as [(Int, ReplyHead.Problem?)]
+    {
+      let value = [UInt8](repeating: 118, count: count)
+      let found = head.set(name.span, value.span, replacing: true, isOwn: true)
+      #expect(found == problem)
+    }
+    #expect(set(&head, "x", "") == .tooLong)
+  }
+
+  @Test func setsTheContentType() {
+    var head = ReplyHead()
+    with("text/plain") { head.setContentType($0) }
+    set(&head, "X", "1")
+    with("text/html") { head.setContentType($0) }
+    #expect(string(head.fields) == "X: 1\r\nContent-Type: text/html\r\n")
+    set(&head, "content-type", "image/png")
+    #expect(string(head.fields) == "X: 1\r\ncontent-type: image/png\r\n")
   }
 
   /// A set that fails changes nothing.

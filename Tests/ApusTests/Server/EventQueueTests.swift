@@ -1,17 +1,18 @@
 // EventQueue: events in order, and a descriptor that is readable while there are
 // any.
 
-import CSystem
 import Glibc
 import Testing
 
 @testable import Apus
 
 private final class Bench {
-  var queue = EventQueue(descriptor: sys_event_make())
+  var queue: EventQueue
+
+  init() throws { queue = try EventQueue() }
 
   var isReadable: Bool {
-    var entry = pollfd(fd: queue.descriptor, events: Int16(POLLIN), revents: 0)
+    var entry = pollfd(fd: queue.descriptor.number, events: Int16(POLLIN), revents: 0)
     return poll(&entry, 1, 0) == 1
   }
 
@@ -33,8 +34,8 @@ private final class Bench {
 }
 
 @Suite struct EventQueueTests {
-  @Test func keepsTheOrder() {
-    let bench = Bench()
+  @Test func keepsTheOrder() throws {
+    let bench = try Bench()
     bench.push(0..<3)
     bench.push(3..<100)
     #expect(bench.queue.count.load(ordering: .relaxed) == 100)
@@ -44,8 +45,8 @@ private final class Bench {
     #expect(bench.take() == [7, 8])
   }
 
-  @Test func isReadableUntilNothingWasFound() {
-    let bench = Bench()
+  @Test func isReadableUntilNothingWasFound() throws {
+    let bench = try Bench()
     #expect(!bench.isReadable)
     bench.push(0..<1)
     #expect(bench.isReadable)
@@ -63,8 +64,8 @@ private final class Bench {
     #expect(!bench.isReadable)
   }
 
-  @Test func wakesWithoutAnEvent() {
-    let bench = Bench()
+  @Test func wakesWithoutAnEvent() throws {
+    let bench = try Bench()
     bench.queue.wake()
     bench.queue.wake()
     #expect(bench.isReadable)

@@ -1,0 +1,136 @@
+// How a connection comes to its end: closed when all is said, lingering so that a
+// refusal is read, left by its peer, or broken.
+
+import Synchronization
+
+extension Ref where Object == Connection {
+  /// When all replies are out: closes, lets the peer read a refusal, or waits.
+  func closeIfDone() {
+    guard o.first == nil, !o.isDead, !o.isLingering, o.stream.o.output == nil else { return }
+    if o.isClosing {
+      // Unread bytes would make the close a reset, which may overtake the reply.
+      linger()
+    } else if server.o.isStopping.load(ordering: .relaxed), o.machine.isAtStart {
+      die(reset: false)
+    }
+  }
+
+  func linger() {
+    o.isLingering = true
+    o.isClosing = true
+    o.stream.flush()
+    if o.isDead { return }
+    o.stream.shutdownOutput()
+    if o.sawEnd { return die(reset: false) }
+    o.stream.pause(false)
+    let now = o.worker.o.loop.o.now
+    o.stream.setDeadline(now &+ ServerOptions.lingerTimeout &* 1000)
+  }
+
+  func inputEnded() {
+    o.sawEnd = true
+    if o.isLingering || (o.first == nil && o.stream.o.output == nil) { return die(reset: false) }
+    // A request that will never be whole, and handlers that wait for a client
+    // that has gone; what is being answered is answered.
+    if let current = o.current {
+      if o.first == current { return die(reset: false) }
+      o.current = nil
+      dropLast(current)
+    }
+    var exchange = o.first
+    while let waiting = exchange {
+      // RFC 9112 §9.6 lets a client end its side and wait; but who waits for long
+      // has most likely left, and a deferred reply must learn of that.
+      if waiting.o.isShared, !waiting.o.isPulled { return die(reset: false) }
+      exchange = waiting.o.next
+    }
+    o.isClosing = true
+  }
+
+  /// Takes back an exchange whose request never came to an end.
+  func dropLast(_ exchange: Ref<Exchange>) {
+    var before = o.first
+    while let candidate = before, candidate.o.next != exchange { before = candidate.o.next }
+    guard let before else { return }
+    before.o.next = nil
+    o.last = before
+    o.pipelined &-= 1
+    leave(exchange)
+  }
+
+  func failed(_ number: Int32) {
+    if !ConnectionError.isReset(number) {
+      o.worker.o.counters.add(.errors)
+      o.worker.report(self, code: .io, status: 0)
+    } else if o.first != nil {
+      o.worker.report(self, code: .closed, status: 0)
+    }
+    die(reset: true)
+  }
+
+  func lose(_ code: Code) -> Int {
+    o.worker.o.counters.add(.errors)
+    o.worker.report(self, code: code, status: 0)
+    die(reset: true)
+    return 0
+  }
+
+  /// Ends the connection. Exchanges that somebody holds learn that the client
+  /// has gone; the connection's memory goes after the last of them.
+  func die(reset: Bool) {
+    if o.isDead { return }
+    o.isDead = true
+    o.isClosing = true
+    o.stream.end(reset: reset)
+    o.worker.forget(self)
+    o.current = nil
+    while let exchange = o.first {
+      o.first = exchange.o.next
+      exchange.o.next = nil
+      leave(exchange)
+    }
+    o.last = nil
+  }
+
+  func leave(_ exchange: Ref<Exchange>) {
+    exchange.o.isGone.store(true, ordering: .releasing)
+    exchange.o.isPopped = true
+    if exchange.o.isDispatched, !exchange.o.isInputEnded {
+      exchange.o.isInputEnded = true
+      o.worker.deliver(exchange, Bytes(), last: -1)
+    }
+    exchange.recycleIfFree()
+  }
+
+  func buried() {
+    o.isBuried = true
+    freeIfLast()
+  }
+
+  func exchangeLeft() {
+    o.exchanges &-= 1
+    freeIfLast()
+  }
+
+  func freeIfLast() {
+    if o.isBuried, o.exchanges == 0 { free() }
+  }
+
+  /// More connections than allowed: 503, and no request is read.
+  func refuseAtOnce() {
+    guard let exchange = o.worker.takeExchange() else { return die(reset: true) }
+    exchange.o.connection = self
+    o.exchanges &+= 1
+    o.first = exchange
+    o.last = exchange
+    o.pipelined &+= 1
+    refuse(
+      Refusal(status: 503, reason: "This server has as many connections as it takes."), exchange)
+    armTimer()
+  }
+
+  /// The server stops: a connection without a request under way goes at once.
+  func closeIfIdle() {
+    if o.first == nil, o.stream.o.output == nil, o.current == nil { die(reset: false) }
+  }
+}

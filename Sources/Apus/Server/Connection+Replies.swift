@@ -1,0 +1,132 @@
+// What goes out on a connection: the exchanges' replies, in the order of their
+// requests.
+
+import Synchronization
+
+extension Ref where Object == Connection {
+  /// Whether a reply of this exchange may go straight to the stream.
+  @inline(__always)
+  func isNext(_ exchange: Ref<Exchange>) -> Bool {
+    unsafe ThreadContext.loop == o.worker.o.loop.opaque && o.first == exchange && !o.isDead
+      && !exchange.o.isHeadWritten
+  }
+
+  func writeHead(of exchange: Ref<Exchange>) {
+    exchange.o.isHeadWritten = true
+    exchange.o.continueDue = false
+    if exchange.o.reply.wantsClose || exchange.o.framing == .untilClose
+      || server.o.isStopping.load(ordering: .relaxed)
+    {
+      exchange.o.closes = true
+      o.isClosing = true
+    }
+    guard let output = o.stream.writing() else { return }
+    exchange.o.reply.write(
+      to: &output.o, framing: exchange.o.framing, close: exchange.o.closes,
+      isOld: exchange.o.head.version < 11, date: o.worker.o.loop.o.dateLine.bytes,
+      server: server.o.serverLine.bytes)
+    o.stream.o.loop.addDirty(o.stream)
+  }
+
+  /// Moves what the exchanges have to say to the stream, in order.
+  func pump() {
+    if o.isPumping || o.isDead || o.isLingering { return }
+    o.isPumping = true
+    while let exchange = o.first, !o.isDead {
+      let progress = advance(exchange)
+      if progress == .broken { die(reset: exchange.o.writer.hasBegun) }
+      guard progress == .done else { break }
+      pop(exchange)
+    }
+    o.isPumping = false
+    if o.isDead { return }
+    sendContinue()
+    resumeIfPossible()
+    closeIfDone()
+    armTimer()
+  }
+
+  enum Progress {
+    case waiting, done, broken
+  }
+
+  /// Sends what one exchange has to say.
+  func advance(_ exchange: Ref<Exchange>) -> Progress {
+    let isShared = exchange.o.isShared
+    if !isShared, exchange.o.isAway.load(ordering: .acquiring) { return .waiting }
+    if isShared { exchange.o.lock.lock() }
+    defer { if isShared { exchange.o.lock.unlock() } }
+    if exchange.o.isBroken { return .broken }
+    guard exchange.o.isReplied || exchange.o.writer.hasBegun else { return .waiting }
+    if !exchange.o.isHeadWritten { writeHead(of: exchange) }
+    if !exchange.o.output.isEmpty {
+      o.stream.send(with: exchange.o.output.bytes)
+      exchange.o.output.clear(keep: 16 * 1024)
+      if isShared {
+        exchange.o.writer.unsent.store(Int64(o.stream.o.buffered), ordering: .relaxed)
+      }
+    }
+    let isDone = exchange.o.isReplied && exchange.o.isInputEnded
+    return isDone && !exchange.o.holds.contains(.handler) ? .done : .waiting
+  }
+
+  func pop(_ exchange: Ref<Exchange>) {
+    o.first = exchange.o.next
+    if o.first == nil { o.last = nil }
+    exchange.o.next = nil
+    o.pipelined &-= 1
+    o.since = o.worker.o.loop.o.now
+    o.worker.o.counters.add(.replies)
+    if exchange.o.closes { o.isClosing = true }
+    exchange.o.isPopped = true
+    o.worker.replied(exchange)
+    exchange.recycleIfFree()
+  }
+
+  /// The stream has sent what it could.
+  func drained() {
+    if o.isDead { return }
+    if let exchange = o.first {
+      if exchange.o.isShared { noteDrained(exchange) }
+    } else if !o.isClosing, !o.stream.o.isPaused, o.stream.o.output == nil,
+      !server.o.isStopping.load(ordering: .relaxed)
+    {
+      return
+    }
+    armTimer()
+    resumeIfPossible()
+    closeIfDone()
+  }
+
+  /// Tells the writer of the exchange whose turn it is that there is room again.
+  func noteDrained(_ exchange: Ref<Exchange>) {
+    exchange.o.lock.lock()
+    exchange.o.writer.unsent.store(Int64(o.stream.o.buffered), ordering: .relaxed)
+    let isLow = exchange.o.writer.wantsDrain && exchange.buffered <= exchange.o.writer.highWater / 2
+    if isLow { exchange.o.writer.wantsDrain = false }
+    exchange.o.lock.unlock()
+    if isLow { o.worker.writerDrained(exchange) }
+  }
+
+  func resumeIfPossible() {
+    guard o.stream.o.isPaused, !o.isClosing else { return }
+    if o.pipelined >= server.o.options.maxPipelined
+      || o.stream.o.buffered > Int(server.o.options.highWater)
+    {
+      return
+    }
+    if let current = o.current, current.o.isDispatched,
+      isThrottled(current) || isAwaited(current)
+    {
+      return
+    }
+    o.stream.pause(false)
+    if o.stream.o.hasInput {
+      o.stream.deliver()
+    } else if o.current != nil {
+      // A request may end without another byte.
+      _ = take(Bytes())
+    }
+    if o.sawEnd, !o.isDead { inputEnded() }
+  }
+}

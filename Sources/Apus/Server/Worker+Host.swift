@@ -1,0 +1,146 @@
+// What a worker tells the host: on its own thread, or through the queue to the
+// thread that ticks.
+
+import Synchronization
+
+extension Ref where Object == Worker {
+  /// A request is in, or at least its head: off to its handler.
+  func dispatch(_ exchange: Ref<Exchange>) {
+    exchange.o.isDispatched = true
+    exchange.o.holds.insert(.handler)
+    let server = o.server
+    if server.o.isQueued {
+      let needsHost = !server.o.onReceive.isEmpty || exchange.o.destination.isForHost
+      if needsHost {
+        if server.o.queue.hasRoom(for: exchange.o.body.count, behind: o.batch.count, server),
+          enqueue(.request, exchange)
+        {
+          server.o.queue.bytes.wrappingAdd(Int64(exchange.o.body.count), ordering: .relaxed)
+          return
+        }
+        o.counters.add(.refusedBusy)
+        exchange.completeOrBreak(503)
+        if let connection = exchange.o.connection {
+          report(connection, code: .full, status: 503)
+        }
+        return handled(exchange)
+      }
+    }
+    server.run(exchange)
+    handled(exchange)
+  }
+
+  /// The handler has returned, on the loop's thread.
+  func handled(_ exchange: Ref<Exchange>) {
+    exchange.handlerReturned()
+    guard let connection = exchange.o.connection else { return }
+    if connection.o.isDead {
+      exchange.recycleIfFree()
+    } else {
+      connection.pump()
+    }
+  }
+
+  private func enqueue(_ kind: Event.Kind, _ exchange: Ref<Exchange>) -> Bool {
+    guard unsafe o.batch.append(Event(kind: kind, object: exchange.opaque)) else { return false }
+    // The batch is pushed at the end of the turn: nobody sees it before.
+    exchange.o.queued &+= 1
+    exchange.o.isAway.store(true, ordering: .releasing)
+    return true
+  }
+
+  /// A piece of a streamed body, or its end (1: whole, -1: cut).
+  func deliver(_ exchange: Ref<Exchange>, _ piece: Bytes, last: Int32) {
+    guard exchange.o.isShared else { return }
+    exchange.o.lock.lock()
+    guard exchange.o.bodyCallback.isSet, exchange.o.incomingEnd == 0 else {
+      exchange.o.lock.unlock()
+      return
+    }
+    if last != 0 { exchange.o.incomingEnd = last }
+    if o.server.o.isQueued {
+      exchange.o.incoming.append(piece)
+      if !exchange.o.isBodyQueued, enqueue(.body, exchange) { exchange.o.isBodyQueued = true }
+      exchange.o.lock.unlock()
+      return
+    }
+    let callback = exchange.o.bodyCallback
+    exchange.o.lock.unlock()
+    o.server.call(callback, exchange, piece, last: last)
+  }
+
+  func writerDrained(_ exchange: Ref<Exchange>) {
+    exchange.o.lock.lock()
+    let callback = exchange.o.writer.onDrain
+    let isNew = callback.isSet && !exchange.o.writer.isDrainQueued
+    if isNew, o.server.o.isQueued, enqueue(.writerDrained, exchange) {
+      exchange.o.writer.isDrainQueued = true
+    }
+    exchange.o.lock.unlock()
+    if isNew, !o.server.o.isQueued { o.server.call(callback, exchange) }
+  }
+
+  /// A reply in pieces has come to its end, or its client has left; once.
+  func writerClosed(_ exchange: Ref<Exchange>) {
+    exchange.o.lock.lock()
+    let callback = exchange.o.writer.onClose
+    let isNew = callback.isSet && !exchange.o.writer.isCloseQueued
+    exchange.o.writer.isCloseQueued = true
+    if isNew, o.server.o.isQueued { _ = enqueue(.writerClosed, exchange) }
+    exchange.o.lock.unlock()
+    if isNew, !o.server.o.isQueued { o.server.call(callback, exchange) }
+  }
+
+  /// A reply has gone to the kernel.
+  func replied(_ exchange: Ref<Exchange>) {
+    guard o.server.o.hasReplyListeners, exchange.o.handle.bits != 0 else { return }
+    if !Slots.isAlive(exchange.o.handle, .request) {
+      exchange.o.handle = Slots.live(
+        exchange.o.slot, exchange.o.slotIndex, at: o.loop.o.now, open: false)
+    }
+    if o.server.o.isQueued {
+      if exchange.o.isShared { exchange.o.lock.lock() }
+      _ = enqueue(.replied, exchange)
+      if exchange.o.isShared { exchange.o.lock.unlock() }
+    } else {
+      o.server.tellReplied(exchange)
+    }
+  }
+
+  func connected(_ connection: Ref<Connection>) {
+    guard !o.server.o.onConnect.isEmpty else { return }
+    tell(.connected, Note(connection: connection.o.id, code: 0, status: 0, peer: connection.o.peer))
+  }
+
+  func disconnected(_ connection: Ref<Connection>) {
+    guard !o.server.o.onDisconnect.isEmpty else { return }
+    tell(
+      .disconnected,
+      Note(connection: connection.o.id, code: 0, status: 0, peer: connection.o.peer))
+  }
+
+  func report(_ connection: Ref<Connection>, code: Code, status: Int32) {
+    guard !o.server.o.onError.isEmpty else { return }
+    tell(
+      .failed,
+      Note(
+        connection: connection.o.id, code: code.rawValue, status: status,
+        peer: connection.o.peer))
+  }
+
+  private func tell(_ kind: Event.Kind, _ note: Note) {
+    guard let kept = Ref<Note>(make: note) else { return }
+    if o.server.o.isQueued, unsafe o.batch.append(Event(kind: kind, object: kept.opaque)) { return }
+    o.server.tell(kind, kept)
+  }
+}
+
+extension Destination {
+  /// Whether the host has a say in the reply.
+  var isForHost: Bool {
+    switch self {
+    case .route, .pulled: true
+    default: false
+    }
+  }
+}
