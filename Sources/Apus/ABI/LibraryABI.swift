@@ -98,7 +98,7 @@ public func apusTag(
       throw Failure(.argument, "there is no room for the tag")
     }
     return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 64) { copy in
-      guard let base = unsafe copy.baseAddress else { return 0 }
+      guard let base = copy.baseAddress else { return 0 }
       let count = unsafe Slots.copyTag(slot, to: base)
       let kept = min(count, capacity &- 1)
       for index in 0..<kept { unsafe buffer[index] = CChar(bitPattern: base[index]) }
@@ -112,13 +112,15 @@ public func apusTag(
 public func apusLeakReport(_ function: apus_leak_fn?, _ context: UnsafeMutableRawPointer?) -> Int32
 {
   boundary { () throws(Failure) in
-    guard let function else { throw Failure(.argument, "the function must not be NULL") }
+    guard let function = unsafe function else {
+      throw Failure(.argument, "the function must not be NULL")
+    }
     var count: Int32 = 0
     Slots.forEach { slot, handle in
       guard Slots.isOpen(slot), let kind = handle.kind else { return }
       count &+= 1
       unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 64) { tag in
-        guard let base = unsafe tag.baseAddress else { return }
+        guard let base = tag.baseAddress else { return }
         _ = unsafe Slots.copyTag(slot, to: base)
         unsafe function(
           context, handle.bits, Int32(kind.rawValue), UInt32(truncatingIfNeeded: handle.index),

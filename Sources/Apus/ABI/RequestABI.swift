@@ -312,7 +312,7 @@ public func apusRequestBody(_ handle: UInt64, _ length: UnsafeMutablePointer<Int
         throw .noMemory
       }
       unsafe length?.pointee = exchange.o.body.count
-      return unsafe UnsafeRawPointer(start)
+      return UnsafeRawPointer(start)
     }
   }
 }
@@ -381,14 +381,14 @@ public func apusRequestOnBody(
   let callback = unsafe Callback<BodyFunction>(function, context, drop)
   let result = boundary { () throws(Failure) in
     try withRequest(handle) { exchange throws(Failure) in
-      guard callback.isSet else { throw Failure(.argument, "the function must not be NULL") }
+      guard unsafe callback.isSet else { throw Failure(.argument, "the function must not be NULL") }
       guard handle == ThreadContext.request else {
         throw Failure(.state, "only inside the request's handler")
       }
-      try exchange.streamBody(to: callback)
+      unsafe try exchange.streamBody(to: callback)
       return 0
     }
   }
-  if result < 0 { callback.end() }
+  if result < 0 { unsafe callback.end() }
   return result
 }

@@ -23,12 +23,12 @@ private func route(
   _ handle: UInt64, _ method: Int32, _ pattern: UnsafePointer<CChar>?,
   _ callback: Callback<HandlerFunction>, isStreamed: Bool = false
 ) -> Int32 {
-  register(handle, callback, needed: isStreamed) { server throws(Failure) in
+  unsafe register(handle, callback, needed: isStreamed) { server throws(Failure) in
     guard method == Router.anyMethod || Method.name(method) != nil else {
       throw Failure(.argument, "no method has this number")
     }
     let pattern = try unsafe text(pattern)
-    let route = Route(
+    let route = unsafe Route(
       method: method, methodName: ByteBuffer(), handler: callback, isStreamed: isStreamed)
     return try server.o.router.add(route, pattern: pattern.bytes)
   }
@@ -56,7 +56,7 @@ public func apusServerRouteNamed(
   _ function: apus_handler_fn?, _ context: UnsafeMutableRawPointer?, _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<HandlerFunction>(function, context, drop)
-  return register(handle, callback, needed: false) { server throws(Failure) in
+  return unsafe register(handle, callback, needed: false) { server throws(Failure) in
     let method = try unsafe text(method)
     let pattern = try unsafe text(pattern)
     guard method.bytes.isToken, method.count <= RequestLine.longestMethod else {
@@ -65,7 +65,7 @@ public func apusServerRouteNamed(
     var name = ByteBuffer()
     name.append(method.bytes)
     if name.failed { throw .noMemory }
-    let route = Route(
+    let route = unsafe Route(
       method: Method.number(method.bytes), methodName: name, handler: callback,
       isStreamed: false)
     return try server.o.router.add(route, pattern: pattern.bytes)
@@ -136,8 +136,8 @@ public func apusServerOnConnect(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<ConnectionFunction>(function, context, drop)
-  return register(handle, callback) { server throws(Failure) in
-    guard server.o.onConnect.append(callback) else { throw .noMemory }
+  return unsafe register(handle, callback) { server throws(Failure) in
+    guard unsafe server.o.onConnect.append(callback) else { throw .noMemory }
     return 0
   }
 }
@@ -148,8 +148,8 @@ public func apusServerOnDisconnect(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<ConnectionFunction>(function, context, drop)
-  return register(handle, callback) { server throws(Failure) in
-    guard server.o.onDisconnect.append(callback) else { throw .noMemory }
+  return unsafe register(handle, callback) { server throws(Failure) in
+    guard unsafe server.o.onDisconnect.append(callback) else { throw .noMemory }
     return 0
   }
 }
@@ -160,8 +160,8 @@ public func apusServerOnReceive(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<HandlerFunction>(function, context, drop)
-  return register(handle, callback) { server throws(Failure) in
-    guard server.o.onReceive.append(callback) else { throw .noMemory }
+  return unsafe register(handle, callback) { server throws(Failure) in
+    guard unsafe server.o.onReceive.append(callback) else { throw .noMemory }
     return 0
   }
 }
@@ -172,8 +172,8 @@ public func apusServerOnReply(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<RepliedFunction>(function, context, drop)
-  return register(handle, callback) { server throws(Failure) in
-    guard server.o.onReply.append(callback) else { throw .noMemory }
+  return unsafe register(handle, callback) { server throws(Failure) in
+    guard unsafe server.o.onReply.append(callback) else { throw .noMemory }
     return 0
   }
 }
@@ -184,8 +184,8 @@ public func apusServerOnError(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<FailedFunction>(function, context, drop)
-  return register(handle, callback) { server throws(Failure) in
-    guard server.o.onError.append(callback) else { throw .noMemory }
+  return unsafe register(handle, callback) { server throws(Failure) in
+    guard unsafe server.o.onError.append(callback) else { throw .noMemory }
     return 0
   }
 }
@@ -196,8 +196,8 @@ public func apusServerOnTick(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<ServerFunction>(function, context, drop)
-  return register(handle, callback) { server throws(Failure) in
-    guard server.o.onTick.append(callback) else { throw .noMemory }
+  return unsafe register(handle, callback) { server throws(Failure) in
+    guard unsafe server.o.onTick.append(callback) else { throw .noMemory }
     return 0
   }
 }
@@ -208,9 +208,9 @@ public func apusServerOnAccess(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<AccessFunction>(function, context, drop)
-  return register(handle, callback) { server throws(Failure) in
-    if server.o.onAccess.isSet { throw Failure(.state, "there is an access log already") }
-    server.o.onAccess = callback
+  return unsafe register(handle, callback) { server throws(Failure) in
+    if unsafe server.o.onAccess.isSet { throw Failure(.state, "there is an access log already") }
+    unsafe server.o.onAccess = unsafe callback
     return 0
   }
 }

@@ -137,11 +137,11 @@ public func apusServerNext(
       }
       server.reapIfStopped()
       guard let pulled else { return 0 }
-      var value = unsafe apus_event()
-      unsafe value.kind = Int32(APUS_EVENT_REQUEST)
-      unsafe value.route = pulled.route
-      unsafe value.handle = pulled.handle
-      unsafe value.connection = pulled.connection
+      var value = apus_event()
+      value.kind = Int32(APUS_EVENT_REQUEST)
+      value.route = pulled.route
+      value.handle = pulled.handle
+      value.connection = pulled.connection
       unsafe event.pointee = value
       return 1
     }

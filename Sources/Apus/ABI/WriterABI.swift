@@ -146,13 +146,13 @@ private func register(
   _ handle: UInt64, _ callback: Callback<WriterFunction>,
   _ swap: (Ref<Exchange>, Callback<WriterFunction>) -> Callback<WriterFunction>
 ) -> Int32 {
-  var unused = callback
+  var unused = unsafe callback
   let result = write(handle) { exchange throws(Failure) in
     try exchange.checkPresent()
-    unused = swap(exchange, callback.isSet ? callback : .none)
+    unsafe unused = unsafe swap(exchange, callback.isSet ? callback : .none)
   }
-  unused.end()
-  if result == 0, !callback.isSet { callback.end() }
+  unsafe unused.end()
+  if result == 0, unsafe !callback.isSet { unsafe callback.end() }
   return result
 }
 
@@ -162,10 +162,10 @@ public func apusWriterOnDrain(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<WriterFunction>(function, context, drop)
-  return register(handle, callback) { exchange, callback in
-    let old = exchange.o.writer.onDrain
-    exchange.o.writer.onDrain = callback
-    return old
+  return unsafe register(handle, callback) { exchange, callback in
+    let old = unsafe exchange.o.writer.onDrain
+    unsafe exchange.o.writer.onDrain = unsafe callback
+    return unsafe old
   }
 }
 
@@ -175,9 +175,9 @@ public func apusWriterOnClose(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<WriterFunction>(function, context, drop)
-  return register(handle, callback) { exchange, callback in
-    let old = exchange.o.writer.onClose
-    exchange.o.writer.onClose = callback
-    return old
+  return unsafe register(handle, callback) { exchange, callback in
+    let old = unsafe exchange.o.writer.onClose
+    unsafe exchange.o.writer.onClose = unsafe callback
+    return unsafe old
   }
 }

@@ -2,7 +2,7 @@
 // request hands out as borrowed text lives in one of these.
 
 @safe struct Arena: ~Copyable {
-  private struct Block {
+  @safe private struct Block {
     var next: UnsafeMutableRawPointer?
     var capacity: Int
   }
@@ -64,7 +64,7 @@
     guard let memory = unsafe allocate(bytes.count &+ 1) else { return nil }
     let text = unsafe memory.assumingMemoryBound(to: UInt8.self)
     unsafe bytes.withUnsafeBufferPointer { source in
-      if let from = unsafe source.baseAddress {
+      if let from = source.baseAddress {
         unsafe text.update(from: from, count: source.count)
       }
     }

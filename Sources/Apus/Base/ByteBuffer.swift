@@ -72,7 +72,7 @@ typealias Bytes = Span<UInt8>
     let count = bytes.count
     guard count > 0, reserve(count), let base = unsafe base else { return }
     unsafe bytes.withUnsafeBufferPointer { source in
-      if let from = unsafe source.baseAddress {
+      if let from = source.baseAddress {
         unsafe (base + end).update(from: from, count: count)
       }
     }

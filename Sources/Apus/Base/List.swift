@@ -35,7 +35,7 @@
       let bytes = size.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
       guard !bytes.overflow,
         let memory = unsafe reallocate(
-          base.map { unsafe UnsafeMutableRawPointer($0) }, bytes: bytes.partialValue)
+          base.map { UnsafeMutableRawPointer($0) }, bytes: bytes.partialValue)
       else { return false }
       unsafe base = memory.assumingMemoryBound(to: Element.self)
       capacity = size

@@ -74,15 +74,15 @@ enum Log {
 
   private static let lock = Lock()
   private static let isSet = Atomic<Bool>(false)
-  nonisolated(unsafe) private static var callback = Callback<LogFunction>.none
+  nonisolated(unsafe) private static var callback = unsafe Callback<LogFunction>.none
 
   static func set(_ new: Callback<LogFunction>) {
     lock.lock()
-    let old = callback
-    callback = new
-    isSet.store(new.isSet, ordering: .relaxed)
+    let old = unsafe callback
+    unsafe callback = unsafe new
+    unsafe isSet.store(new.isSet, ordering: .relaxed)
     lock.unlock()
-    old.end()
+    unsafe old.end()
   }
 
   static func write(_ level: Level, _ text: StaticString) {

@@ -14,7 +14,7 @@ import Synchronization
 
 typealias Finish = @convention(c) (UnsafeMutableRawPointer) -> Void
 
-struct Slot: ~Copyable {
+@safe struct Slot: ~Copyable {
   let word = Atomic<UInt64>(0)
   /// Written before the slot goes live, under the rule of `word`.
   nonisolated(unsafe) var object: UnsafeMutableRawPointer? = nil
@@ -59,10 +59,10 @@ enum Slots {
     lock.lock()
     defer { lock.unlock() }
     // The oldest free slot goes first, so that generations last.
-    if freeHead != 0, let slot = slot(UInt64(freeHead &- 1)) {
-      let index = freeHead &- 1
-      freeHead = slot.o.nextFree
-      if freeHead == 0 { freeTail = 0 }
+    if unsafe freeHead != 0, let slot = unsafe slot(UInt64(freeHead &- 1)) {
+      let index = unsafe freeHead &- 1
+      unsafe freeHead = slot.o.nextFree
+      if unsafe freeHead == 0 { unsafe freeTail = 0 }
       unsafe slot.o.object = unsafe object
       slot.o.kind = kind
       unsafe slot.o.finish = unsafe finish
@@ -99,12 +99,12 @@ enum Slots {
     unsafe slot.o.object = nil
     guard !isUsedUp(slot) else { return }
     slot.o.nextFree = 0
-    if freeTail != 0, let last = Slots.slot(UInt64(freeTail &- 1)) {
+    if unsafe freeTail != 0, let last = unsafe Slots.slot(UInt64(freeTail &- 1)) {
       last.o.nextFree = index &+ 1
     } else {
-      freeHead = index &+ 1
+      unsafe freeHead = index &+ 1
     }
-    freeTail = index &+ 1
+    unsafe freeTail = index &+ 1
   }
 
   static func isUsedUp(_ slot: Ref<Slot>) -> Bool {
@@ -151,7 +151,7 @@ enum Slots {
     word & liveBit != 0 && word >> generationShift == handle.generation
   }
 
-  enum Pin {
+  @safe enum Pin {
     case held(UnsafeMutableRawPointer, Ref<Slot>)
     case otherThread
     case dead

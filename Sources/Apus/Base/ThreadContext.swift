@@ -63,7 +63,7 @@ enum ThreadContext {
     -> Int
   {
     unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { buffer in
-      guard let base = unsafe buffer.baseAddress,
+      guard let base = buffer.baseAddress,
         let reason = unsafe sys_error_text(number, base, 128)
       else { return start }
       var count = start

@@ -5,7 +5,7 @@
 //
 // One turn is 512 steps of 128 ms, 65 s; what lies further off goes round.
 
-struct Timer: ~Copyable {
+@safe struct Timer: ~Copyable {
   /// In microseconds of the loop's clock; 0: not set.
   var deadline: Int64 = 0
   fileprivate var bucket: Int32 = -1

@@ -2,7 +2,7 @@
 
 import CSystem
 
-struct Listener: ~Copyable {
+@safe struct Listener: ~Copyable {
   fileprivate(set) var descriptor: Int32
   let port: Int32
   /// The file of a Unix socket, NUL-terminated; removed with the listener.
@@ -77,7 +77,7 @@ struct Listener: ~Copyable {
         _unsafeStart: UnsafeRawPointer(path).assumingMemoryBound(to: UInt8.self),
         count: strlen(path)))
     guard kept.terminate() else { throw .noMemory }
-    try removeStale(path, address)
+    unsafe try removeStale(path, address)
     return try bound(address, options, path: kept)
   }
 
@@ -159,7 +159,7 @@ struct Listener: ~Copyable {
   private static func port(of address: sys_address) -> Int32 {
     var address = address
     return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 48) { text in
-      guard let base = unsafe text.baseAddress else { return 0 }
+      guard let base = text.baseAddress else { return 0 }
       return unsafe sys_address_text(&address, base)
     }
   }

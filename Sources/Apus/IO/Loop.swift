@@ -7,7 +7,7 @@
 
 import CSystem
 
-struct Loop: ~Copyable {
+@safe struct Loop: ~Copyable {
   let system: System
   let poller: Int32
   let mailbox: Mailbox
@@ -200,7 +200,7 @@ extension Ref where Object == Loop {
         unsafe listener.o.ready(listener.opaque)
       }
     case .stream:
-      if let stream: Ref<Stream> = object(token) { stream.handle(events: event.events) }
+      if let stream: Ref<Stream> = object(token) { unsafe stream.handle(events: event.events) }
     }
   }
 

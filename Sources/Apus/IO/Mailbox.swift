@@ -4,7 +4,7 @@
 import CSystem
 import Synchronization
 
-struct Mail: ~Copyable {
+@safe struct Mail: ~Copyable {
   nonisolated(unsafe) fileprivate var next: UnsafeMutableRawPointer? = nil
   /// Runs on the loop's thread.
   nonisolated(unsafe) var run: @convention(c) (UnsafeMutableRawPointer) -> Void

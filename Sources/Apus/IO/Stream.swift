@@ -5,7 +5,7 @@
 import CSystem
 
 /// What a stream tells its user, by function and owner: one table a kind of user.
-struct StreamHandler: ~Copyable {
+@safe struct StreamHandler: ~Copyable {
   typealias Owner = UnsafeMutableRawPointer
   /// Bytes have arrived; returns how many were taken. The rest comes again, with
   /// more behind it.
@@ -22,7 +22,7 @@ struct StreamHandler: ~Copyable {
   nonisolated(unsafe) let buried: @convention(c) (Owner) -> Void
 }
 
-struct Stream: ~Copyable {
+@safe struct Stream: ~Copyable {
   fileprivate(set) var descriptor: Int32
   let loop: Ref<Loop>
   let handler: Ref<StreamHandler>

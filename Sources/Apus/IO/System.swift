@@ -9,20 +9,21 @@ import CSystem
 
   var context: Context = nil
   var accept: @convention(c) (Context, Int32, UnsafeMutablePointer<sys_address>?) -> Int32 =
-    sys_accept
-  var receive: @convention(c) (Context, Int32, UnsafeMutableRawPointer?, Int) -> Int64 = sys_receive
+    unsafe sys_accept
+  var receive: @convention(c) (Context, Int32, UnsafeMutableRawPointer?, Int) -> Int64 =
+    unsafe sys_receive
   var send:
     @convention(c) (Context, Int32, UnsafeRawPointer?, Int, UnsafeRawPointer?, Int) -> Int64 =
-      sys_send
-  var shutdownWrite: @convention(c) (Context, Int32) -> Int32 = sys_shutdown_write
-  var end: @convention(c) (Context, Int32, Int32) -> Void = sys_end
+      unsafe sys_send
+  var shutdownWrite: @convention(c) (Context, Int32) -> Int32 = unsafe sys_shutdown_write
+  var end: @convention(c) (Context, Int32, Int32) -> Void = unsafe sys_end
   var pollControl: @convention(c) (Context, Int32, Int32, Int32, UInt32, UInt64) -> Int32 =
-    sys_poll_control
+    unsafe sys_poll_control
   var pollWait:
     @convention(c) (Context, Int32, UnsafeMutablePointer<epoll_event>?, Int32, Int32)
-      -> Int32 = sys_poll_wait
+      -> Int32 = unsafe sys_poll_wait
   /// Microseconds that never go back.
-  var now: @convention(c) (Context) -> Int64 = sys_now_us
+  var now: @convention(c) (Context) -> Int64 = unsafe sys_now_us
   /// Seconds since 1970.
-  var wall: @convention(c) (Context) -> Int64 = sys_wall
+  var wall: @convention(c) (Context) -> Int64 = unsafe sys_wall
 }

@@ -9,8 +9,8 @@ struct Connection: ~Copyable {
   /// Set once, right after the connection was made.
   nonisolated(unsafe) private var streamOrNil: Ref<Stream>? = nil
   var stream: Ref<Stream> {
-    get { streamOrNil.unsafelyUnwrapped }
-    set { streamOrNil = newValue }
+    get { unsafe streamOrNil.unsafelyUnwrapped }
+    set { unsafe streamOrNil = newValue }
   }
   let id: UInt64
   let peer: Peer
@@ -173,7 +173,7 @@ extension Ref where Object == Connection {
     guard exchange.o.isShared else { return exchange.o.isAway.load(ordering: .acquiring) }
     exchange.o.lock.lock()
     defer { exchange.o.lock.unlock() }
-    return exchange.o.holds.contains(.handler) && !exchange.o.bodyCallback.isSet
+    return unsafe exchange.o.holds.contains(.handler) && !exchange.o.bodyCallback.isSet
   }
 
   /// Whether a streamed body has filled what is kept for its handler.

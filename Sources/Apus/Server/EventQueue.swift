@@ -3,7 +3,7 @@
 
 import Synchronization
 
-struct Event {
+@safe struct Event {
   enum Kind: UInt8 {
     case request
     case body

@@ -8,7 +8,7 @@ extension Ref where Object == Exchange {
     guard let memory = unsafe o.arena.allocate(bytes.count &+ 1) else { return false }
     let text = unsafe memory.assumingMemoryBound(to: UInt8.self)
     unsafe bytes.withUnsafeBufferPointer { source in
-      if let from = unsafe source.baseAddress {
+      if let from = source.baseAddress {
         unsafe text.update(from: from, count: source.count)
       }
     }
@@ -145,9 +145,9 @@ extension Ref where Object == Exchange {
   func streamBody(to callback: Callback<BodyFunction>) throws(Failure) {
     try checkUnreplied()
     guard isStreamed else { throw Failure(.state, "the route is not a streamed one") }
-    if o.bodyCallback.isSet { throw Failure(.state, "the body is delivered already") }
+    if unsafe o.bodyCallback.isSet { throw Failure(.state, "the body is delivered already") }
     // Before the loop can see that it is shared.
-    o.bodyCallback = callback
+    unsafe o.bodyCallback = unsafe callback
     o.continueDue = o.head.expectsContinue
     if !o.isDeferred { keep() }
     notifyLoop()

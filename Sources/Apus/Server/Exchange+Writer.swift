@@ -137,7 +137,7 @@ extension Ref where Object == Exchange {
     o.lock.lock()
     if !o.isReplied { breakOff() }
     o.lock.unlock()
-    if !pinned { writerUnpinned(unsafe opaque) }
+    if !pinned { unsafe writerUnpinned(unsafe opaque) }
     return true
   }
 }

@@ -36,7 +36,7 @@ typealias BodyFunction =
   @convention(c) (UnsafeMutableRawPointer?, UInt64, UnsafeRawPointer?, Int, Int32) -> Void
 typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> Void
 
-struct Exchange: ~Copyable {
+@safe struct Exchange: ~Copyable {
   // ---- who it is
   var slotIndex: UInt32
   var slot: Ref<Slot>
@@ -101,7 +101,7 @@ struct Exchange: ~Copyable {
   var bodyBytes: Int64 = 0
 
   // ---- a streamed body
-  var bodyCallback = Callback<BodyFunction>.none
+  var bodyCallback = unsafe Callback<BodyFunction>.none
   var incoming = ByteBuffer()
   /// How the body ended, once it has: 1 whole, -1 cut.
   var incomingEnd: Int32 = 0
@@ -127,7 +127,7 @@ struct Exchange: ~Copyable {
 }
 
 /// The part of an exchange that only a writer needs.
-struct WriterState: ~Copyable {
+@safe struct WriterState: ~Copyable {
   var handle = Handle(bits: 0)
   var slotIndex: UInt32 = 0
   var hasBegun = false
@@ -139,8 +139,8 @@ struct WriterState: ~Copyable {
   var wantsDrain = false
   var isDrainQueued = false
   var isCloseQueued = false
-  var onDrain = Callback<WriterFunction>.none
-  var onClose = Callback<WriterFunction>.none
+  var onDrain = unsafe Callback<WriterFunction>.none
+  var onClose = unsafe Callback<WriterFunction>.none
   var trailers = ByteBuffer()
 }
 
@@ -224,9 +224,9 @@ extension Ref where Object == Exchange {
 
   /// Ends the contexts of callbacks that were registered with it.
   func endCallbacks() {
-    if o.bodyCallback.isSet { end(&o.bodyCallback) }
-    if o.writer.onDrain.isSet { end(&o.writer.onDrain) }
-    if o.writer.onClose.isSet { end(&o.writer.onClose) }
+    if unsafe o.bodyCallback.isSet { unsafe end(&o.bodyCallback) }
+    if unsafe o.writer.onDrain.isSet { unsafe end(&o.writer.onDrain) }
+    if unsafe o.writer.onClose.isSet { unsafe end(&o.writer.onClose) }
     o.incoming.clear()
   }
 
@@ -279,7 +279,7 @@ extension Ref where Object == Exchange {
     if o.isShared {
       o.lock.lock()
       let isUntold = o.writer.handle.bits != 0 && !o.writer.isCloseQueued
-      let isBodyOpen = o.bodyCallback.isSet && o.incomingEnd == 0
+      let isBodyOpen = unsafe o.bodyCallback.isSet && o.incomingEnd == 0
       o.lock.unlock()
       // What was made after the connection had gone has not heard of that.
       if isUntold { worker.writerClosed(self) }
@@ -323,7 +323,7 @@ extension Ref where Object == Exchange {
   /// caller does not hold the lock.
   func endDeferred() -> Bool {
     let (ended, pinned) = Slots.end(o.slot, o.handle)
-    if ended, !pinned { exchangeUnpinned(unsafe opaque) }
+    if ended, !pinned { unsafe exchangeUnpinned(unsafe opaque) }
     return ended
   }
 

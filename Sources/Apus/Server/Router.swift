@@ -4,7 +4,7 @@
 
 typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> Void
 
-struct Route: ~Copyable {
+@safe struct Route: ~Copyable {
   var method: Int32
   /// The name of a method outside the list.
   var methodName: ByteBuffer
@@ -19,7 +19,7 @@ struct Route: ~Copyable {
   ) {
     self.method = method
     self.methodName = methodName
-    self.handler = handler
+    unsafe self.handler = unsafe handler
     self.isStreamed = isStreamed
   }
 
@@ -67,7 +67,7 @@ struct Router: ~Copyable {
   deinit {
     root.free()
     for index in 0..<routes.count {
-      routes[index].o.handler.end()
+      unsafe routes[index].o.handler.end()
       routes[index].free()
     }
   }
@@ -283,7 +283,8 @@ struct Router: ~Copyable {
   private func isFirstOfMethod(_ index: Int) -> Bool {
     let name = routes[index].o.methodName.bytes
     for earlier in 0..<index
-    where routes[earlier].o.method == Method.other && routes[earlier].o.methodName.bytes.equals(name)
+    where routes[earlier].o.method == Method.other
+      && routes[earlier].o.methodName.bytes.equals(name)
     {
       return false
     }

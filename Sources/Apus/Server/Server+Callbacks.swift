@@ -31,8 +31,8 @@ extension Ref where Object == Server {
   /// A request that the listeners have let through.
   func handle(_ exchange: Ref<Exchange>) {
     if case .route(let number) = exchange.o.destination {
-      let handler = o.router.routes[Int(number)].o.handler
-      if let function = handler.function {
+      let handler = unsafe o.router.routes[Int(number)].o.handler
+      if let function = unsafe handler.function {
         inside(exchange) { unsafe function(handler.context, exchange.o.handle.bits) }
       }
       return
@@ -43,8 +43,8 @@ extension Ref where Object == Server {
   /// The on_receive listeners; true when the request is still to be handled.
   func hear(_ exchange: Ref<Exchange>) -> Bool {
     var index = 0
-    while index < o.onReceive.count {
-      let listener = o.onReceive[index]
+    while unsafe index < o.onReceive.count {
+      let listener = unsafe o.onReceive[index]
       inside(exchange) { unsafe listener.function?(listener.context, exchange.o.handle.bits) }
       if exchange.o.isShared || exchange.o.isReplied || isOver { return false }
       index &+= 1
@@ -89,8 +89,8 @@ extension Ref where Object == Server {
 
   func tellReplied(_ exchange: Ref<Exchange>) {
     var index = 0
-    while index < o.onReply.count, !isOver {
-      let listener = o.onReply[index]
+    while unsafe index < o.onReply.count, !isOver {
+      let listener = unsafe o.onReply[index]
       inside(exchange) {
         unsafe listener.function?(
           listener.context, exchange.o.handle.bits, exchange.o.reply.status,
@@ -98,14 +98,14 @@ extension Ref where Object == Server {
       }
       index &+= 1
     }
-    if o.onAccess.isSet, !isOver { logAccess(exchange) }
+    if unsafe o.onAccess.isSet, !isOver { logAccess(exchange) }
   }
 
   private func logAccess(_ exchange: Ref<Exchange>) {
     var line = ByteBuffer()
     AccessLine.append(exchange, to: &line)
     guard line.terminate(), let start = unsafe line.pointer else { return }
-    let callback = o.onAccess
+    let callback = unsafe o.onAccess
     let count = line.count
     inside(exchange) {
       unsafe callback.function?(
@@ -117,16 +117,16 @@ extension Ref where Object == Server {
   /// A connection's news; ends the note.
   func tell(_ kind: Event.Kind, _ note: Ref<Note>) {
     unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 48) { text in
-      guard let peer = unsafe text.baseAddress else { return }
+      guard let peer = text.baseAddress else { return }
       let port = unsafe note.o.peer.write(to: peer)
       switch kind {
-      case .connected: unsafe tell(o.onConnect.count, note, peer, port) { o.onConnect[$0] }
+      case .connected: unsafe tell(o.onConnect.count, note, peer, port) { unsafe o.onConnect[$0] }
       case .disconnected:
-        unsafe tell(o.onDisconnect.count, note, peer, port) { o.onDisconnect[$0] }
+        unsafe tell(o.onDisconnect.count, note, peer, port) { unsafe o.onDisconnect[$0] }
       default:
         var index = 0
-        while index < o.onError.count, !isOver {
-          let listener = o.onError[index]
+        while unsafe index < o.onError.count, !isOver {
+          let listener = unsafe o.onError[index]
           inside(nil) {
             unsafe listener.function?(
               listener.context, o.handle.bits, note.o.connection, note.o.code, note.o.status, peer)
@@ -144,7 +144,7 @@ extension Ref where Object == Server {
   ) {
     var index = 0
     while index < count, !isOver {
-      let listener = listener(index)
+      let listener = unsafe listener(index)
       inside(nil) {
         unsafe listener.function?(listener.context, o.handle.bits, note.o.connection, peer, port)
       }
@@ -154,8 +154,8 @@ extension Ref where Object == Server {
 
   func tellTick() {
     var index = 0
-    while index < o.onTick.count, !isOver {
-      let listener = o.onTick[index]
+    while unsafe index < o.onTick.count, !isOver {
+      let listener = unsafe o.onTick[index]
       inside(nil) { unsafe listener.function?(listener.context, o.handle.bits) }
       index &+= 1
     }
@@ -167,7 +167,7 @@ enum AccessLine {
   static func append(_ exchange: Ref<Exchange>, to line: inout ByteBuffer) {
     if let connection = exchange.o.connection {
       unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 48) { text in
-        guard let base = unsafe text.baseAddress else { return }
+        guard let base = text.baseAddress else { return }
         _ = unsafe connection.o.peer.write(to: base)
         unsafe line.append(Text(characters: base).bytes)
       }

@@ -120,15 +120,15 @@ extension Ref where Object == Server {
     case .replied: tellReplied(exchange)
     case .writerDrained:
       exchange.o.lock.lock()
-      let callback = exchange.o.writer.onDrain
+      let callback = unsafe exchange.o.writer.onDrain
       exchange.o.writer.isDrainQueued = false
       exchange.o.lock.unlock()
-      call(callback, exchange)
+      unsafe call(callback, exchange)
     default:
       exchange.o.lock.lock()
-      let callback = exchange.o.writer.onClose
+      let callback = unsafe exchange.o.writer.onClose
       exchange.o.lock.unlock()
-      call(callback, exchange)
+      unsafe call(callback, exchange)
     }
     exchange.eventDone()
   }
@@ -143,14 +143,14 @@ extension Ref where Object == Server {
     swap(&piece, &exchange.o.incoming)
     exchange.o.isBodyQueued = false
     let last = exchange.o.incomingEnd
-    let callback = exchange.o.bodyCallback
+    let callback = unsafe exchange.o.bodyCallback
     exchange.o.lock.unlock()
     // A body that was cut ends without bytes, after what had come of it.
     if last < 0, !piece.isEmpty {
-      call(callback, exchange, piece.bytes, last: 0)
+      unsafe call(callback, exchange, piece.bytes, last: 0)
       piece.clear()
     }
-    call(callback, exchange, piece.bytes, last: last)
+    unsafe call(callback, exchange, piece.bytes, last: last)
   }
 
   // ---- pull
@@ -192,7 +192,7 @@ extension Ref where Object == Server {
   /// Keeps mail for the end of the batch; false on other threads than the one
   /// that ticks.
   func gather(_ mail: Ref<Mail>, for worker: Int) -> Bool {
-    guard unsafe isInCallback, ThreadContext.loop == nil, worker < o.chains.count else {
+    guard isInCallback, unsafe ThreadContext.loop == nil, worker < o.chains.count else {
       return false
     }
     o.chains[worker].add(mail)

@@ -14,7 +14,7 @@ typealias ServerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
 typealias AccessFunction =
   @convention(c) (UnsafeMutableRawPointer?, UInt64, UnsafePointer<CChar>?, Int) -> Void
 
-struct Server: ~Copyable {
+@safe struct Server: ~Copyable {
   enum State {
     case idle, running, stopping
   }
@@ -29,14 +29,14 @@ struct Server: ~Copyable {
   /// "Server: ...\r\n", or nothing.
   var serverLine = ByteBuffer()
   var listeners = List<Ref<Listener>>()
-  var onConnect = List<Callback<ConnectionFunction>>()
-  var onDisconnect = List<Callback<ConnectionFunction>>()
-  var onReceive = List<Callback<HandlerFunction>>()
-  var onReply = List<Callback<RepliedFunction>>()
-  var onError = List<Callback<FailedFunction>>()
-  var onTick = List<Callback<ServerFunction>>()
-  var onAccess = Callback<AccessFunction>.none
-  var hasReplyListeners: Bool { !onReply.isEmpty || onAccess.isSet }
+  var onConnect = unsafe List<Callback<ConnectionFunction>>()
+  var onDisconnect = unsafe List<Callback<ConnectionFunction>>()
+  var onReceive = unsafe List<Callback<HandlerFunction>>()
+  var onReply = unsafe List<Callback<RepliedFunction>>()
+  var onError = unsafe List<Callback<FailedFunction>>()
+  var onTick = unsafe List<Callback<ServerFunction>>()
+  var onAccess = unsafe Callback<AccessFunction>.none
+  var hasReplyListeners: Bool { unsafe !onReply.isEmpty || onAccess.isSet }
 
   // ---- while it runs
   var workers = List<Ref<Worker>>()
@@ -90,13 +90,13 @@ struct Server: ~Copyable {
 
   deinit {
     for index in 0..<listeners.count { listeners[index].free() }
-    for index in 0..<onConnect.count { onConnect[index].end() }
-    for index in 0..<onDisconnect.count { onDisconnect[index].end() }
-    for index in 0..<onReceive.count { onReceive[index].end() }
-    for index in 0..<onReply.count { onReply[index].end() }
-    for index in 0..<onError.count { onError[index].end() }
-    for index in 0..<onTick.count { onTick[index].end() }
-    onAccess.end()
+    for index in unsafe 0..<onConnect.count { unsafe onConnect[index].end() }
+    for index in unsafe 0..<onDisconnect.count { unsafe onDisconnect[index].end() }
+    for index in unsafe 0..<onReceive.count { unsafe onReceive[index].end() }
+    for index in unsafe 0..<onReply.count { unsafe onReply[index].end() }
+    for index in unsafe 0..<onError.count { unsafe onError[index].end() }
+    for index in unsafe 0..<onTick.count { unsafe onTick[index].end() }
+    unsafe onAccess.end()
   }
 }
 

@@ -10,7 +10,7 @@ extension Ref where Object == Worker {
     exchange.o.holds.insert(.handler)
     let server = o.server
     if server.o.isQueued {
-      let needsHost = !server.o.onReceive.isEmpty || exchange.o.destination.isForHost
+      let needsHost = unsafe !server.o.onReceive.isEmpty || exchange.o.destination.isForHost
       if needsHost {
         if server.o.queue.hasRoom(for: exchange.o.body.count, behind: o.batch.count, server),
           enqueue(.request, exchange)
@@ -53,7 +53,7 @@ extension Ref where Object == Worker {
   func deliver(_ exchange: Ref<Exchange>, _ piece: Bytes, last: Int32) {
     guard exchange.o.isShared else { return }
     exchange.o.lock.lock()
-    guard exchange.o.bodyCallback.isSet, exchange.o.incomingEnd == 0 else {
+    guard unsafe exchange.o.bodyCallback.isSet, exchange.o.incomingEnd == 0 else {
       exchange.o.lock.unlock()
       return
     }
@@ -64,31 +64,31 @@ extension Ref where Object == Worker {
       exchange.o.lock.unlock()
       return
     }
-    let callback = exchange.o.bodyCallback
+    let callback = unsafe exchange.o.bodyCallback
     exchange.o.lock.unlock()
-    o.server.call(callback, exchange, piece, last: last)
+    unsafe o.server.call(callback, exchange, piece, last: last)
   }
 
   func writerDrained(_ exchange: Ref<Exchange>) {
     exchange.o.lock.lock()
-    let callback = exchange.o.writer.onDrain
-    let isNew = callback.isSet && !exchange.o.writer.isDrainQueued
+    let callback = unsafe exchange.o.writer.onDrain
+    let isNew = unsafe callback.isSet && !exchange.o.writer.isDrainQueued
     if isNew, o.server.o.isQueued, enqueue(.writerDrained, exchange) {
       exchange.o.writer.isDrainQueued = true
     }
     exchange.o.lock.unlock()
-    if isNew, !o.server.o.isQueued { o.server.call(callback, exchange) }
+    if isNew, !o.server.o.isQueued { unsafe o.server.call(callback, exchange) }
   }
 
   /// A reply in pieces has come to its end, or its client has left; once.
   func writerClosed(_ exchange: Ref<Exchange>) {
     exchange.o.lock.lock()
-    let callback = exchange.o.writer.onClose
-    let isNew = callback.isSet && !exchange.o.writer.isCloseQueued
+    let callback = unsafe exchange.o.writer.onClose
+    let isNew = unsafe callback.isSet && !exchange.o.writer.isCloseQueued
     exchange.o.writer.isCloseQueued = true
     if isNew, o.server.o.isQueued { _ = enqueue(.writerClosed, exchange) }
     exchange.o.lock.unlock()
-    if isNew, !o.server.o.isQueued { o.server.call(callback, exchange) }
+    if isNew, !o.server.o.isQueued { unsafe o.server.call(callback, exchange) }
   }
 
   /// A reply has gone to the kernel.
@@ -108,19 +108,19 @@ extension Ref where Object == Worker {
   }
 
   func connected(_ connection: Ref<Connection>) {
-    guard !o.server.o.onConnect.isEmpty else { return }
+    guard unsafe !o.server.o.onConnect.isEmpty else { return }
     tell(.connected, Note(connection: connection.o.id, code: 0, status: 0, peer: connection.o.peer))
   }
 
   func disconnected(_ connection: Ref<Connection>) {
-    guard !o.server.o.onDisconnect.isEmpty else { return }
+    guard unsafe !o.server.o.onDisconnect.isEmpty else { return }
     tell(
       .disconnected,
       Note(connection: connection.o.id, code: 0, status: 0, peer: connection.o.peer))
   }
 
   func report(_ connection: Ref<Connection>, code: Code, status: Int32) {
-    guard !o.server.o.onError.isEmpty else { return }
+    guard unsafe !o.server.o.onError.isEmpty else { return }
     tell(
       .failed,
       Note(
