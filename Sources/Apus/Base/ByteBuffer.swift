@@ -86,6 +86,11 @@ typealias Bytes = Span<UInt8>
 
   mutating func append(decimal number: Int64) {
     guard reserve(20), let base = unsafe base else { return }
+    if number >= 0, number < 100 {
+      let small = UInt8(truncatingIfNeeded: number)
+      if small >= 10 { append(small / 10 &+ 48) }
+      return append(small % 10 &+ 48)
+    }
     if number < 0 { append(UInt8(ascii: "-")) }
     var rest = number.magnitude
     var digits = 1

@@ -33,6 +33,25 @@ enum ThreadContext {
     set { unsafe block.pointee.loop = newValue }
   }
 
+  /// Whose callback runs on a thread, to be put back behind it.
+  @safe struct Callback {
+    var server: UnsafeMutableRawPointer?
+    var request: UInt64
+    var exchange: UnsafeMutableRawPointer?
+  }
+
+  /// Notes the callback that is about to run; returns the one around it.
+  static func enter(_ new: Callback) -> Callback {
+    let block = unsafe block
+    let old = unsafe Callback(
+      server: block.pointee.server, request: block.pointee.request,
+      exchange: block.pointee.exchange)
+    unsafe block.pointee.server = unsafe new.server
+    unsafe block.pointee.request = new.request
+    unsafe block.pointee.exchange = unsafe new.exchange
+    return old
+  }
+
   static var error: Int32 { unsafe block.pointee.error }
 
   /// The latest failure in words, NUL-terminated.

@@ -45,6 +45,8 @@ struct RequestMachine {
   /// Whether a request's body is due.
   var isInBody: Bool { state == .fixed || state == .chunked || state == .trailers }
   var isAtStart: Bool { state == .start }
+  /// Whether the next step is the request's end, whatever comes.
+  var isEnded: Bool { state == .ended }
 
   mutating func nextRequest() {
     state = .start

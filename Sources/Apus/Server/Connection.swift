@@ -92,6 +92,10 @@ extension Ref where Object == Connection {
         return index
       case .head(let range):
         takeHead(exchange, bytes.extracting(range))
+        // Most requests have no body; a streamed one waits for its handler.
+        if o.machine.isEnded, !exchange.o.isDispatched, !o.isDead, !o.isClosing {
+          endRequest(exchange)
+        }
       case .body(let range):
         takeBody(exchange, bytes.extracting(range))
         if exchange.o.isDispatched, isThrottled(exchange) {

@@ -37,6 +37,9 @@ struct RouteNode: ~Copyable {
   var rest: Ref<RouteNode>? = nil
   /// The routes that end here.
   var routes = List<Int32>()
+  /// The whole path, where that is all literal; and its hash.
+  var path = ByteBuffer()
+  var pathHash: UInt32 = 0
 
   deinit {
     for index in 0..<literals.count { if let child = literals[index] { child.free() } }
@@ -57,6 +60,10 @@ struct Router: ~Copyable {
   static var budget: Int32 { 4096 }
 
   private let root: Ref<RouteNode>
+  /// The nodes whose path is all literal, by the hash of that: most requests are
+  /// found here, without the tree.
+  private var exact = List<Ref<RouteNode>?>()
+  private var exactCount = 0
   private(set) var routes = List<Ref<Route>>()
 
   init?() {
@@ -98,6 +105,7 @@ struct Router: ~Copyable {
     for index in 0..<node.o.routes.count where isSame(routes[Int(node.o.routes[index])], route) {
       throw Failure(.state, "a route of this method and pattern exists")
     }
+    if route.names.isEmpty { try addExact(node, pattern) }
     guard let kept = Ref(make: route) else { throw .noMemory }
     let number = Int32(truncatingIfNeeded: routes.count)
     guard node.o.routes.append(number), routes.append(kept) else {
@@ -105,6 +113,42 @@ struct Router: ~Copyable {
       throw .noMemory
     }
     return number
+  }
+
+  private mutating func addExact(_ node: Ref<RouteNode>, _ path: Bytes) throws(Failure) {
+    if !node.o.path.isEmpty { return }
+    if exactCount &* 2 >= exact.count {
+      var larger = List<Ref<RouteNode>?>()
+      for _ in 0..<max(8, exact.count &* 2) where !larger.append(nil) { throw .noMemory }
+      swap(&larger, &exact)
+      for index in 0..<larger.count {
+        if let old = larger[index] { placeExact(old) }
+      }
+    }
+    node.o.path.append(path)
+    if node.o.path.failed { throw .noMemory }
+    node.o.pathHash = Router.hash(path, isEncoded: false)
+    placeExact(node)
+    exactCount &+= 1
+  }
+
+  private mutating func placeExact(_ node: Ref<RouteNode>) {
+    let mask = exact.count &- 1
+    var index = Int(node.o.pathHash) & mask
+    while exact[index] != nil { index = (index &+ 1) & mask }
+    exact[index] = node
+  }
+
+  private func findExact(_ path: Bytes) -> Ref<RouteNode>? {
+    let mask = exact.count &- 1
+    guard mask >= 0 else { return nil }
+    let hash = Router.hash(path, isEncoded: false)
+    var index = Int(hash) & mask
+    while let node = exact[index] {
+      if node.o.pathHash == hash, path.equals(node.o.path.bytes) { return node }
+      index = (index &+ 1) & mask
+    }
+    return nil
   }
 
   private func isSame(_ old: Ref<Route>, _ new: borrowing Route) -> Bool {
@@ -192,6 +236,9 @@ struct Router: ~Copyable {
     captures.removeAll()
     guard path.count > 0, path[0] == UInt8(ascii: "/") else { return .none }
     var search = Search(method: method, isEncoded: isEncoded)
+    if !isEncoded, let node = findExact(path), let route = route(at: node, name, &search) {
+      return .found(route)
+    }
     if let route = visit(root, path, 1, name, &search, &captures) { return .found(route) }
     return search.other ? .otherMethod : .none
   }

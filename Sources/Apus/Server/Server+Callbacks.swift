@@ -7,17 +7,12 @@ extension Ref where Object == Server {
   /// Runs a callback of this server's.
   @inline(__always)
   private func inside(_ exchange: Ref<Exchange>?, _ body: () -> Void) {
-    let server = unsafe ThreadContext.server
-    let request = ThreadContext.request
-    let object = unsafe ThreadContext.exchange
-    unsafe ThreadContext.server = unsafe opaque
-    ThreadContext.request = exchange?.o.handle.bits ?? 0
-    unsafe ThreadContext.exchange = unsafe exchange?.opaque
+    let outer = ThreadContext.enter(
+      unsafe ThreadContext.Callback(
+        server: opaque, request: exchange?.o.handle.bits ?? 0, exchange: exchange?.opaque))
     if !o.hasThreads || o.isQueued { o.callbacks &+= 1 }
     body()
-    unsafe ThreadContext.server = unsafe server
-    ThreadContext.request = request
-    unsafe ThreadContext.exchange = unsafe object
+    _ = ThreadContext.enter(outer)
   }
 
   private var isOver: Bool { o.isDying.load(ordering: .relaxed) }

@@ -11,15 +11,15 @@ struct HostPort {
   /// Nil for what is no host and port.
   init?(_ text: Bytes) {
     guard text.count > 0, text.count <= 1024 else { return nil }
-    var end: Int
+    var end = 0
     if text[0] == UInt8(ascii: "[") {
       guard let close = text.first(UInt8(ascii: "]")),
         IPv6Text.isValid(text.extracting(1..<close))
       else { return nil }
       end = close &+ 1
     } else {
-      end = text.first(UInt8(ascii: ":")) ?? text.count
-      guard HostPort.isName(text.extracting(0..<end)) else { return nil }
+      guard let name = HostPort.endOfName(text) else { return nil }
+      end = name
     }
     host = 0..<end
     if end == text.count {
@@ -31,20 +31,24 @@ struct HostPort {
     port = number
   }
 
-  /// Labels of unreserved characters; none is empty, save one behind a last dot.
-  private static func isName(_ name: Bytes) -> Bool {
+  /// Where a name ends: labels of unreserved characters, of which none is empty,
+  /// save one behind a last dot.
+  private static func endOfName(_ text: Bytes) -> Int? {
+    var index = 0
     var label = 0
-    for index in 0..<name.count {
-      if name[index] == UInt8(ascii: ".") {
-        if label == 0 { return false }
+    while index < text.count {
+      let byte = text[index]
+      if byte == UInt8(ascii: ".") {
+        if label == 0 { return nil }
         label = 0
-      } else if name[index].isUnreserved {
+      } else if byte.isUnreserved {
         label &+= 1
       } else {
-        return false
+        break
       }
+      index &+= 1
     }
-    return name.count > 0
+    return index > 0 ? index : nil
   }
 
   /// RFC 3986 §3.2.3 has *DIGIT: an empty port is the default one.
