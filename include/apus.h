@@ -47,7 +47,7 @@
  * Callbacks are three arguments: the function, a context that is handed to it,
  * and a drop function for the context, which may be NULL. drop runs exactly
  * once, after the last call of the function, also when registering it fails
- * (then before the registering call returns).
+ * (then before the registering call returns), and when the function is NULL.
  *
  * Threads. "Thread: any" means that a function may be called from every thread
  * at any time, also inside any callback. "Thread: the request's" is explained
@@ -361,9 +361,11 @@ APUS_API int32_t apus_server_set_server_name(apus_server server, const char *nam
 APUS_API int32_t apus_server_set_max_connections(apus_server server, int32_t count);
 /* A request's body in bytes: 0 to 2^53. Default 8 MiB. Above it: 413. */
 APUS_API int32_t apus_server_set_max_body(apus_server server, int64_t bytes);
-/* A request's head in bytes: 256 to 1 MiB. Default 32 KiB. Above it: 431. */
+/* A request's head in bytes, from the request line to the empty line: 256 to
+ * 1 MiB. Default 32 KiB. Above it: 431. */
 APUS_API int32_t apus_server_set_max_head(apus_server server, int32_t bytes);
-/* A request line in bytes: 64 to 1 MiB. Default 8192. Above it: 414. */
+/* A request line in bytes, without its CRLF: 64 to 1 MiB. Default 8192. Above
+ * it: 414. */
 APUS_API int32_t apus_server_set_max_request_line(apus_server server, int32_t bytes);
 /* A request's header fields, and its trailer fields: 1 to 1000. Default 100.
  * Above it: 431. */
@@ -396,7 +398,8 @@ APUS_API int32_t apus_server_set_body_timeout(apus_server server, int32_t ms);
 APUS_API int32_t apus_server_set_write_timeout(apus_server server, int32_t ms);
 /* Without a request. Default 60,000. Past it the connection is closed. */
 APUS_API int32_t apus_server_set_keep_alive_timeout(apus_server server, int32_t ms);
-/* That apus_server_stop() grants to requests under way. Default 5,000; 0: none. */
+/* That apus_server_stop() grants to requests under way. Default 5,000; 0: none,
+ * they are cut off at once. */
 APUS_API int32_t apus_server_set_drain_timeout(apus_server server, int32_t ms);
 
 /* ---- listeners */
@@ -464,7 +467,8 @@ APUS_API int32_t apus_server_is_running(apus_server server);
  * apus_server_wake(), ends the wait early.
  * Returns how many callbacks it ran.
  * Errors: APUS_E_STATE (not running, or inside a callback of this server),
- * APUS_E_THREAD (another thread is in it), APUS_E_ARGUMENT (below -1).
+ * APUS_E_THREAD (another thread is in it: one that stops the server is, at
+ * times), APUS_E_ARGUMENT (below -1).
  * Thread: any, one at a time. Since 0.1. */
 APUS_API int32_t apus_server_tick(apus_server server, int32_t timeout_ms);
 
@@ -474,7 +478,8 @@ APUS_API int32_t apus_server_tick(apus_server server, int32_t timeout_ms);
  * Errors: APUS_E_STATE (not running). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_event_fd(apus_server server);
 
-/* Makes a waiting apus_server_tick() or apus_server_next() return early.
+/* Makes apus_server_tick() or apus_server_next() return early: the one that
+ * waits, or else the next one, once.
  * Errors: APUS_E_STATE (not running). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_wake(apus_server server);
 
@@ -500,7 +505,8 @@ typedef struct apus_event {
  * Returns 1 with the event, 0 without one (time passed, or woken; event is left
  * as it was). On a descriptor of apus_server_event_fd(), call it until it is 0.
  * Errors: APUS_E_STATE (not running, inside a callback, worker dispatch),
- * APUS_E_THREAD (another thread is in it), APUS_E_ARGUMENT.
+ * APUS_E_THREAD (another thread is in it), APUS_E_ARGUMENT (event NULL, or below
+ * -1).
  * Thread: any, one at a time. Since 0.1. */
 APUS_API int32_t apus_server_next(apus_server server, apus_event *event, int32_t timeout_ms);
 
@@ -536,8 +542,9 @@ APUS_API int64_t apus_server_counter(apus_server server, int32_t counter);
  *
  * A pattern starts with "/". A segment ":name" matches one segment that is not
  * empty, a last segment "*name" (or "*") the rest of the path, slashes
- * included, also an empty one. At each segment literal text wins over ":name",
- * and that over "*name". Segments are compared after percent-decoding; "%2F" is
+ * included, also an empty one ("/a/*rest" takes "/a/", not "/a"). At each segment
+ * literal text wins over ":name", and that over "*name"; a choice that leads
+ * nowhere is given up for the next. Segments are compared after percent-decoding; "%2F" is
  * never a separator. Where a path has a route for another method only: 405 with
  * Allow. HEAD is served by a GET route, without the body; OPTIONS, and "OPTIONS
  * *", are answered with Allow; unless a route says otherwise.
@@ -615,7 +622,8 @@ APUS_API int32_t apus_server_on_receive(apus_server server, apus_handler_fn fn, 
 /* A reply has gone to the kernel, whole; the request can still be read. */
 APUS_API int32_t apus_server_on_reply(apus_server server, apus_replied_fn fn, void *context,
                                       apus_drop_fn drop);
-/* A request was refused, or a connection failed: code is APUS_E_PROTOCOL,
+/* A request was refused, or a connection failed. A refusal is sent behind the
+ * replies still due, and the connection closes so that it can be read. code is APUS_E_PROTOCOL,
  * APUS_E_TOO_LARGE, APUS_E_TIMEOUT, APUS_E_FULL, APUS_E_CLOSED or APUS_E_IO;
  * status is what was sent, or 0. */
 APUS_API int32_t apus_server_on_error(apus_server server, apus_failed_fn fn, void *context,
@@ -690,8 +698,8 @@ APUS_API const char *apus_request_query(apus_request request);
 APUS_API int32_t apus_request_version(apus_request request);
 /* "http" (or "https", when TLS comes). Thread: the request's. Since 0.1. */
 APUS_API const char *apus_request_scheme(apus_request request);
-/* The host of an absolute target or of the Host field, without the port; "" if
- * none came (HTTP/1.0). Thread: the request's. Since 0.1. */
+/* The host of an absolute target or of the Host field, without the port, an IPv6
+ * address in its brackets; "" if none came (HTTP/1.0). Thread: the request's. Since 0.1. */
 APUS_API const char *apus_request_host(apus_request request);
 /* The port that came with the host, or the scheme's default.
  * Thread: the request's. Since 0.1. */

@@ -113,6 +113,9 @@ static inline int32_t sys_thread_start(sys_thread_id *thread, void *(*run)(void 
   return result;
 }
 static inline void sys_thread_join(sys_thread_id thread) { pthread_join(thread, NULL); }
+static inline int32_t sys_thread_is_current(sys_thread_id thread) {
+  return pthread_equal(thread, pthread_self());
+}
 static inline void sys_thread_detach(sys_thread_id thread) { pthread_detach(thread); }
 static inline void sys_yield(void) { sched_yield(); }
 static inline int32_t sys_processors(void) {

@@ -23,8 +23,10 @@ struct Thread {
     return thread
   }
 
-  func join() { sys_thread_join(id) }
-  func detach() { sys_thread_detach(id) }
+  /// Waits for its end; the thread itself can only be let go.
+  func joinOrDetach() {
+    if sys_thread_is_current(id) != 0 { sys_thread_detach(id) } else { sys_thread_join(id) }
+  }
 
   static var processors: Int32 { sys_processors() }
   static func yield() { sys_yield() }

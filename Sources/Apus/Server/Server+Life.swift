@@ -69,7 +69,7 @@ extension Ref where Object == Server {
       o.workersLeft &+= 1
       worker.o.loop.o.mailbox.post(worker.o.stopMail)
       o.lock.unlock()
-      thread.join()
+      thread.joinOrDetach()
       o.lock.lock()
     }
     freeWorkers()
@@ -118,7 +118,7 @@ extension Ref where Object == Server {
       }
       o.lock.unlock()
       if isOver { return }
-      if isReady {
+      if isReady, !hasEvents || o.isDying.load(ordering: .acquiring) {
         reapIfStopped()
         continue
       }
@@ -134,7 +134,9 @@ extension Ref where Object == Server {
   func reapIfStopped() {
     o.lock.lock()
     while o.isReaping { o.changed.wait(o.lock, until: -1) }
-    guard o.state == .stopping, o.workersLeft == 0, !o.isTicking else {
+    // Callbacks that still wait are for the thread that ticks, unless this is the end.
+    let isRead = !o.isQueued || !hasEvents || o.isDying.load(ordering: .acquiring)
+    guard o.state == .stopping, o.workersLeft == 0, !o.isTicking, isRead else {
       o.lock.unlock()
       return
     }
@@ -155,11 +157,7 @@ extension Ref where Object == Server {
       let worker = o.workers[index]
       guard let thread = worker.o.thread else { continue }
       worker.o.thread = nil
-      if unsafe ThreadContext.loop == worker.o.loop.opaque {
-        thread.detach()
-      } else {
-        thread.join()
-      }
+      thread.joinOrDetach()
     }
     discardEvents()
     for index in 0..<o.workers.count { settle(o.workers[index]) }
@@ -249,7 +247,7 @@ extension Ref where Object == Server {
       o.lock.unlock()
       if isOver { return }
       if isReady { reapIfStopped() }
-      if mustTick {
+      if mustTick || (isReady && hasEvents) {
         _ = try whileTicking { () throws(Failure) in tick(timeout: -1) }
       }
       if o.isDying.load(ordering: .relaxed) { return }

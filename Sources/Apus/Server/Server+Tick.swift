@@ -47,7 +47,8 @@ extension Ref where Object == Server {
       while !isEnough(self), let event = nextEvent() { run(event) }
       if isEnough(self) { return finishBatch() }
       let left = until == .max ? -1 : max(0, until &- Clock.now)
-      if o.isWoken.exchange(false, ordering: .relaxed) || hasStopped { return }
+      if hasStopped { return runRest() }
+      if o.isWoken.exchange(false, ordering: .relaxed) { return }
       if !isFirst, left == 0 || o.isDying.load(ordering: .relaxed) { return }
       let wait = left < 0 ? -1 : Int32(truncatingIfNeeded: min((left &+ 999) / 1000, 3_600_000))
       sendGathered()
@@ -59,6 +60,14 @@ extension Ref where Object == Server {
       isFirst = false
     }
   }
+
+  /// The workers say that they have finished after their last events.
+  private func runRest() {
+    while o.pulled == nil, let event = nextEvent() { run(event) }
+  }
+
+  /// Whether events wait.
+  var hasEvents: Bool { o.queue.count.load(ordering: .acquiring) > 0 }
 
   /// What has come in the meantime is run too, when it is not a pull.
   private func finishBatch() {
