@@ -43,7 +43,7 @@ cmake -S ctests -B "build/ctests-$sanitizer" -DCMAKE_C_COMPILER="$CC" \
   -DCMAKE_PREFIX_PATH="$stage" -DAPUS_SANITIZE="$sanitizer" >/dev/null
 cmake --build "build/ctests-$sanitizer"
 
-export TSAN_OPTIONS="second_deadlock_stack=1 suppressions=$PWD/scripts/tsan.supp${TSAN_OPTIONS:+ $TSAN_OPTIONS}"
+export TSAN_OPTIONS="second_deadlock_stack=1${TSAN_OPTIONS:+ $TSAN_OPTIONS}"
 export ASAN_OPTIONS="detect_leaks=1 detect_stack_use_after_return=1${ASAN_OPTIONS:+ $ASAN_OPTIONS}"
 ctest --test-dir "build/ctests-$sanitizer" -LE 'rules|nosanitize' --output-on-failure \
   --timeout 300 "$@"
