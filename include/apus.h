@@ -542,12 +542,13 @@ APUS_API int64_t apus_server_counter(apus_server server, int32_t counter);
  *
  * A pattern starts with "/". A segment ":name" matches one segment that is not
  * empty, a last segment "*name" (or "*") the rest of the path, slashes
- * included, also an empty one (behind "/a/" it takes "/a/", but not "/a"). At each segment
- * literal text wins over ":name", and that over "*name"; a choice that leads
- * nowhere is given up for the next. Segments are compared after percent-decoding; "%2F" is
- * never a separator. Where a path has a route for another method only: 405 with
- * Allow. HEAD is served by a GET route, without the body; OPTIONS, and "OPTIONS
- * *", are answered with Allow; unless a route says otherwise.
+ * included, also an empty one (behind "/a/" it takes "/a/", but not "/a"). At
+ * each segment literal text wins over ":name", and that over "*name"; a choice
+ * that leads nowhere is given up for the next. Segments are compared after
+ * percent-decoding; "%2F" is never a separator. Where a path has a route for
+ * another method only: 405 with Allow. HEAD is served by a GET route, without
+ * the body; OPTIONS, and "OPTIONS *", are answered with Allow; unless a route
+ * says otherwise.
  * ========================================================================== */
 
 /* Handles one request. Reply to it, defer it, or make its writer before

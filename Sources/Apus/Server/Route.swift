@@ -1,0 +1,60 @@
+// A route, and the tree of path segments that routes hang on.
+
+typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> Void
+
+@safe struct Route: ~Copyable {
+  var method: Int32
+  /// The name of a method outside the list.
+  var methodName: ByteBuffer
+  var handler: Callback<HandlerFunction>
+  var isStreamed: Bool
+  /// The names of its parameters in order, each with a NUL.
+  var names = List<Ref<ByteBuffer>>()
+
+  init(
+    method: Int32, methodName: consuming ByteBuffer, handler: Callback<HandlerFunction>,
+    isStreamed: Bool
+  ) {
+    self.method = method
+    self.methodName = methodName
+    unsafe self.handler = unsafe handler
+    self.isStreamed = isStreamed
+  }
+
+  deinit { for index in 0..<names.count { names[index].free() } }
+}
+
+/// A segment of the tree.
+struct RouteNode: ~Copyable {
+  var text = ByteBuffer()
+  var hash: UInt32 = 0
+  /// Children by literal text, at their hash or behind it; a power of two long.
+  var literals = List<Ref<RouteNode>?>()
+  var literalCount = 0
+  var parameter: Ref<RouteNode>? = nil
+  var rest: Ref<RouteNode>? = nil
+  /// The routes that end here.
+  var routes = List<Int32>()
+  /// The whole path, where that is all literal; and its hash.
+  var path = ByteBuffer()
+  var pathHash: UInt32 = 0
+
+  deinit {
+    for index in 0..<literals.count { if let child = literals[index] { child.free() } }
+    parameter?.free()
+    rest?.free()
+  }
+}
+
+/// Where a parameter's value stands in the path as sent.
+struct Capture {
+  var start: UInt32
+  var count: UInt32
+}
+
+extension Capture {
+  init(from start: Int, to end: Int) {
+    self.init(
+      start: UInt32(truncatingIfNeeded: start), count: UInt32(truncatingIfNeeded: end &- start))
+  }
+}
