@@ -69,6 +69,7 @@ static const struct {
     {"timeout_idle", APUS_COUNT_TIMEOUT_IDLE},
     {"timeout_write", APUS_COUNT_TIMEOUT_WRITE},
     {"errors", APUS_COUNT_ERRORS},
+    {"unheard", APUS_COUNT_UNHEARD},
 };
 
 static void send_counters(void *context, apus_request request) {

@@ -530,7 +530,8 @@ enum {
   APUS_COUNT_TIMEOUT_IDLE = 13,   /* keep-alive connections closed as idle */
   APUS_COUNT_TIMEOUT_WRITE = 14,  /* connections reset: peer took nothing */
   APUS_COUNT_ACCEPT_PAUSES = 15,  /* times accepting paused for descriptors */
-  APUS_COUNT_ERRORS = 16          /* connections lost to I/O errors */
+  APUS_COUNT_ERRORS = 16,         /* connections lost to I/O errors */
+  APUS_COUNT_UNHEARD = 17         /* listener calls dropped: max_pending */
 };
 
 /* A counter of a server since it was made, or a negative code.
@@ -597,7 +598,8 @@ APUS_API int32_t apus_server_any(apus_server server, const char *pattern, apus_h
 
 /* Listeners: any number of each, called in the order of registration, by the
  * server's dispatch. peer is an address in text, "" for a Unix socket; it and
- * everything else handed over is borrowed until the listener returns. Each
+ * everything else handed over is borrowed until the listener returns. Calls that
+ * would wait beyond apus_server_set_max_pending() are dropped and counted. Each
  * registration gives APUS_E_ARGUMENT (fn NULL), APUS_E_STATE (started),
  * APUS_E_MEMORY. Thread: any. Since 0.1. */
 

@@ -90,7 +90,7 @@ BAD = {
     "apus_server_listen_unix": {"path": ["NULL", '""', LONG_PATH]},
     "apus_server_adopt_listener": {"descriptor": ["-1", "spare_pipe", "spare_connection", *INT32]},
     "apus_server_port": {"listener": ["-1", "64", *INT32]},
-    "apus_server_counter": {"counter": ["-1", "17", *INT32]},
+    "apus_server_counter": {"counter": ["-1", "18", *INT32]},
     "apus_server_route": {"method": ["-3", "34", "-1", *INT32],
                           "pattern": ["NULL", '""', '"x"', '"/*a/b"']},
     "apus_server_route_named": {"method": ["NULL", '""', '"A B"', '"A\\n"', LONG_NAME],

@@ -135,7 +135,7 @@ static void use_server(uint32_t *state) {
   LEGAL(apus_server_wake(server));
   LEGAL(apus_server_set_max_body(server, 1000));
   LEGAL(apus_server_tick(server, 0));
-  for (int32_t i = 0; i <= APUS_COUNT_ERRORS; i++) LEGAL(apus_server_counter(server, i));
+  for (int32_t i = 0; i <= APUS_COUNT_UNHEARD; i++) LEGAL(apus_server_counter(server, i));
 }
 
 static void take_leak(void *context, uint64_t handle, int32_t kind, uint32_t index,

@@ -178,14 +178,22 @@ enum Slots {
     if word & owedBit != 0, word & pinMask == 1 { payEnd(slot, word &- 1) }
   }
 
-  /// A wrong handle may pin a dying slot in passing. Then that pin is the last,
-  /// and this exchange fails: the object ends once.
+  /// A wrong handle may pin a dying slot in passing: then that pin is the last. Or
+  /// the slot may go live again meanwhile: the debt stands all the same. Whoever
+  /// takes the mark away pays, once.
   @inline(never)
   private static func payEnd(_ slot: Ref<Slot>, _ word: UInt64) {
-    let (claimed, _) = slot.o.word.compareExchange(
-      expected: word, desired: word & ~owedBit, ordering: .acquiringAndReleasing)
-    if claimed, let object = unsafe slot.o.object, let finish = unsafe slot.o.finish {
-      unsafe finish(object)
+    var word = word
+    while word & owedBit != 0, word & pinMask == 0 {
+      let (claimed, seen) = slot.o.word.weakCompareExchange(
+        expected: word, desired: word & ~owedBit, ordering: .acquiringAndReleasing)
+      if claimed {
+        if let object = unsafe slot.o.object, let finish = unsafe slot.o.finish {
+          unsafe finish(object)
+        }
+        return
+      }
+      word = seen
     }
   }
 

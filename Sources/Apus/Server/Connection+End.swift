@@ -18,6 +18,7 @@ extension Ref where Object == Connection {
   func linger() {
     o.isLingering = true
     o.isClosing = true
+    o.since = o.worker.o.loop.o.now
     o.stream.flush()
     if o.isDead { return }
     o.stream.shutdownOutput()

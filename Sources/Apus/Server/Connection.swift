@@ -93,7 +93,7 @@ extension Ref where Object == Connection {
       case .head(let range):
         takeHead(exchange, bytes.extracting(range))
         // Most requests have no body; a streamed one waits for its handler.
-        if o.machine.isEnded, !exchange.o.isDispatched, !o.isDead, !o.isClosing {
+        if o.machine.isEnded, !o.isDead, !o.isClosing, !exchange.o.isDispatched {
           endRequest(exchange)
         }
       case .body(let range):
@@ -165,6 +165,7 @@ extension Ref where Object == Connection {
         exchange.o.closes = true
         exchange.o.isInputEnded = true
         o.isClosing = true
+        o.current = nil
         worker.dispatch(exchange)
       } else {
         continueDue(exchange)

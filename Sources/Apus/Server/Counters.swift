@@ -21,6 +21,7 @@ enum Counter: Int32, CaseIterable {
   case timeoutWrite
   case acceptPauses
   case errors
+  case unheard
 
   /// The counter of a refusal.
   init(status: Int32) {

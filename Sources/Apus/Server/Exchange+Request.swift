@@ -97,6 +97,9 @@ extension Ref where Object == Exchange {
 
   /// Keeps a trailer field; its places count in `bytes`.
   func keepTrailer(_ field: Field, of bytes: Bytes) -> Bool {
+    let isShared = o.isShared
+    if isShared { o.lock.lock() }
+    defer { if isShared { o.lock.unlock() } }
     guard let name = o.arena.copy(bytes.extracting(field.name)),
       let value = o.arena.copy(bytes.extracting(field.value))
     else { return false }

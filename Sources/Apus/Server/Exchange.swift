@@ -269,7 +269,8 @@ extension Ref where Object == Exchange {
   /// On the loop's thread: what was the news?
   fileprivate func mailed() {
     o.isPosted.store(false, ordering: .sequentiallyConsistent)
-    if let connection = o.connection, !o.isPopped { connection.pump() }
+    // Where the pump is done with it, it has let it go already.
+    if let connection = o.connection, !o.isPopped { return connection.pump() }
     recycleIfFree()
   }
 
@@ -290,6 +291,10 @@ extension Ref where Object == Exchange {
       guard isFree else { return }
     } else if o.isAway.load(ordering: .acquiring) || !o.holds.isEmpty {
       return
+    } else if worker.o.server.o.isQueued {
+      // The thread that ticked posts under the lock: it must be out of there.
+      o.lock.lock()
+      o.lock.unlock()
     }
     // Mail that is still under way would find another request here.
     if o.isPosted.load(ordering: .sequentiallyConsistent) { return }

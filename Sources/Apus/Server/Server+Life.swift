@@ -159,8 +159,10 @@ extension Ref where Object == Server {
       worker.o.thread = nil
       thread.joinOrDetach()
     }
-    discardEvents()
-    for index in 0..<o.workers.count { settle(o.workers[index]) }
+    repeat {
+      discardEvents()
+      for index in 0..<o.workers.count { settle(o.workers[index]) }
+    } while hasEvents
     o.lock.lock()
     freeWorkers()
     while let listener = o.listeners.removeLast() { listener.free() }
@@ -182,7 +184,10 @@ extension Ref where Object == Server {
       case .connected, .disconnected, .failed: unsafe Ref<Note>(opaque: event.object).free()
       default:
         let exchange = unsafe Ref<Exchange>(opaque: event.object)
-        if event.kind == .request { exchange.handlerReturned() }
+        if event.kind == .request {
+          take(exchange)
+          exchange.handlerReturned()
+        }
         exchange.eventDone()
       }
     }

@@ -142,7 +142,8 @@ extension Ref where Object == Server {
     exchange.eventDone()
   }
 
-  private func take(_ exchange: Ref<Exchange>) {
+  /// It counts no longer against the limit of pending bytes.
+  func take(_ exchange: Ref<Exchange>) {
     o.queue.bytes.wrappingSubtract(Int64(exchange.o.body.count), ordering: .relaxed)
   }
 
@@ -258,12 +259,13 @@ extension Ref where Object == Exchange {
   /// An event that named it is done: the loop may have it back.
   func eventDone() {
     guard let worker = o.worker, let mail = o.mail else { return }
-    let isShared = o.isShared
-    if isShared { o.lock.lock() }
+    // Under the lock, also of one that nobody shares: once the loop sees that it is
+    // not away it must see the mail that is to come, too.
+    o.lock.lock()
     o.queued &-= 1
     o.isAway.store(false, ordering: .releasing)
     let isFirst = !o.isPosted.exchange(true, ordering: .sequentiallyConsistent)
-    if isShared { o.lock.unlock() }
+    o.lock.unlock()
     if isFirst { worker.post(mail) }
   }
 }

@@ -60,6 +60,8 @@ extension Ref where Object == Worker {
     if last != 0 { exchange.o.incomingEnd = last }
     if o.server.o.isQueued {
       exchange.o.incoming.append(piece)
+      // Bytes that there was no memory for: the body will not be whole.
+      if exchange.o.incoming.failed { exchange.o.incomingEnd = -1 }
       if !exchange.o.isBodyQueued, enqueue(.body, exchange) { exchange.o.isBodyQueued = true }
       exchange.o.lock.unlock()
       return
@@ -99,6 +101,10 @@ extension Ref where Object == Worker {
         exchange.o.slot, exchange.o.slotIndex, at: o.loop.o.now, open: false)
     }
     if o.server.o.isQueued {
+      // What waits is bounded; a listener that cannot keep up misses replies.
+      guard o.server.o.queue.hasRoom(for: 0, behind: o.batch.count, o.server) else {
+        return o.counters.add(.unheard)
+      }
       if exchange.o.isShared { exchange.o.lock.lock() }
       _ = enqueue(.replied, exchange)
       if exchange.o.isShared { exchange.o.lock.unlock() }
@@ -129,7 +135,9 @@ extension Ref where Object == Worker {
   }
 
   private func tell(_ kind: Event.Kind, _ note: Note) {
-    guard let kept = Ref<Note>(make: note) else { return }
+    let hasRoom = o.server.o.queue.hasRoom(for: 0, behind: o.batch.count, o.server)
+    if o.server.o.isQueued, !hasRoom { return o.counters.add(.unheard) }
+    guard let kept = Ref<Note>(make: note) else { return o.counters.add(.unheard) }
     if o.server.o.isQueued, unsafe o.batch.append(Event(kind: kind, object: kept.opaque)) { return }
     o.server.tell(kind, kept)
   }
