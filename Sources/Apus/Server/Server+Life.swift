@@ -253,9 +253,20 @@ extension Ref where Object == Server {
       if isOver { return }
       if isReady { reapIfStopped() }
       if mustTick || (isReady && hasEvents) {
-        _ = try whileTicking { () throws(Failure) in tick(timeout: -1) }
+        serveOnce()
       }
       if o.isDying.load(ordering: .relaxed) { return }
+    }
+  }
+
+  /// One tick; where another thread is at it, as a stop is at times, a wait for that.
+  private func serveOnce() {
+    do throws(Failure) {
+      _ = try whileTicking { () throws(Failure) in tick(timeout: -1) }
+    } catch {
+      o.lock.lock()
+      if o.isTicking || o.isReaping { o.changed.wait(o.lock, until: Clock.now &+ 100_000) }
+      o.lock.unlock()
     }
   }
 

@@ -190,7 +190,9 @@ static void test_restart(enum mode mode) {
 static void *serve_thread(void *context) {
   apus_server server = ((struct app *)context)->server;
   int32_t result = apus_server_serve(server);
-  CHECK(result == 0 || (result == APUS_E_HANDLE && !apus_server_is_alive(server)));
+  /* Or it comes when all is over: a thread may be slow to start. */
+  CHECK(result == 0 || (result == APUS_E_HANDLE && !apus_server_is_alive(server)) ||
+        (result == APUS_E_STATE && !apus_server_is_running(server)));
   return NULL;
 }
 
