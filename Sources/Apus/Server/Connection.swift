@@ -32,7 +32,6 @@ struct Connection: ~Copyable {
   var isDead = false
   var isBuried = false
   var isPumping = false
-  var isAnnounced = false
   var sawEnd = false
   var isHeadBegun = false
   /// When the current wait for the peer began.

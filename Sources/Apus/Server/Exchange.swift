@@ -87,7 +87,6 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var isPopped = false
   /// Whether its handler, or a listener before it, was started.
   var isDispatched = false
-  var isNotified = false
 
   // ---- the reply
   var reply = ReplyHead()
@@ -195,7 +194,6 @@ extension Ref where Object == Exchange {
     o.isPulled = false
     o.isPopped = false
     o.isDispatched = false
-    o.isNotified = false
     o.reply.reset()
     o.isReplied = false
     o.isBroken = false
