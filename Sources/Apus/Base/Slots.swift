@@ -1,13 +1,18 @@
 // The table behind the handles: slots in chunks that never move and are never
 // freed, so that a look-up needs no lock, whatever integer the host hands in.
 //
-// A slot's state is one atomic word: generation, flags and a count of pins. A
-// look-up adds a pin and sees, in the same step, whether the handle was live; if
-// not it takes the pin back. An object that dies while it is pinned is owed its
-// end, and whoever takes the last pin away pays. So an object can be destroyed
-// while another thread is inside a call on it.
+// What every thread may use is live in one atomic word: generation, flags and a
+// count of pins. A look-up adds a pin and sees, in the same step, whether the
+// handle was live; if not it takes the pin back. An object that dies while it is
+// pinned is owed its end, and whoever takes the last pin away pays. So an object
+// can be destroyed while another thread is inside a call on it.
 //
-//   bits 0..30 pins · 31 end owed · 32 live · 33 open to every thread · 34..57 generation
+//   bits 0..30 pins · 31 end owed · 32 live · 34..57 generation
+//
+// What one thread alone may use, as a request in its handler, is live in a word of
+// its own, which that thread just stores to: a request costs no locked instruction.
+//
+//   bit 0 live · 1..24 the slot's latest generation
 
 import CSystem
 import Synchronization
@@ -16,6 +21,7 @@ typealias Finish = @convention(c) (UnsafeMutableRawPointer) -> Void
 
 @safe struct Slot: ~Copyable {
   let word = Atomic<UInt64>(0)
+  let own = Atomic<UInt64>(0)
   /// Written before the slot goes live, under the rule of `word`.
   nonisolated(unsafe) var object: UnsafeMutableRawPointer? = nil
   var kind: Kind = .server
@@ -31,7 +37,6 @@ enum Slots {
   static var chunkBits: UInt64 { 10 }
   static var chunkSize: UInt64 { 1 << chunkBits }
   private static var liveBit: UInt64 { 1 << 32 }
-  private static var openBit: UInt64 { 1 << 33 }
   private static var generationShift: UInt64 { 34 }
   private static var owedBit: UInt64 { 1 << 31 }
   private static var pinMask: UInt64 { 0x7FFF_FFFF }
@@ -108,22 +113,39 @@ enum Slots {
   }
 
   static func isUsedUp(_ slot: Ref<Slot>) -> Bool {
-    slot.o.word.load(ordering: .relaxed) >> generationShift >= Handle.largest
+    slot.o.own.load(ordering: .relaxed) >> 1 >= Handle.largest
   }
 
   /// Makes a slot live, under a generation that it never had; `open` to every
   /// thread, or to the one that made it alone.
+  @inline(__always)
   static func live(_ slot: Ref<Slot>, _ index: UInt32, at time: Int64, open: Bool) -> Handle {
     slot.o.birth = time
-    let step = 1 << generationShift | liveBit | (open ? openBit : 0)
-    let before = slot.o.word.wrappingAdd(step, ordering: .acquiringAndReleasing).oldValue
-    let generation = (before >> generationShift) &+ 1
+    let generation = (slot.o.own.load(ordering: .relaxed) >> 1) &+ 1
+    slot.o.own.store(generation << 1 | (open ? 0 : 1), ordering: .releasing)
+    if open { share(slot, generation) }
     return Handle(kind: slot.o.kind, generation: generation, index: UInt64(index))
   }
 
-  /// Lets every thread use a live handle.
+  /// Lets every thread use what its own thread alone had.
   static func open(_ slot: Ref<Slot>) {
-    slot.o.word.bitwiseOr(openBit, ordering: .acquiringAndReleasing)
+    let generation = slot.o.own.load(ordering: .relaxed) >> 1
+    share(slot, generation)
+    slot.o.own.store(generation << 1, ordering: .releasing)
+  }
+
+  /// Others may pin it in passing, or still owe it an end: that stays.
+  @inline(never)
+  private static func share(_ slot: Ref<Slot>, _ generation: UInt64) {
+    var word = slot.o.word.load(ordering: .relaxed)
+    while true {
+      let (done, seen) = slot.o.word.weakCompareExchange(
+        expected: word,
+        desired: word & (pinMask | owedBit) | liveBit | generation << generationShift,
+        ordering: .acquiringAndReleasing)
+      if done { return }
+      word = seen
+    }
   }
 
   /// Ends a live handle: true for the one caller that did, with whether anybody
@@ -133,7 +155,7 @@ enum Slots {
     while isLive(word, handle) {
       let (done, seen) = slot.o.word.weakCompareExchange(
         expected: word,
-        desired: word & ~(liveBit | openBit) | (word & pinMask != 0 ? owedBit : 0),
+        desired: word & ~liveBit | (word & pinMask != 0 ? owedBit : 0),
         ordering: .acquiringAndReleasing)
       if done { return (true, word & pinMask != 0) }
       word = seen
@@ -141,14 +163,18 @@ enum Slots {
     return (false, false)
   }
 
-  /// The same for a handle that was never open to other threads: none can be in.
+  /// The same for what its own thread alone had: nobody else can be in.
   @inline(__always)
   static func endPrivate(_ slot: Ref<Slot>) {
-    slot.o.word.bitwiseAnd(~liveBit, ordering: .acquiringAndReleasing)
+    slot.o.own.store(slot.o.own.load(ordering: .relaxed) & ~1, ordering: .releasing)
   }
 
   private static func isLive(_ word: UInt64, _ handle: Handle) -> Bool {
     word & liveBit != 0 && word >> generationShift == handle.generation
+  }
+
+  private static func isLivePrivately(_ slot: Ref<Slot>, _ handle: Handle) -> Bool {
+    slot.o.own.load(ordering: .acquiring) == handle.generation << 1 | 1
   }
 
   @safe enum Pin {
@@ -161,15 +187,11 @@ enum Slots {
   static func pin(_ handle: Handle, _ kind: Kind) -> Pin {
     guard handle.kind == kind, let slot = slot(handle.index) else { return .dead }
     let word = slot.o.word.wrappingAdd(1, ordering: .acquiringAndReleasing).oldValue
-    if isLive(word, handle), slot.o.kind == kind {
-      if word & openBit != 0, let object = unsafe slot.o.object {
-        return unsafe .held(object, slot)
-      }
-      unpin(slot)
-      return .otherThread
+    if isLive(word, handle), slot.o.kind == kind, let object = unsafe slot.o.object {
+      return unsafe .held(object, slot)
     }
     unpin(slot)
-    return .dead
+    return slot.o.kind == kind && isLivePrivately(slot, handle) ? .otherThread : .dead
   }
 
   /// Gives a pin back; the last one of an object that is owed its end pays.
@@ -200,16 +222,20 @@ enum Slots {
   /// Whether a handle is live, for any thread.
   static func isAlive(_ handle: Handle, _ kind: Kind) -> Bool {
     guard handle.kind == kind, let slot = slot(handle.index) else { return false }
-    return isLive(slot.o.word.load(ordering: .acquiring), handle) && slot.o.kind == kind
+    guard slot.o.kind == kind else { return false }
+    return isLivePrivately(slot, handle)
+      || isLive(slot.o.word.load(ordering: .acquiring), handle)
   }
 
   // ---- walking
 
   /// The handle of a slot, if it is live.
   private static func handle(of slot: Ref<Slot>, _ index: UInt64) -> Handle? {
+    let own = slot.o.own.load(ordering: .acquiring)
     let word = slot.o.word.load(ordering: .acquiring)
-    guard word & liveBit != 0 else { return nil }
-    return Handle(kind: slot.o.kind, generation: word >> generationShift, index: index)
+    guard own & 1 != 0 || word & liveBit != 0 else { return nil }
+    let generation = own & 1 != 0 ? own >> 1 : word >> generationShift
+    return Handle(kind: slot.o.kind, generation: generation, index: index)
   }
 
   /// The first live handle of a kind, or any, from an index on.
@@ -232,7 +258,7 @@ enum Slots {
 
   /// Whether every thread may use a live handle: what a caller owns.
   static func isOpen(_ slot: Ref<Slot>) -> Bool {
-    slot.o.word.load(ordering: .acquiring) & openBit != 0
+    slot.o.word.load(ordering: .acquiring) & liveBit != 0
   }
 
   /// The slot of a live handle of any kind.

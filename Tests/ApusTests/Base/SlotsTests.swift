@@ -175,7 +175,7 @@ private func isElsewhere(_ pin: Slots.Pin) -> Bool {
     let probe = Probe()
     let index = try #require(Slots.take(.server, probe.pointer, finish))
     let slot = try #require(Slots.slot(UInt64(index)))
-    slot.o.word.store((Handle.largest - 1) << 34, ordering: .relaxed)
+    slot.o.own.store((Handle.largest - 1) << 1, ordering: .relaxed)
     #expect(!Slots.isUsedUp(slot))
     let last = Slots.live(slot, index, at: 1, open: true)
     #expect(last.generation == Handle.largest)
