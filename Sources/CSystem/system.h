@@ -51,6 +51,40 @@ static inline void *sys_allocate_zeroed(size_t size) { return calloc(1, size); }
 static inline void *sys_reallocate(void *memory, size_t size) { return realloc(memory, size); }
 static inline void sys_free(void *memory) { free(memory); }
 
+// Copies bytes that do not overlap. Most are few: the names and values of fields.
+static inline void sys_copy(void *to, const void *from, size_t count) {
+  uint8_t *target = to;
+  const uint8_t *source = from;
+  if (count > 32) {
+    memcpy(target, source, count);
+  } else if (count >= 16) {
+    struct sixteen {
+      uint64_t words[2];
+    } first, last;
+    memcpy(&first, source, 16);
+    memcpy(&last, source + count - 16, 16);
+    memcpy(target, &first, 16);
+    memcpy(target + count - 16, &last, 16);
+  } else if (count >= 8) {
+    uint64_t first, last;
+    memcpy(&first, source, 8);
+    memcpy(&last, source + count - 8, 8);
+    memcpy(target, &first, 8);
+    memcpy(target + count - 8, &last, 8);
+  } else if (count >= 4) {
+    uint32_t first, last;
+    memcpy(&first, source, 4);
+    memcpy(&last, source + count - 4, 4);
+    memcpy(target, &first, 4);
+    memcpy(target + count - 4, &last, 4);
+  } else if (count > 0) {
+    uint8_t first = source[0], middle = source[count / 2], last = source[count - 1];
+    target[0] = first;
+    target[count / 2] = middle;
+    target[count - 1] = last;
+  }
+}
+
 // ---- the thread's own block; one Swift function calls this, which is never
 // ---- inlined, since each object file with a call has a block of its own
 

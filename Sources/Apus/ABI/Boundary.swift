@@ -54,7 +54,7 @@ func withServer<Result>(
 func withRequest<Result>(
   _ handle: UInt64, _ body: (Ref<Exchange>) throws(Failure) -> Result
 ) throws(Failure) -> Result {
-  if handle != 0, handle == ThreadContext.request, let object = unsafe ThreadContext.exchange {
+  if let object = unsafe ThreadContext.exchange(of: handle) {
     let exchange = unsafe Ref<Exchange>(opaque: object)
     if !exchange.o.isShared { return try body(exchange) }
     if exchange.o.isDeferred, !Slots.isAlive(exchange.o.handle, .request) { throw .deadHandle }

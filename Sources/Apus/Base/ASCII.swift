@@ -1,13 +1,13 @@
 // Characters as the RFCs class them, and scanning at sixteen bytes a step.
 
 /// A digit for each byte: 1, a tchar (RFC 9110 §5.6.2), plus 2, what may stand in a
-/// field value (§5.5).
+/// field value (§5.5), plus 4, unreserved (RFC 3986 §2.3).
 private var classes: StaticString {
   """
   00000000020000000000000000000000\
-  23233333223323323333333333222222\
-  23333333333333333333333333322233\
-  33333333333333333333333333323230\
+  23233333223327727777777777222222\
+  27777777777777777777777777722237\
+  37777777777777777777777777723270\
   22222222222222222222222222222222\
   22222222222222222222222222222222\
   22222222222222222222222222222222\
@@ -32,9 +32,7 @@ extension UInt8 {
   var isFieldValue: Bool { isOfClass(self, 2) }
 
   /// RFC 3986 §2.3: unreserved.
-  var isUnreserved: Bool {
-    isLetter || isDigit || self == 45 || self == 46 || self == 95 || self == 126
-  }
+  var isUnreserved: Bool { isOfClass(self, 4) }
 
   var lowercased: UInt8 { self &- 65 < 26 ? self | 32 : self }
 
@@ -123,9 +121,16 @@ extension Span where Element == UInt8 {
   }
 
   /// Whether the bytes are these, letters in any case. `text` is in lower case.
+  @inline(__always)
   func equalsLowercase(_ text: StaticString) -> Bool {
-    let other = Text(text)
-    return equalsIgnoringCase(other.bytes)
+    guard count == text.utf8CodeUnitCount else { return false }
+    var index = 0
+    while index < count {
+      let byte = unsafe text.utf8Start[index]
+      if self[index] != byte, self[index].lowercased != byte { return false }
+      index &+= 1
+    }
+    return true
   }
 
   func equalsIgnoringCase(_ other: Bytes) -> Bool {
@@ -155,8 +160,29 @@ extension Span where Element == UInt8 {
     return equals(other.bytes)
   }
 
-  var isToken: Bool { count > 0 && firstOutsideToken(from: 0) == count }
-  var isFieldValue: Bool { firstOutsideFieldValue(from: 0) == count }
+  @inline(__always)
+  var isToken: Bool {
+    if count >= 16 { return firstOutsideToken(from: 0) == count }
+    var index = 0
+    while index < count, self[index].isToken { index &+= 1 }
+    return index == count && count > 0
+  }
+
+  @inline(__always)
+  var isFieldValue: Bool { isPlain || firstOutsideFieldValue(from: 0) == count }
+
+  /// Whether this is short and holds no control character: what most values are.
+  /// False says nothing.
+  @inline(__always)
+  private var isPlain: Bool {
+    guard count < 16 else { return false }
+    if let first = word(at: 0), let last = word(at: count &- 8) {
+      return !hasControl(first) && !hasControl(last)
+    }
+    var index = 0
+    while index < count, self[index] >= 32, self[index] != 127 { index &+= 1 }
+    return index == count
+  }
 
   /// Eight bytes at an index, the first one lowest; nil where they are not there.
   @inline(__always)
@@ -164,6 +190,16 @@ extension Span where Element == UInt8 {
     guard index >= 0, count &- index >= 8 else { return nil }
     return unsafe UInt64(
       littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self))
+  }
+
+  /// Four bytes of a token at an index in lower case, the first one lowest; nil where
+  /// they are not there.
+  @inline(__always)
+  func letters(at index: Int) -> UInt32? {
+    guard index >= 0, count &- index >= 4 else { return nil }
+    let word = unsafe bytes.unsafeLoadUnaligned(
+      fromUncheckedByteOffset: index, as: UInt32.self)
+    return UInt32(littleEndian: word) | 0x2020_2020
   }
 
   /// RFC 9110 §5.6.3: the range without OWS at its ends.
@@ -175,6 +211,15 @@ extension Span where Element == UInt8 {
     while end > start, self[end &- 1] == 32 || self[end &- 1] == 9 { end &-= 1 }
     return start..<end
   }
+}
+
+/// Whether a word has a byte below 32, or DEL.
+@inline(__always)
+private func hasControl(_ word: UInt64) -> Bool {
+  let delete = word ^ 0x7F7F_7F7F_7F7F_7F7F
+  let low = (word &- 0x2020_2020_2020_2020) & ~word
+  let zero = (delete &- 0x0101_0101_0101_0101) & ~delete
+  return (low | zero) & 0x8080_8080_8080_8080 != 0
 }
 
 /// The first lane that is set. There is no movemask to ask: set bytes become

@@ -29,6 +29,7 @@
   }
 
   /// Memory for `count` bytes, aligned to eight; nil when there is none.
+  @inline(__always)
   mutating func allocate(_ count: Int) -> UnsafeMutableRawPointer? {
     guard count >= 0, count < Int.max / 2 else { return nil }
     let size = (count &+ 7) & ~7
@@ -63,17 +64,27 @@
   mutating func copy(_ bytes: Bytes) -> Text? {
     guard let memory = unsafe allocate(bytes.count &+ 1) else { return nil }
     let text = unsafe memory.assumingMemoryBound(to: UInt8.self)
-    unsafe bytes.withUnsafeBufferPointer { source in
-      if let from = source.baseAddress {
-        unsafe text.update(from: from, count: source.count)
-      }
-    }
+    unsafe text.copy(bytes)
     unsafe text[bytes.count] = 0
     return unsafe Text(start: text, count: bytes.count)
   }
 
   /// Forgets everything; a first block of the usual size is kept for next time.
+  @inline(__always)
   mutating func reset() {
+    // Nearly always the one block of the usual size is all there is.
+    if used == 0 { return }
+    if let block = unsafe first, unsafe block == current,
+      unsafe block.load(as: Block.self).capacity == Arena.smallest
+    {
+      used = 0
+      return
+    }
+    resetBlocks()
+  }
+
+  @inline(never)
+  private mutating func resetBlocks() {
     guard let block = unsafe first else { return }
     let head = unsafe block.load(as: Block.self)
     unsafe Arena.free(head.next)

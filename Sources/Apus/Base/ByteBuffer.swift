@@ -2,6 +2,8 @@
 // front. When memory runs out it stays as it is and says so in `failed`, which
 // its owner looks at once, when it is about to use the whole.
 
+import CSystem
+
 /// What parsers and writers take: bytes that somebody else keeps.
 typealias Bytes = Span<UInt8>
 
@@ -71,11 +73,16 @@ typealias Bytes = Span<UInt8>
   mutating func append(_ bytes: Bytes) {
     let count = bytes.count
     guard count > 0, reserve(count), let base = unsafe base else { return }
-    unsafe bytes.withUnsafeBufferPointer { source in
-      if let from = source.baseAddress {
-        unsafe (base + end).update(from: from, count: count)
-      }
-    }
+    unsafe (base + end).copy(bytes)
+    end &+= count
+  }
+
+  /// The same, with room for more behind them.
+  @inline(__always)
+  mutating func append(_ bytes: Bytes, more: Int) {
+    let count = bytes.count
+    guard reserve(count &+ more), let base = unsafe base else { return }
+    unsafe (base + end).copy(bytes)
     end &+= count
   }
 
@@ -84,13 +91,19 @@ typealias Bytes = Span<UInt8>
     append(unsafe Span(_unsafeStart: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
+  @inline(__always)
   mutating func append(decimal number: Int64) {
     guard reserve(20), let base = unsafe base else { return }
-    if number >= 0, number < 100 {
-      let small = UInt8(truncatingIfNeeded: number)
-      if small >= 10 { append(small / 10 &+ 48) }
-      return append(small % 10 &+ 48)
-    }
+    guard number >= 0, number < 100 else { return unsafe appendLong(number, base) }
+    let tens = UInt8(truncatingIfNeeded: (number &* 103) >> 10)
+    unsafe base[end] = tens &+ 48
+    end &+= tens > 0 ? 1 : 0
+    unsafe base[end] = UInt8(truncatingIfNeeded: number) &- tens &* 10 &+ 48
+    end &+= 1
+  }
+
+  @inline(never)
+  private mutating func appendLong(_ number: Int64, _ base: UnsafeMutablePointer<UInt8>) {
     if number < 0 { append(UInt8(ascii: "-")) }
     var rest = number.magnitude
     var digits = 1
@@ -106,6 +119,21 @@ typealias Bytes = Span<UInt8>
       rest /= 10
     } while index > end
     end &+= digits
+  }
+
+  /// Appends a field line, RFC 9112 §5.
+  @inline(__always)
+  mutating func append(name: Bytes, value: Bytes) {
+    guard reserve(name.count &+ value.count &+ 4), let base = unsafe base else { return }
+    let colon = end &+ name.count
+    let tail = colon &+ 2 &+ value.count
+    unsafe base.advanced(by: end).copy(name)
+    unsafe base[colon] = UInt8(ascii: ":")
+    unsafe base[colon &+ 1] = 32
+    unsafe base.advanced(by: colon &+ 2).copy(value)
+    unsafe base[tail] = 13
+    unsafe base[tail &+ 1] = 10
+    end = tail &+ 2
   }
 
   mutating func append(hexadecimal number: Int) {
@@ -167,5 +195,15 @@ typealias Bytes = Span<UInt8>
     guard reserve(1), let base = unsafe base else { return false }
     unsafe base[end] = 0
     return true
+  }
+}
+
+extension UnsafeMutablePointer where Pointee == UInt8 {
+  /// Copies bytes to where there is room for them.
+  @inline(__always)
+  @unsafe func copy(_ bytes: Bytes) {
+    unsafe bytes.withUnsafeBufferPointer { source in
+      if let from = source.baseAddress { unsafe sys_copy(self, from, source.count) }
+    }
   }
 }

@@ -15,10 +15,12 @@ enum ThreadContext {
     set { unsafe block.pointee.request = newValue }
   }
 
-  /// The exchange of `request`; looked at only when that is not 0.
-  static var exchange: UnsafeMutableRawPointer? {
-    get { unsafe block.pointee.exchange }
-    set { unsafe block.pointee.exchange = newValue }
+  /// The exchange whose callback runs on this thread, if that is its handle.
+  @inline(__always)
+  static func exchange(of handle: UInt64) -> UnsafeMutableRawPointer? {
+    let block = unsafe block
+    guard handle != 0, unsafe block.pointee.request == handle else { return nil }
+    return unsafe block.pointee.exchange
   }
 
   /// The server whose callback runs on this thread, or nil.

@@ -31,6 +31,7 @@ struct HeadParser {
     case refused(Refusal)
   }
 
+  @inline(__always)
   mutating func parse(
     _ bytes: Bytes, into head: inout RequestHead, limits: borrowing RequestLimits
   ) -> Outcome {
@@ -63,6 +64,7 @@ struct HeadParser {
     }
   }
 
+  @inline(__always)
   private mutating func parseRequestLine(
     _ bytes: Bytes, into head: inout RequestHead, limits: borrowing RequestLimits
   ) -> Line {
@@ -78,6 +80,7 @@ struct HeadParser {
   }
 
   /// What only the whole head can tell.
+  @inline(__always)
   private func finish(_ bytes: Bytes, _ head: inout RequestHead) -> Outcome {
     // RFC 9112 §3.2: exactly one Host field, in 1.1.
     if head.version >= 11, !head.hasHost {
@@ -119,12 +122,13 @@ enum FieldLine {
   @inline(__always)
   static func parse(_ bytes: Bytes, at start: Int) -> Outcome {
     guard start < bytes.count else { return .incomplete }
+    if bytes[start] == 13 { return endOfSection(bytes, start) }
     let nameEnd = bytes.firstOutsideToken(from: start)
     guard nameEnd < bytes.count else { return .incomplete }
     guard bytes[nameEnd] == UInt8(ascii: ":"), nameEnd > start else {
-      return withoutName(bytes, start, nameEnd)
+      // Also an empty name, a space before the colon (§5.1) and obs-fold (§5.2).
+      return .refused(.bad("A field line must be a token, a colon and a value."))
     }
-    // An empty name, a space before the colon (§5.1) and obs-fold (§5.2) end here.
     let valueEnd = bytes.firstOutsideFieldValue(from: nameEnd &+ 1)
     guard valueEnd < bytes.count else { return .incomplete }
     guard bytes[valueEnd] == 13 else {
@@ -138,11 +142,9 @@ enum FieldLine {
     return .field(Field(name: start..<nameEnd, value: value), next: valueEnd &+ 2)
   }
 
-  @inline(never)
-  private static func withoutName(_ bytes: Bytes, _ start: Int, _ end: Int) -> Outcome {
-    guard start == end, bytes[start] == 13 else {
-      return .refused(.bad("A field line must be a token, a colon and a value."))
-    }
+  /// The CRLF that stands for itself.
+  @inline(__always)
+  private static func endOfSection(_ bytes: Bytes, _ start: Int) -> Outcome {
     guard start &+ 1 < bytes.count else { return .incomplete }
     guard bytes[start &+ 1] == 10 else {
       return .refused(.bad("A CR stands without its LF."))

@@ -11,14 +11,24 @@ enum KnownField {
     }
   }
 
+  @inline(__always)
   private static func takeOne(_ bytes: Bytes, _ field: Field, into head: inout RequestHead)
     -> Refusal?
   {
     let name = bytes.extracting(field.name)
     let value = bytes.extracting(field.value)
     switch field.nameCount {
-    case 4 where name.equalsLowercase("host"):
+    case 4 where bytes.letters(at: field.name.lowerBound) == 0x7473_6F68:  // "host"
       return takeHost(value, at: field.value, into: &head)
+    default: return takeRare(name, value, into: &head)
+    }
+  }
+
+  @inline(never)
+  private static func takeRare(_ name: Bytes, _ value: Bytes, into head: inout RequestHead)
+    -> Refusal?
+  {
+    switch name.count {
     case 6 where name.equalsLowercase("expect"):
       if value.equalsLowercase("100-continue") {
         head.expectsContinue = true
@@ -38,11 +48,12 @@ enum KnownField {
   }
 
   /// RFC 9112 §3.2; an absolute target overrides the field's value, §3.2.2.
+  @inline(__always)
   private static func takeHost(_ value: Bytes, at range: Range<Int>, into head: inout RequestHead)
     -> Refusal?
   {
     if head.hasHost { return .bad("There is more than one Host field.") }
-    guard HostPort(value) != nil else { return .bad("The Host field is malformed.") }
+    guard HostPort.isValid(value) else { return .bad("The Host field is malformed.") }
     head.hasHost = true
     if head.form == .origin || head.form == .asterisk { head.authority = range }
     return nil

@@ -10,6 +10,7 @@ enum RequestLine {
   static var longestMethod: Int { 32 }
 
   /// Nil: not whole yet, and fine so far.
+  @inline(__always)
   static func parse(_ bytes: Bytes, into head: inout RequestHead) -> Outcome? {
     let methodEnd = bytes.firstOutsideToken(from: 0)
     if methodEnd > longestMethod { return .refused(.bad("The method is too long.")) }
@@ -48,6 +49,7 @@ enum RequestLine {
   }
 
   /// RFC 9112 §2.3: HTTP-name "/" DIGIT "." DIGIT, in capitals.
+  @inline(__always)
   private static func version(_ bytes: Bytes, at start: Int) -> Version? {
     // "HTTP/1.1", as nearly all requests have it.
     if bytes.word(at: start) == 0x312E_312F_5054_5448, start &+ 8 < bytes.count,
@@ -58,6 +60,7 @@ enum RequestLine {
     return otherVersion(bytes, at: start)
   }
 
+  @inline(never)
   private static func otherVersion(_ bytes: Bytes, at start: Int) -> Version? {
     let name = Text("HTTP/")
     let text = name.bytes
@@ -82,6 +85,7 @@ enum RequestLine {
 
 /// RFC 9112 §3.2: the four forms, and which methods may use them.
 enum RequestTarget {
+  @inline(__always)
   static func take(_ bytes: Bytes, into head: inout RequestHead) -> Refusal? {
     let target = head.target
     let first = bytes[target.lowerBound]
@@ -89,6 +93,14 @@ enum RequestTarget {
       head.form = .origin
       return takePath(bytes, from: target.lowerBound, into: &head)
     }
+    return takeOther(bytes, first, into: &head)
+  }
+
+  @inline(never)
+  private static func takeOther(_ bytes: Bytes, _ first: UInt8, into head: inout RequestHead)
+    -> Refusal?
+  {
+    let target = head.target
     if head.method == Method.connect {
       head.form = .authority
       guard let host = HostPort(bytes.extracting(target)), host.port >= 0 else {
@@ -122,10 +134,18 @@ enum RequestTarget {
     }
     head.form = .absolute
     head.authority = start..<end
-    return takePath(bytes, from: end, into: &head)
+    return takePathBehind(bytes, end, into: &head)
+  }
+
+  @inline(never)
+  private static func takePathBehind(_ bytes: Bytes, _ start: Int, into head: inout RequestHead)
+    -> Refusal?
+  {
+    takePath(bytes, from: start, into: &head)
   }
 
   /// The path and the query; a fragment never goes over the wire (RFC 9110 §4.2.5).
+  @inline(__always)
   private static func takePath(_ bytes: Bytes, from start: Int, into head: inout RequestHead)
     -> Refusal?
   {

@@ -13,13 +13,12 @@ import CSystem
   let mailbox: Mailbox
   /// Microseconds; read once a turn.
   private(set) var now: Int64
+  /// Since 1970; looked up ten times a second.
   private(set) var wallSeconds: Int64 = 0
   var bytesIn: Int64 = 0
   var bytesOut: Int64 = 0
-  /// "Date: ...\r\n", made anew when the second changes.
-  private(set) var dateLine = ByteBuffer()
   var timers: TimerWheel
-  private var nextDateCheck: Int64 = 0
+  private var nextWallCheck: Int64 = 0
   fileprivate var events: UnsafeMutablePointer<epoll_event>
   fileprivate(set) var readBuffer: UnsafeMutablePointer<UInt8>
   /// Streams with bytes to send at the end of the turn.
@@ -124,15 +123,9 @@ import CSystem
 
   mutating func readClock() {
     now = unsafe system.now(system.context)
-    guard now >= nextDateCheck else { return }
-    nextDateCheck = now &+ 100_000
-    let seconds = unsafe system.wall(system.context)
-    guard seconds != wallSeconds || dateLine.isEmpty else { return }
-    wallSeconds = seconds
-    dateLine.truncate(to: 0)
-    dateLine.append("Date: ")
-    HTTPDate.append(seconds, to: &dateLine)
-    dateLine.append("\r\n")
+    guard now >= nextWallCheck else { return }
+    nextWallCheck = now &+ 100_000
+    wallSeconds = unsafe system.wall(system.context)
   }
 }
 
@@ -249,6 +242,7 @@ extension Ref where Object == Loop {
       system.context, o.poller, operation, descriptor, events, token) == 0
   }
 
+  @inline(__always)
   func addDirty(_ stream: Ref<Stream>) {
     guard !stream.o.isDirty, !stream.o.isEnded else { return }
     stream.o.isDirty = true
@@ -279,13 +273,20 @@ extension Ref where Object == Loop {
   }
 
   /// Memory for a stream's outgoing bytes.
+  @inline(__always)
   func takeOutput() -> Ref<ByteBuffer>? {
-    o.spareOutputs.removeLast() ?? Ref<ByteBuffer>(make: ByteBuffer())
+    o.spareOutputs.removeLast() ?? Ref<ByteBuffer>.makeOutput()
   }
 
+  @inline(__always)
   func giveOutput(_ buffer: Ref<ByteBuffer>) {
     buffer.o.clear(keep: Loop.spareOutputSize)
     if o.spareOutputs.count < Loop.spareOutputCount, o.spareOutputs.append(buffer) { return }
     buffer.free()
   }
+}
+
+extension Ref where Object == ByteBuffer {
+  @inline(never)
+  fileprivate static func makeOutput() -> Ref? { Ref(make: ByteBuffer()) }
 }

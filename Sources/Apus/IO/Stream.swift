@@ -173,6 +173,7 @@ extension Ref where Object == Stream {
     return startWriting()
   }
 
+  @inline(__always)
   private func startWriting() -> Ref<ByteBuffer>? {
     o.output = o.loop.takeOutput()
     if o.output == nil { o.isBroken = true }
@@ -182,6 +183,7 @@ extension Ref where Object == Stream {
 
   /// Sends what there is, and a second piece that was not copied; what the kernel
   /// does not take of either is kept.
+  @inline(__always)
   func send(with piece: Bytes) {
     // A failure is met by the flush, where there is nothing above us.
     guard let output = writing() else { return o.loop.addDirty(self) }
@@ -189,6 +191,11 @@ extension Ref where Object == Stream {
       output.o.append(piece)
       return o.loop.addDirty(self)
     }
+    sendBoth(output, piece)
+  }
+
+  @inline(never)
+  private func sendBoth(_ output: Ref<ByteBuffer>, _ piece: Bytes) {
     let system = o.loop.o.system
     let first = output.o.count
     let sent = unsafe piece.withUnsafeBufferPointer {

@@ -11,6 +11,7 @@ extension Ref where Object == Connection {
       && !exchange.o.isHeadWritten
   }
 
+  @inline(__always)
   func writeHead(of exchange: Ref<Exchange>) {
     exchange.o.isHeadWritten = true
     exchange.o.continueDue = false
@@ -21,11 +22,24 @@ extension Ref where Object == Connection {
       o.isClosing = true
     }
     guard let output = o.stream.writing() else { return }
-    exchange.o.reply.write(
-      to: &output.o, framing: exchange.o.framing, close: exchange.o.closes,
-      isOld: exchange.o.head.version < 11, date: o.worker.o.loop.o.dateLine.bytes,
-      server: server.o.serverLine.bytes)
+    write(
+      &exchange.o.reply, to: output, framing: exchange.o.framing, close: exchange.o.closes,
+      isOld: exchange.o.head.version < 11)
     o.stream.o.loop.addDirty(o.stream)
+  }
+
+  @inline(__always)
+  func write(
+    _ head: inout ReplyHead, to output: Ref<ByteBuffer>, framing: ReplyHead.Framing,
+    close: Bool, isOld: Bool
+  ) {
+    let worker = o.worker
+    let second = worker.o.loop.o.wallSeconds
+    if worker.o.opening.second != second {
+      worker.o.opening.update(second: second, server: worker.o.server.o.serverLine.bytes)
+    }
+    head.write(
+      to: &output.o, opening: &worker.o.opening, framing: framing, close: close, isOld: isOld)
   }
 
   /// Moves what the exchanges have to say to the stream, in order.
@@ -46,11 +60,21 @@ extension Ref where Object == Connection {
     armTimer()
   }
 
+  /// Whether the exchange whose handler has just returned was answered at once, in
+  /// its turn and whole: then nothing is left to be moved.
+  @inline(__always)
+  func isAnswered(_ exchange: Ref<Exchange>) -> Bool {
+    !exchange.o.isShared && exchange.o.isReplied && exchange.o.isHeadWritten
+      && exchange.o.isInputEnded && exchange.o.output.isEmpty && !exchange.o.isBroken
+      && o.first == exchange && exchange.o.next == nil && o.isWorking
+  }
+
   enum Progress {
     case waiting, done, broken
   }
 
   /// Sends what one exchange has to say.
+  @inline(__always)
   func advance(_ exchange: Ref<Exchange>) -> Progress {
     let isShared = exchange.o.isShared
     if !isShared, exchange.o.isAway.load(ordering: .acquiring) { return .waiting }
@@ -70,6 +94,7 @@ extension Ref where Object == Connection {
     return isDone && !exchange.o.holds.contains(.handler) ? .done : .waiting
   }
 
+  @inline(__always)
   func pop(_ exchange: Ref<Exchange>) {
     o.first = exchange.o.next
     if o.first == nil { o.last = nil }

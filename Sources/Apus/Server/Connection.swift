@@ -25,13 +25,8 @@ struct Connection: ~Copyable {
   var pipelined: Int32 = 0
   /// Exchanges that name this connection, popped ones too: it is freed after them.
   var exchanges: Int32 = 0
-  /// No further request is taken.
-  var isClosing = false
-  /// A refusal was sent, and what still comes is thrown away for a while.
-  var isLingering = false
-  var isDead = false
+  private var flags: Flags = []
   var isBuried = false
-  var isPumping = false
   var sawEnd = false
   var isHeadBegun = false
   /// When the current wait for the peer began.
@@ -39,6 +34,43 @@ struct Connection: ~Copyable {
   // The worker's list of its connections.
   var nextOfWorker: Ref<Connection>? = nil
   var previousOfWorker: Ref<Connection>? = nil
+
+  /// What is looked at together on each request.
+  private struct Flags: OptionSet {
+    let rawValue: UInt8
+    static var closing: Flags { Flags(rawValue: 1) }
+    static var lingering: Flags { Flags(rawValue: 2) }
+    static var dead: Flags { Flags(rawValue: 4) }
+    static var pumping: Flags { Flags(rawValue: 8) }
+  }
+
+  private func has(_ flag: Flags) -> Bool { flags.contains(flag) }
+  private mutating func set(_ flag: Flags, _ on: Bool) {
+    if on { flags.insert(flag) } else { flags.remove(flag) }
+  }
+
+  /// No further request is taken.
+  var isClosing: Bool {
+    get { has(.closing) }
+    set { set(.closing, newValue) }
+  }
+  /// A refusal was sent, and what still comes is thrown away for a while.
+  var isLingering: Bool {
+    get { has(.lingering) }
+    set { set(.lingering, newValue) }
+  }
+  var isDead: Bool {
+    get { has(.dead) }
+    set { set(.dead, newValue) }
+  }
+  var isPumping: Bool {
+    get { has(.pumping) }
+    set { set(.pumping, newValue) }
+  }
+  /// Whether it takes requests.
+  var isOpen: Bool { flags.isDisjoint(with: [.closing, .dead]) }
+  /// None but that it closes.
+  var isWorking: Bool { flags.isSubset(of: .closing) }
 
   init(worker: Ref<Worker>, id: UInt64, descriptor: Int32, peer: Peer, since: Int64) {
     self.worker = worker
@@ -77,8 +109,12 @@ extension Ref where Object == Connection {
   func take(_ bytes: Bytes) -> Int {
     if o.isLingering || o.isClosing { return bytes.count }
     var index = 0
-    while !o.isDead, !o.isClosing {
-      guard let exchange = o.current ?? startExchange(index < bytes.count) else { break }
+    while o.isOpen {
+      if o.current == nil, index >= bytes.count {
+        waitForMore()
+        break
+      }
+      guard let exchange = o.current ?? startExchange() else { break }
       if exchange.o.isDispatched, isAwaited(exchange) {
         o.stream.pause(true)
         break
@@ -92,7 +128,7 @@ extension Ref where Object == Connection {
       case .head(let range):
         takeHead(exchange, bytes.extracting(range))
         // Most requests have no body; a streamed one waits for its handler.
-        if o.machine.isEnded, !o.isDead, !o.isClosing, !exchange.o.isDispatched {
+        if o.machine.isEnded, o.isOpen, !exchange.o.isDispatched {
           endRequest(exchange)
         }
       case .body(let range):
@@ -109,16 +145,12 @@ extension Ref where Object == Connection {
         refuse(refusal, exchange)
       }
     }
-    if o.isDead || o.isClosing { return bytes.count }
-    return index
+    return o.isOpen ? index : bytes.count
   }
 
   /// An exchange for the next request; nil when there is none to be had now.
-  func startExchange(_ hasBytes: Bool) -> Ref<Exchange>? {
-    guard hasBytes else {
-      waitForMore()
-      return nil
-    }
+  @inline(__always)
+  func startExchange() -> Ref<Exchange>? {
     if o.pipelined >= server.o.options.maxPipelined
       || o.stream.o.buffered > Int(server.o.options.highWater)
     {
@@ -138,6 +170,7 @@ extension Ref where Object == Connection {
     return exchange
   }
 
+  @inline(__always)
   func takeHead(_ exchange: Ref<Exchange>, _ bytes: Bytes) {
     let worker = o.worker
     worker.o.counters.add(.requests)
@@ -155,7 +188,7 @@ extension Ref where Object == Connection {
     if case .route(let number) = exchange.o.destination,
       server.o.router.routes[Int(number)].o.isStreamed
     {
-      return worker.dispatch(exchange)
+      return dispatchAhead(exchange)
     }
     if !exchange.o.head.hasBody { return }
     if exchange.o.head.expectsContinue {
@@ -165,12 +198,16 @@ extension Ref where Object == Connection {
         exchange.o.isInputEnded = true
         o.isClosing = true
         o.current = nil
-        worker.dispatch(exchange)
+        dispatchAhead(exchange)
       } else {
         continueDue(exchange)
       }
     }
   }
+
+  /// Dispatches a request whose body, if any, has not come.
+  @inline(never)
+  func dispatchAhead(_ exchange: Ref<Exchange>) { o.worker.dispatch(exchange) }
 
   /// Whether a streamed body must wait for its handler to say where it goes.
   func isAwaited(_ exchange: Ref<Exchange>) -> Bool {
@@ -221,6 +258,7 @@ extension Ref where Object == Connection {
     if exchange.o.body.failed { _ = lose(.memory) }
   }
 
+  @inline(__always)
   func endRequest(_ exchange: Ref<Exchange>) {
     o.current = nil
     exchange.o.isInputEnded = true
@@ -277,9 +315,8 @@ extension Ref where Object == Connection {
     let reason = Text(refusal.reason)
     reply.setContentType(type.bytes)
     guard let output = o.stream.writing() else { return die(reset: true) }
-    reply.write(
-      to: &output.o, framing: .length(exchange.o.isHead ? 0 : Int64(reason.count)), close: true,
-      isOld: false, date: o.worker.o.loop.o.dateLine.bytes, server: server.o.serverLine.bytes)
+    let length: Int64 = exchange.o.isHead ? 0 : Int64(reason.count)
+    write(&reply, to: output, framing: .length(length), close: true, isOld: false)
     if !exchange.o.isHead { output.o.append(reason.bytes) }
     exchange.o.isHeadWritten = true
     linger()

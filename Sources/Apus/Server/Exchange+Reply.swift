@@ -4,6 +4,7 @@
 // line, writes straight to the connection.
 
 extension Ref where Object == Exchange {
+  @inline(__always)
   func checkUnreplied() throws(Failure) {
     if o.isReplied { throw Failure(.state, "the request was replied to already") }
     if o.writer.handle.bits != 0 { throw Failure(.state, "the reply is its writer's") }
@@ -17,6 +18,7 @@ extension Ref where Object == Exchange {
     o.reply.status = status
   }
 
+  @inline(__always)
   func setField(_ name: Bytes, _ value: Bytes, replacing: Bool, isOwn: Bool = false)
     throws(Failure)
   {
@@ -29,6 +31,7 @@ extension Ref where Object == Exchange {
     if o.reply.fields.failed { throw .noMemory }
   }
 
+  @inline(__always)
   func setType(_ type: Text) throws(Failure) {
     guard type.bytes.isFieldValue else {
       throw Failure(.argument, "not a field value of RFC 9110")
@@ -41,6 +44,7 @@ extension Ref where Object == Exchange {
   }
 
   /// Completes the reply.
+  @inline(__always)
   func complete(_ body: Bytes) throws(Failure) {
     let isEmpty = Status.hasNoContent(o.reply.status)
     o.framing = isEmpty ? .none : .length(Int64(body.count))
@@ -66,6 +70,7 @@ extension Ref where Object == Exchange {
   }
 
   /// A status and its reason phrase, in plain text, for what is no success.
+  @inline(never)
   func completeStatus(_ status: Int32, reason: StaticString? = nil) throws(Failure) {
     o.reply.status = status
     guard status >= 400 else { return try complete(Bytes()) }
@@ -87,9 +92,11 @@ extension Ref where Object == Exchange {
   }
 
   /// After a reply through the interface: a deferred request's handle ends here.
+  @inline(__always)
   func afterReply() {
+    if !o.isShared { return }
     if o.isDeferred { _ = endDeferredLocked() }
-    if o.isShared { notifyLoop() }
+    notifyLoop()
   }
 
   /// A deferred request whose client has gone: the reply is thrown away, and the

@@ -7,11 +7,7 @@ extension Ref where Object == Exchange {
   func keepHead(_ bytes: Bytes) -> Bool {
     guard let memory = unsafe o.arena.allocate(bytes.count &+ 1) else { return false }
     let text = unsafe memory.assumingMemoryBound(to: UInt8.self)
-    unsafe bytes.withUnsafeBufferPointer { source in
-      if let from = source.baseAddress {
-        unsafe text.update(from: from, count: source.count)
-      }
-    }
+    unsafe text.copy(bytes)
     unsafe o.text = unsafe text
     // A NUL in place of the delimiter behind each part: SP, colon, OWS or CR.
     unsafe text[o.head.methodCount] = 0
@@ -26,6 +22,7 @@ extension Ref where Object == Exchange {
     return keepPath(bytes)
   }
 
+  @inline(__always)
   private func keepPath(_ bytes: Bytes) -> Bool {
     let range = o.head.path
     switch o.head.form {
@@ -69,6 +66,7 @@ extension Ref where Object == Exchange {
     else { return (Text(""), 80) }
     let bytes = authority.bytes
     if o.host.count == 0 {
+      o.hasExtras = true
       o.host = o.arena.copy(bytes.extracting(parsed.host)) ?? Text("")
     }
     return (o.host, parsed.port >= 0 ? parsed.port : 80)
@@ -100,6 +98,7 @@ extension Ref where Object == Exchange {
     let isShared = o.isShared
     if isShared { o.lock.lock() }
     defer { if isShared { o.lock.unlock() } }
+    o.hasExtras = true
     guard let name = o.arena.copy(bytes.extracting(field.name)),
       let value = o.arena.copy(bytes.extracting(field.value))
     else { return false }
@@ -184,6 +183,7 @@ extension Ref where Object == Exchange {
   /// Decodes the path parameters, the first time.
   func readParameters() throws(Failure) {
     if o.hasParameters { return }
+    o.hasExtras = true
     guard case .route(let number) = o.destination, let server = o.worker?.o.server else {
       o.hasParameters = true
       return
@@ -214,6 +214,7 @@ extension Ref where Object == Exchange {
   /// Decodes the query parameters, the first time (WHATWG URL §5.1).
   func readQueries() throws(Failure) {
     if o.hasQueries { return }
+    o.hasExtras = true
     guard o.head.hasQuery, let query = part(o.head.query) else {
       o.hasQueries = true
       return

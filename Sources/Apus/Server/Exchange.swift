@@ -59,6 +59,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   /// The head, copied, with NULs behind its parts.
   nonisolated(unsafe) var text: UnsafeMutablePointer<UInt8>? = nil
   var path = Text("")
+  /// Whether what most requests do without is there: these down to the trailers.
+  var hasExtras = false
   var host = Text("")
   var captures = List<Capture>()
   var parameters = List<Pair>()
@@ -168,8 +170,10 @@ extension Ref where Object == Exchange {
   }
 
   /// Forgets a request, for the next; what is large is given back.
+  @inline(__always)
   func reset() {
-    endCallbacks()
+    if o.isShared { endCallbacks() }
+    if o.hasExtras { resetExtras() }
     o.handle = Handle(bits: 0)
     o.connection = nil
     o.next = nil
@@ -177,13 +181,6 @@ extension Ref where Object == Exchange {
     o.arena.reset()
     unsafe o.text = nil
     o.path = Text("")
-    o.host = Text("")
-    o.captures.removeAll()
-    o.parameters.removeAll()
-    o.hasParameters = false
-    o.queries.removeAll()
-    o.hasQueries = false
-    o.trailers.removeAll()
     o.body.clear(keep: 4096)
     o.destination = .undecided
     o.isInputEnded = false
@@ -208,6 +205,19 @@ extension Ref where Object == Exchange {
     if o.writer.hasBegun || o.writer.handle.bits != 0 { resetWriter() }
   }
 
+  @inline(never)
+  private func resetExtras() {
+    o.hasExtras = false
+    o.host = Text("")
+    o.captures.removeAll()
+    o.parameters.removeAll()
+    o.hasParameters = false
+    o.queries.removeAll()
+    o.hasQueries = false
+    o.trailers.removeAll()
+  }
+
+  @inline(never)
   private func resetWriter() {
     o.writer.handle = Handle(bits: 0)
     o.writer.hasBegun = false

@@ -18,12 +18,14 @@ extension Ref where Object == Server {
   private var isOver: Bool { o.isDying.load(ordering: .relaxed) }
 
   /// A request: the listeners, then its route's handler or what stands for it.
+  @inline(__always)
   func run(_ exchange: Ref<Exchange>) {
     if isOver { return }
     if hear(exchange) { handle(exchange) }
   }
 
   /// A request that the listeners have let through.
+  @inline(__always)
   func handle(_ exchange: Ref<Exchange>) {
     if case .route(let number) = exchange.o.destination {
       let handler = unsafe o.router.routes[Int(number)].o.handler
@@ -36,7 +38,13 @@ extension Ref where Object == Server {
   }
 
   /// The on_receive listeners; true when the request is still to be handled.
+  @inline(__always)
   func hear(_ exchange: Ref<Exchange>) -> Bool {
+    unsafe o.onReceive.isEmpty || tellReceived(exchange)
+  }
+
+  @inline(never)
+  private func tellReceived(_ exchange: Ref<Exchange>) -> Bool {
     var index = 0
     while unsafe index < o.onReceive.count {
       let listener = unsafe o.onReceive[index]
@@ -48,6 +56,7 @@ extension Ref where Object == Server {
   }
 
   /// What is answered without a handler: OPTIONS, 405 and 404.
+  @inline(never)
   func answer(_ exchange: Ref<Exchange>) {
     let isOptions = exchange.o.head.method == Method.options
     let isServerWide = exchange.o.head.form == .asterisk

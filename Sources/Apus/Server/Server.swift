@@ -193,7 +193,19 @@ extension Ref where Object == Server {
 
   // ---- routing
 
+  @inline(__always)
   func route(_ exchange: Ref<Exchange>) -> Destination {
+    if !exchange.o.head.isEncoded, let path = exchange.part(exchange.o.head.path),
+      let number = o.router.findPlain(path.bytes, method: exchange.o.head.method)
+    {
+      return .route(number)
+    }
+    return search(exchange)
+  }
+
+  @inline(never)
+  private func search(_ exchange: Ref<Exchange>) -> Destination {
+    exchange.o.hasExtras = true
     if o.router.routes.isEmpty { return o.isQueued ? .pulled : .nothing }
     let path = exchange.rawPath
     let name = exchange.methodName

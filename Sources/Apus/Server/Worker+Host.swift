@@ -5,35 +5,48 @@ import Synchronization
 
 extension Ref where Object == Worker {
   /// A request is in, or at least its head: off to its handler.
+  @inline(__always)
   func dispatch(_ exchange: Ref<Exchange>) {
     exchange.o.isDispatched = true
     exchange.o.holds.insert(.handler)
     let server = o.server
-    if server.o.isQueued {
-      let needsHost = unsafe !server.o.onReceive.isEmpty || exchange.o.destination.isForHost
-      if needsHost {
-        if server.o.queue.hasRoom(for: exchange.o.body.count, behind: o.batch.count, server),
-          enqueue(.request, exchange)
-        {
-          server.o.queue.bytes.wrappingAdd(Int64(exchange.o.body.count), ordering: .relaxed)
-          return
-        }
-        o.counters.add(.refusedBusy)
-        exchange.completeOrBreak(503)
-        if let connection = exchange.o.connection {
-          report(connection, code: .full, status: 503)
-        }
-        return handled(exchange)
-      }
+    if server.o.isQueued, unsafe !server.o.onReceive.isEmpty || exchange.o.destination.isForHost {
+      return queue(exchange)
     }
     server.run(exchange)
     handled(exchange)
   }
 
+  /// Off to the thread that ticks.
+  @inline(never)
+  private func queue(_ exchange: Ref<Exchange>) {
+    let size = exchange.o.body.count
+    if o.server.o.queue.hasRoom(for: size, behind: o.batch.count, o.server),
+      enqueue(.request, exchange)
+    {
+      o.server.o.queue.bytes.wrappingAdd(Int64(size), ordering: .relaxed)
+      return
+    }
+    o.counters.add(.refusedBusy)
+    exchange.completeOrBreak(503)
+    if let connection = exchange.o.connection {
+      report(connection, code: .full, status: 503)
+    }
+    handled(exchange)
+  }
+
   /// The handler has returned, on the loop's thread.
+  @inline(__always)
   func handled(_ exchange: Ref<Exchange>) {
+    guard let connection = exchange.o.connection else { return exchange.handlerReturned() }
+    if connection.isAnswered(exchange) {
+      exchange.o.holds.remove(.handler)
+      connection.pop(exchange)
+      // What is left of a pump: it is over, or it goes on with the next request.
+      if connection.o.isClosing || connection.o.stream.o.isPaused { connection.pump() }
+      return
+    }
     exchange.handlerReturned()
-    guard let connection = exchange.o.connection else { return }
     if connection.o.isDead {
       exchange.recycleIfFree()
     } else {
@@ -94,8 +107,13 @@ extension Ref where Object == Worker {
   }
 
   /// A reply has gone to the kernel.
+  @inline(__always)
   func replied(_ exchange: Ref<Exchange>) {
-    guard o.server.o.hasReplyListeners, exchange.o.handle.bits != 0 else { return }
+    if o.server.o.hasReplyListeners, exchange.o.handle.bits != 0 { tellReplied(exchange) }
+  }
+
+  @inline(never)
+  private func tellReplied(_ exchange: Ref<Exchange>) {
     if !Slots.isAlive(exchange.o.handle, .request) {
       exchange.o.handle = Slots.live(
         exchange.o.slot, exchange.o.slotIndex, at: o.loop.o.now, open: false)

@@ -19,6 +19,8 @@ struct Worker: ~Copyable {
   var connections: Int64 = 0
   /// Events of this turn, for the thread that ticks.
   var batch = List<Event>()
+  /// What its replies start with.
+  var opening = ReplyOpening()
   /// Mail to itself, handled at the end of the turn.
   var ownMail = MailChain()
   let stopMail: Ref<Mail>
@@ -76,6 +78,7 @@ struct Worker: ~Copyable {
 extension Ref where Object == Worker {
   // ---- exchanges
 
+  @inline(__always)
   func takeExchange() -> Ref<Exchange>? {
     o.outstanding &+= 1
     if let exchange = o.pool {
@@ -84,12 +87,18 @@ extension Ref where Object == Worker {
       exchange.o.next = nil
       return exchange
     }
+    return makeExchange()
+  }
+
+  @inline(never)
+  private func makeExchange() -> Ref<Exchange>? {
     if let exchange = Ref<Exchange>.make(worker: self) { return exchange }
     o.outstanding &-= 1
     return nil
   }
 
   /// Takes one back that was reset.
+  @inline(__always)
   func give(_ exchange: Ref<Exchange>) {
     o.outstanding &-= 1
     if o.pooled < Worker.poolSize, !Slots.isUsedUp(exchange.o.slot) {

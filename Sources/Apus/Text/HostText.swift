@@ -8,7 +8,15 @@ struct HostPort {
   /// The port, or -1 when none was given.
   let port: Int32
 
+  /// Whether text is a host and port; the plain case first: a name alone.
+  @inline(__always)
+  static func isValid(_ text: Bytes) -> Bool {
+    if endOfName(text) == text.count, text.count <= 1024 { return true }
+    return HostPort(text) != nil
+  }
+
   /// Nil for what is no host and port.
+  @inline(never)
   init?(_ text: Bytes) {
     guard text.count > 0, text.count <= 1024 else { return nil }
     var end = 0
@@ -33,19 +41,14 @@ struct HostPort {
 
   /// Where a name ends: labels of unreserved characters, of which none is empty,
   /// save one behind a last dot.
+  @inline(__always)
   private static func endOfName(_ text: Bytes) -> Int? {
+    let dot = UInt8(ascii: ".")
     var index = 0
-    var label = 0
-    while index < text.count {
-      let byte = text[index]
-      if byte == UInt8(ascii: ".") {
-        if label == 0 { return nil }
-        label = 0
-      } else if byte.isUnreserved {
-        label &+= 1
-      } else {
-        break
-      }
+    var before = dot
+    while index < text.count, text[index].isUnreserved {
+      if text[index] == dot, before == dot { return nil }
+      before = text[index]
       index &+= 1
     }
     return index > 0 ? index : nil

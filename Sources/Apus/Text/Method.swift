@@ -56,8 +56,14 @@ enum Method {
   static var patch: Int32 { 28 }
 
   /// The number of a name, or `other`.
+  @inline(__always)
   static func number(_ name: Bytes) -> Int32 {
     if name.count == 3, name[0] == 71, name[1] == 69, name[2] == 84 { return get }
+    return search(name)
+  }
+
+  @inline(never)
+  private static func search(_ name: Bytes) -> Int32 {
     var number: Int32 = 0
     while let known = Method.name(number) {
       if name.equals(known) { return number }

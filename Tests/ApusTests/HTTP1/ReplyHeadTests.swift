@@ -18,56 +18,55 @@ private func set(
 }
 
 private func output(
-  _ head: borrowing ReplyHead, _ framing: ReplyHead.Framing = .none, close: Bool = false,
+  _ head: inout ReplyHead, _ framing: ReplyHead.Framing = .none, close: Bool = false,
   isOld: Bool = false
 ) -> String {
   var buffer = ByteBuffer()
-  let dateBytes = Array(date.utf8)
-  let serverBytes = Array(server.utf8)
-  head.write(
-    to: &buffer, framing: framing, close: close, isOld: isOld, date: dateBytes.span,
-    server: serverBytes.span)
+  var opening = ReplyOpening()
+  let line = Array(server.utf8)
+  opening.update(second: 784_111_777, server: line.span)
+  head.write(to: &buffer, opening: &opening, framing: framing, close: close, isOld: isOld)
   return string(buffer)
 }
 
 @Suite struct ReplyHeadTests {
   @Test func theSimplestReply() {
-    let head = ReplyHead()
+    var head = ReplyHead()
     #expect(
-      output(head, .length(0))
+      output(&head, .length(0))
         == "HTTP/1.1 200 OK\r\n\(date)\(server)Content-Length: 0\r\n\r\n")
   }
 
   @Test func framings() {
-    let head = ReplyHead()
+    var head = ReplyHead()
     let start = "HTTP/1.1 200 OK\r\n\(date)\(server)"
-    #expect(output(head, .none) == start + "\r\n")
-    #expect(output(head, .untilClose, close: true) == start + "Connection: close\r\n\r\n")
-    #expect(output(head, .chunked) == start + "Transfer-Encoding: chunked\r\n\r\n")
+    #expect(output(&head, .none) == start + "\r\n")
+    #expect(output(&head, .untilClose, close: true) == start + "Connection: close\r\n\r\n")
+    #expect(output(&head, .chunked) == start + "Transfer-Encoding: chunked\r\n\r\n")
     #expect(
-      output(head, .length(.max)) == start + "Content-Length: 9223372036854775807\r\n\r\n")
+      output(&head, .length(.max)) == start + "Content-Length: 9223372036854775807\r\n\r\n")
   }
 
   @Test func statusLines() {
     var head = ReplyHead()
     head.status = 404
-    #expect(output(head).hasPrefix("HTTP/1.1 404 Not Found\r\n"))
+    #expect(output(&head).hasPrefix("HTTP/1.1 404 Not Found\r\n"))
     head.status = 100
-    #expect(output(head).hasPrefix("HTTP/1.1 100 Continue\r\n"))
+    #expect(output(&head).hasPrefix("HTTP/1.1 100 Continue\r\n"))
     // RFC 9112 §4: the space stands there also when the phrase is empty.
     head.status = 299
-    #expect(output(head).hasPrefix("HTTP/1.1 299 \r\n"))
+    #expect(output(&head).hasPrefix("HTTP/1.1 299 \r\n"))
     head.status = 599
-    #expect(output(head).hasPrefix("HTTP/1.1 599 "))
+    #expect(output(&head).hasPrefix("HTTP/1.1 599 "))
   }
 
   @Test func persistence() {
-    let head = ReplyHead()
+    var head = ReplyHead()
     let start = "HTTP/1.1 200 OK\r\n\(date)\(server)Content-Length: 2\r\n"
-    #expect(output(head, .length(2)) == start + "\r\n")
-    #expect(output(head, .length(2), isOld: true) == start + "Connection: keep-alive\r\n\r\n")
-    #expect(output(head, .length(2), close: true) == start + "Connection: close\r\n\r\n")
-    let old = output(head, .length(2), close: true, isOld: true)
+    #expect(output(&head, .length(2)) == start + "\r\n")
+    #expect(output(&head, .length(2), isOld: true) == start + "Connection: keep-alive\r\n\r\n")
+    #expect(output(&head, .length(2), close: true) == start + "Connection: close\r\n\r\n")
+    let old = output(&head, .length(2), close: true, isOld: true)
     #expect(old == start + "Connection: close\r\n\r\n")
   }
 
@@ -77,7 +76,7 @@ private func output(
     set(&head, "X-One", "1")
     set(&head, "X-Empty", "")
     #expect(
-      output(head, .length(5)) == "HTTP/1.1 200 OK\r\n\(date)\(server)"
+      output(&head, .length(5)) == "HTTP/1.1 200 OK\r\n\(date)\(server)"
         + "Content-Type: text/plain\r\nX-One: 1\r\nX-Empty: \r\nContent-Length: 5\r\n\r\n")
   }
 
@@ -86,10 +85,10 @@ private func output(
     set(&head, "DATE", "Thu, 01 Jan 1970 00:00:00 GMT")
     set(&head, "sErver", "mine")
     #expect(
-      output(head) == "HTTP/1.1 200 OK\r\nDATE: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+      output(&head) == "HTTP/1.1 200 OK\r\nDATE: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
         + "sErver: mine\r\n\r\n")
     head.reset()
-    #expect(output(head) == "HTTP/1.1 200 OK\r\n\(date)\(server)\r\n")
+    #expect(output(&head) == "HTTP/1.1 200 OK\r\n\(date)\(server)\r\n")
   }
 
   @Test func setReplacesWhateverTheCase() {
@@ -134,6 +133,41 @@ private func output(
       #expect(set(&head, "connection", place) == .malformed)
       #expect(set(&head, "name", place, replacing: false) == .malformed)
       #expect(string(head.fields) == "")
+    }
+  }
+
+  /// Values are looked at in words of several bytes: a bad one counts at every place
+  /// of every length.
+  @Test func aBadByteAtEveryPlace() {
+    for length in 1...40 {
+      for place in 0..<length {
+        for (byte, isFine) in [(0x1F, false), (0x7F, false), (9, true), (0x80, true), (0xFF, true)]
+        {
+          var bytes = [UInt8](repeating: 0x20, count: length)
+          bytes[place] = UInt8(byte)
+          let isValue = bytes.span.isFieldValue
+          #expect(isValue == isFine, "\(byte) at \(place) of \(length)")
+        }
+        var name = [UInt8](repeating: 0x2D, count: length)
+        let isName = name.span.isToken
+        name[place] = 0x40
+        let isStillName = name.span.isToken
+        #expect(isName && !isStillName, "at \(place) of \(length)")
+      }
+    }
+  }
+
+  @Test func theOpeningFollowsTheClock() {
+    var head = ReplyHead()
+    var opening = ReplyOpening()
+    for second in [784_111_777, 784_111_778] as [Int64] {
+      opening.update(second: second, server: Bytes())
+      #expect(opening.second == second)
+      var buffer = ByteBuffer()
+      head.write(to: &buffer, opening: &opening, framing: .none, close: false, isOld: false)
+      let digit = second == 784_111_777 ? "7" : "8"
+      let line = "Date: Sun, 06 Nov 1994 08:49:3\(digit) GMT\r\n"
+      #expect(string(buffer) == "HTTP/1.1 200 OK\r\n\(line)\r\n")
     }
   }
 

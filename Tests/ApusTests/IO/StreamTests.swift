@@ -334,13 +334,4 @@ private final class Bench {
     bench.turn()
     #expect(bench.log == ["expired"])
   }
-
-  @Test func makesTheDateLineAsTheSecondsPass() throws {
-    let bench = try Bench()
-    bench.turn()
-    let line = string(bench.loop.o.dateLine)
-    #expect(line.hasPrefix("Date: "))
-    #expect(line.hasSuffix(" GMT\r\n"))
-    #expect(line.utf8.count == 6 + HTTPDate.length + 2)
-  }
 }
