@@ -7,12 +7,9 @@ extension Ref where Object == Server {
   /// Runs a callback of this server's.
   @inline(__always)
   private func inside(_ exchange: Ref<Exchange>?, _ body: () -> Void) {
-    let outer = ThreadContext.enter(
-      unsafe ThreadContext.Callback(
-        server: opaque, request: exchange?.o.handle.bits ?? 0, exchange: exchange?.opaque))
     if !o.hasThreads || o.isQueued { o.callbacks &+= 1 }
-    body()
-    _ = ThreadContext.enter(outer)
+    unsafe ThreadContext.inside(
+      opaque, request: exchange?.o.handle.bits ?? 0, exchange: exchange?.opaque, body)
   }
 
   private var isOver: Bool { o.isDying.load(ordering: .relaxed) }

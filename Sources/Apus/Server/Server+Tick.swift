@@ -17,17 +17,16 @@ extension Ref where Object == Server {
     o.lock.unlock()
     if isIdle { throw Failure(.state, "the server does not run") }
     if isTaken { throw Failure(.thread, "another thread ticks this server") }
-    let before = unsafe ThreadContext.server
-    unsafe ThreadContext.server = unsafe opaque
     defer {
-      sendGathered()
-      unsafe ThreadContext.server = unsafe before
       o.lock.lock()
       o.isTicking = false
       o.changed.wakeAll()
       o.lock.unlock()
     }
-    return try body()
+    return try unsafe ThreadContext.inside(opaque, isTick: true) { () throws(Failure) in
+      defer { sendGathered() }
+      return try body()
+    }
   }
 
   /// Runs callbacks; returns how many. The caller is the thread that ticks.

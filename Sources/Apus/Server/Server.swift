@@ -126,8 +126,9 @@ extension Ref where Object == Server {
     return server
   }
 
-  /// Whether this thread is inside a callback of this server.
-  var isInCallback: Bool { unsafe ThreadContext.server == opaque }
+  /// Whether this thread is inside a callback of this server, or its tick; others
+  /// of other servers may run inside that.
+  var isInCallback: Bool { unsafe ThreadContext.isInside(opaque) }
 
   /// Options, routes and listeners are set while the server is idle.
   func whileIdle<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
