@@ -200,11 +200,16 @@ extension Ref where Object == Server {
 
   /// Keeps mail for the end of the batch; false on other threads than the one
   /// that ticks.
-  func gather(_ mail: Ref<Mail>, for worker: Int) -> Bool {
-    guard isInCallback, unsafe ThreadContext.loop == nil, worker < o.chains.count else {
+  func gather(_ mail: Ref<Mail>, for worker: Ref<Worker>) -> Bool {
+    guard unsafe ThreadContext.isTicking(opaque), unsafe ThreadContext.loop == nil else {
       return false
     }
-    o.chains[worker].add(mail)
+    // A worker that has stopped has left its number to another.
+    let index = worker.o.index
+    guard index < o.chains.count, index < o.workers.count, o.workers[index] == worker else {
+      return false
+    }
+    o.chains[index].add(mail)
     return true
   }
 

@@ -119,7 +119,7 @@ extension Ref where Object == Worker {
     if unsafe ThreadContext.loop == o.loop.opaque {
       o.ownMail.add(mail)
       o.loop.o.isPressed = true
-    } else if !o.server.gather(mail, for: o.index) {
+    } else if !o.server.gather(mail, for: self) {
       o.loop.o.mailbox.post(mail)
     }
   }
