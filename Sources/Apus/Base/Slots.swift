@@ -107,8 +107,13 @@ enum Slots {
     unsafe freeTail = index &+ 1
   }
 
+  /// How often an object may make its slot live before it gives that back: a
+  /// request does so anew for those who hear of its reply.
+  static var livesPerUse: UInt64 { 2 }
+
+  /// Whether the generations that are left would not do for one more use.
   static func isUsedUp(_ slot: Ref<Slot>) -> Bool {
-    slot.o.word.load(ordering: .relaxed) >> generationShift >= Handle.largest
+    (slot.o.word.load(ordering: .relaxed) >> generationShift) &+ livesPerUse > Handle.largest
   }
 
   /// Makes a slot live, under a generation that it never had; `open` to every
