@@ -101,6 +101,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
 
   // ---- a streamed body
   var bodyCallback = unsafe Callback<BodyFunction>.none
+  /// What the callback is told: the handle itself changes when the reply is out.
+  var bodyHandle = Handle(bits: 0)
   var incoming = ByteBuffer()
   /// How the body ended, once it has: 1 whole, -1 cut.
   var incomingEnd: Int32 = 0

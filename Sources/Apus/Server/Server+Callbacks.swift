@@ -63,7 +63,7 @@ extension Ref where Object == Server {
     _ callback: Callback<BodyFunction>, _ exchange: Ref<Exchange>, _ piece: Bytes, last: Int32
   ) {
     if isOver { return }
-    let handle = exchange.o.handle
+    let handle = exchange.o.bodyHandle
     guard Slots.isAlive(handle, .request) else { return }
     unsafe piece.withUnsafeBufferPointer { buffer in
       let start = unsafe UnsafeRawPointer(buffer.baseAddress)

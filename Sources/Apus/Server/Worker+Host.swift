@@ -96,10 +96,15 @@ extension Ref where Object == Worker {
   /// A reply has gone to the kernel.
   func replied(_ exchange: Ref<Exchange>) {
     guard o.server.o.hasReplyListeners, exchange.o.handle.bits != 0 else { return }
+    // Whoever still has a writer, or is in a call on the handle that has ended,
+    // may look at the handle.
+    let isShared = exchange.o.isShared
+    if isShared { exchange.o.lock.lock() }
     if !Slots.isAlive(exchange.o.handle, .request) {
       exchange.o.handle = Slots.live(
         exchange.o.slot, exchange.o.slotIndex, at: o.loop.o.now, open: false)
     }
+    if isShared { exchange.o.lock.unlock() }
     if o.server.o.isQueued {
       // What waits is bounded; a listener that cannot keep up misses replies.
       guard o.server.o.queue.hasRoom(for: 0, behind: o.batch.count, o.server) else {
