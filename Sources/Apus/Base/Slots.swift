@@ -177,6 +177,12 @@ enum Slots {
     return .dead
   }
 
+  /// Adds a pin to a slot whose object is known to be there, whether its handle is
+  /// live or not.
+  static func hold(_ slot: Ref<Slot>) {
+    slot.o.word.wrappingAdd(1, ordering: .acquiringAndReleasing)
+  }
+
   /// Gives a pin back; the last one of an object that is owed its end pays.
   static func unpin(_ slot: Ref<Slot>) {
     let word = slot.o.word.wrappingSubtract(1, ordering: .acquiringAndReleasing).oldValue

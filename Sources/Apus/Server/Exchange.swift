@@ -230,10 +230,14 @@ extension Ref where Object == Exchange {
     o.incoming.clear()
   }
 
+  var hasCallbacks: Bool {
+    unsafe o.bodyCallback.isSet || o.writer.onDrain.isSet || o.writer.onClose.isSet
+  }
+
   private func end<Function>(_ callback: inout Callback<Function>) {
     let old = callback
     callback = .none
-    old.end()
+    o.worker?.o.server.drop(old)
   }
 
   // ---- holding
@@ -250,6 +254,11 @@ extension Ref where Object == Exchange {
   /// Lets go of it, and tells the loop if nobody is left.
   func release(_ hold: Holds) {
     guard let worker = o.worker, let mail = o.mail else { return }
+    // With the hold goes what keeps the worker, and a drop in there may end the
+    // server: both stay until this thread is out of them.
+    let server = worker.o.server.o.slot
+    Slots.hold(server)
+    worker.o.visitors.wrappingAdd(1, ordering: .relaxed)
     o.lock.lock()
     o.holds.remove(hold)
     // Before the loop can see the hold gone: it waits for mail that is posted.
@@ -257,6 +266,8 @@ extension Ref where Object == Exchange {
     o.lock.unlock()
     if isFirst { worker.post(mail) }
     worker.settleRetired()
+    worker.o.visitors.wrappingSubtract(1, ordering: .releasing)
+    Slots.unpin(server)
   }
 
   /// Has the loop look at it: there is output, or an end. Any thread.
@@ -298,6 +309,7 @@ extension Ref where Object == Exchange {
     }
     // Mail that is still under way would find another request here.
     if o.isPosted.load(ordering: .sequentiallyConsistent) { return }
+    if o.isShared, worker.setAside(self) { return }
     let connection = o.connection
     Slots.endPrivate(o.slot)
     reset()
@@ -325,15 +337,8 @@ extension Ref where Object == Exchange {
   }
 
   /// Ends the handle of a deferred request; true for the one caller that did. The
-  /// caller does not hold the lock.
-  func endDeferred() -> Bool {
-    let (ended, pinned) = Slots.end(o.slot, o.handle)
-    if ended, !pinned { unsafe exchangeUnpinned(unsafe opaque) }
-    return ended
-  }
-
-  /// The same for a caller that holds the lock: through a pin, whose end then
-  /// ends the hold, or inside the handler, which is itself a hold.
+  /// caller holds the lock: through a pin, whose end then ends the hold, or inside
+  /// the handler, which is itself a hold.
   func endDeferredLocked() -> Bool {
     let (ended, pinned) = Slots.end(o.slot, o.handle)
     if ended, !pinned { o.holds.remove(.request) }

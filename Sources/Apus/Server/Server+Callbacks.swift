@@ -12,6 +12,11 @@ extension Ref where Object == Server {
       opaque, request: exchange?.o.handle.bits ?? 0, exchange: exchange?.opaque, body)
   }
 
+  /// Ends a context: what the host does in there counts as done in a callback.
+  func drop<Function>(_ callback: Callback<Function>) {
+    unsafe ThreadContext.inside(opaque) { callback.end() }
+  }
+
   private var isOver: Bool { o.isDying.load(ordering: .relaxed) }
 
   /// A request: the listeners, then its route's handler or what stands for it.

@@ -12,12 +12,14 @@ extension Ref where Object == Server {
 
   func start() throws(Failure) {
     if o.state == .stopping, !isInCallback { reapIfStopped() }
+    sweepRetired()
     o.lock.lock()
     defer { o.lock.unlock() }
     guard o.state == .idle, !o.isReaping else {
       throw Failure(.state, "the server has started")
     }
-    sweepRetired()
+    // Destroyed since this call has begun: nobody would stop it.
+    if o.isDying.load(ordering: .acquiring) { throw .deadHandle }
     do throws(Failure) {
       try startWorkers()
     } catch {
@@ -72,7 +74,7 @@ extension Ref where Object == Server {
       thread.joinOrDetach()
       o.lock.lock()
     }
-    freeWorkers()
+    retireWorkers()
     while let listener = o.listeners.removeLast() { listener.free() }
   }
 
@@ -159,14 +161,20 @@ extension Ref where Object == Server {
       worker.o.thread = nil
       thread.joinOrDetach()
     }
+    var isLeft = false
     repeat {
       discardEvents()
-      for index in 0..<o.workers.count { settle(o.workers[index]) }
-    } while hasEvents
+      isLeft = false
+      for index in 0..<o.workers.count {
+        settle(o.workers[index])
+        isLeft = isLeft || !o.workers[index].o.ownMail.isEmpty
+      }
+    } while isLeft || hasEvents
     o.lock.lock()
-    freeWorkers()
+    retireWorkers()
     while let listener = o.listeners.removeLast() { listener.free() }
     o.lock.unlock()
+    sweepRetired()
   }
 
   /// One more turn on this thread, for the mail that came last.
@@ -191,46 +199,6 @@ extension Ref where Object == Server {
         exchange.eventDone()
       }
     }
-  }
-
-  /// Frees a stopped worker, if none of its requests is held any more.
-  private func freeRetired(_ worker: Ref<Worker>) -> Bool {
-    worker.settleRetired()
-    guard worker.o.retiredLock.tryLock() else { return false }
-    let isFree = worker.o.outstanding == 0
-    worker.o.retiredLock.unlock()
-    guard isFree else { return false }
-    worker.freePool()
-    worker.free()
-    return true
-  }
-
-  /// The caller holds the lock.
-  private func sweepRetired() {
-    var kept = List<Ref<Worker>>()
-    while let worker = o.retired.removeLast() {
-      if !freeRetired(worker) { _ = kept.append(worker) }
-    }
-    swap(&kept, &o.retired)
-  }
-
-  /// The caller holds the lock.
-  private func freeWorkers() {
-    while let worker = o.workers.removeLast() {
-      for counter in Counter.allCases {
-        o.pastCounters.add(counter, worker.o.counters.value(counter))
-      }
-      worker.freePool()
-      if worker.o.outstanding == 0 {
-        worker.free()
-      } else {
-        worker.o.isRetired.store(true, ordering: .sequentiallyConsistent)
-        // No memory to remember it by: it is left behind, and its requests live.
-        _ = o.retired.append(worker)
-        worker.settleRetired()
-      }
-    }
-    o.chains.removeAll()
   }
 
   /// Serves on this thread until the server has stopped.
@@ -281,14 +249,9 @@ extension Ref where Object == Server {
     // Somebody may be in a callback that a tick has called.
     o.lock.lock()
     while o.isTicking { o.changed.wait(o.lock, until: -1) }
-    var retired = List<Ref<Worker>>()
-    swap(&retired, &o.retired)
     o.lock.unlock()
     // Not under the lock: contexts are dropped on the way.
-    for index in 0..<retired.count { endHandles(of: retired[index]) }
-    o.lock.lock()
-    swap(&retired, &o.retired)
-    o.lock.unlock()
+    endHandles()
   }
 
   /// The last pin has gone: nobody is in the server any more.
@@ -300,7 +263,7 @@ extension Ref where Object == Server {
       if !o.hasThreads, o.workers.count > 0 { turnUntilFinished() }
       reapIfStopped()
     }
-    while let worker = o.retired.removeLast() { endRequests(of: worker) }
+    endRetired()
     let index = o.slotIndex
     free()
     Slots.give(index)
@@ -311,26 +274,6 @@ extension Ref where Object == Server {
     o.workers[0].sayFinished()
   }
 
-  /// Ends what the host still holds of a stopped worker. A call that is on its
-  /// way in another thread is over soon: none of them waits.
-  private func endRequests(of worker: Ref<Worker>) {
-    endHandles(of: worker)
-    while !freeRetired(worker) { Thread.yield() }
-  }
-
-  private func endHandles(of worker: Ref<Worker>) {
-    Slots.forEach { slot, handle in
-      guard let object = unsafe slot.o.object else { return }
-      let exchange = unsafe Ref<Exchange>(opaque: object)
-      switch handle.kind {
-      case .request where exchange.o.worker == worker && exchange.o.isDeferred:
-        _ = exchange.endDeferred()
-      case .writer where exchange.o.worker == worker:
-        _ = exchange.endWriter(slot, handle)
-      default: break
-      }
-    }
-  }
 }
 
 extension Ref where Object == Worker {

@@ -40,8 +40,8 @@ typealias AccessFunction =
 
   // ---- while it runs
   var workers = List<Ref<Worker>>()
-  /// Workers that have stopped and whose requests the host still holds.
-  var retired = List<Ref<Worker>>()
+  /// Workers that have stopped and whose requests the host still holds; a list.
+  var retired: Ref<Worker>? = nil
   var queue: EventQueue
   /// Whether callbacks wait for the thread that ticks.
   var isQueued = false
