@@ -39,7 +39,7 @@ extension Ref where Object == Server {
     let count = max(1, Int(wanted))
     for index in 0..<count {
       let worker = try Worker.make(server: self, index: index)
-      guard o.workers.append(worker), o.chains.append(MailChain()) else {
+      guard o.chains.append(MailChain()), o.workers.append(worker) else {
         worker.free()
         throw .noMemory
       }
@@ -62,20 +62,23 @@ extension Ref where Object == Server {
     }
   }
 
-  /// Takes back a start that failed half way. The caller holds the lock.
+  /// Takes back a start that failed half way. The caller holds the lock, which is
+  /// given up meanwhile: until this is over the server neither runs nor is idle.
   private func abandonStart() {
+    o.isReaping = true
+    o.isStopping.store(true, ordering: .releasing)
+    // Without a thread nobody else is at the listeners.
+    if o.workers.count > 0, o.workers[0].o.thread == nil { closeListeners() }
     o.workersLeft = 0
     for index in 0..<o.workers.count {
-      let worker = o.workers[index]
-      guard let thread = worker.o.thread else { continue }
-      o.workersLeft &+= 1
-      worker.o.loop.o.mailbox.post(worker.o.stopMail)
-      o.lock.unlock()
-      thread.joinOrDetach()
-      o.lock.lock()
+      if o.workers[index].o.thread != nil { o.workersLeft &+= 1 }
+      o.workers[index].o.loop.o.mailbox.post(o.workers[index].o.stopMail)
     }
-    retireWorkers()
-    while let listener = o.listeners.removeLast() { listener.free() }
+    o.lock.unlock()
+    reap()
+    o.lock.lock()
+    o.isReaping = false
+    o.changed.wakeAll()
   }
 
   // ---- stop
@@ -246,9 +249,9 @@ extension Ref where Object == Server {
     let runs = beginStop()
     if isInCallback { return }
     if runs { waitUntilStopped() }
-    // Somebody may be in a callback that a tick has called.
+    // Somebody may be in a callback that a tick has called, or takes a start back.
     o.lock.lock()
-    while o.isTicking { o.changed.wait(o.lock, until: -1) }
+    while o.isTicking || o.isReaping { o.changed.wait(o.lock, until: -1) }
     o.lock.unlock()
     // Not under the lock: contexts are dropped on the way.
     endHandles()
