@@ -129,6 +129,10 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
 
 /// The part of an exchange that only a writer needs.
 @safe struct WriterState: ~Copyable {
+  enum Place {
+    case drain, close
+  }
+
   var handle = Handle(bits: 0)
   var slotIndex: UInt32 = 0
   var hasBegun = false
@@ -142,6 +146,10 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var isCloseQueued = false
   var onDrain = unsafe Callback<WriterFunction>.none
   var onClose = unsafe Callback<WriterFunction>.none
+  /// Which of the two runs now, and what it was if it has been replaced since.
+  var running: Place? = nil
+  var replaced = unsafe Callback<WriterFunction>.none
+  var isReplaced = false
   var trailers = ByteBuffer()
 }
 

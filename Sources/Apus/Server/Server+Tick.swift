@@ -128,15 +128,10 @@ extension Ref where Object == Server {
     case .replied: tellReplied(exchange)
     case .writerDrained:
       exchange.o.lock.lock()
-      let callback = unsafe exchange.o.writer.onDrain
       exchange.o.writer.isDrainQueued = false
       exchange.o.lock.unlock()
-      unsafe call(callback, exchange)
-    default:
-      exchange.o.lock.lock()
-      let callback = unsafe exchange.o.writer.onClose
-      exchange.o.lock.unlock()
-      unsafe call(callback, exchange)
+      call(.drain, exchange)
+    default: call(.close, exchange)
     }
     exchange.eventDone()
   }
