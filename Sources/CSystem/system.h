@@ -91,7 +91,7 @@ static inline void sys_copy(void *to, const void *from, size_t count) {
 struct sys_thread {
   uint64_t request;  // the request whose callback runs here, or 0
   void *exchange;    // and its exchange
-  void *server;      // the server whose callback runs here, or NULL
+  void *frame;       // the innermost callback that runs here, or NULL
   void *loop;        // the loop that this thread runs, or NULL
   int32_t error;     // of the latest failing call
   char message[252];

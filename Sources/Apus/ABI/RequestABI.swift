@@ -36,6 +36,8 @@ public func apusRequestDestroy(_ handle: UInt64) -> Int32 {
   let result = boundary { () throws(Failure) in
     let isOwn = handle != 0 && handle == ThreadContext.request
     let ended: Bool = try withRequest(handle) { exchange throws(Failure) in
+      // It may have ended since it was pinned, and the request have another by now.
+      guard exchange.o.handle.bits == handle else { throw .deadHandle }
       if isOwn, !exchange.o.isDeferred {
         throw Failure(.state, "the request is its handler's: reply to it")
       }

@@ -143,13 +143,12 @@ public func apusWriterSetHighWater(_ handle: UInt64, _ bytes: Int64) -> Int32 {
 /// Registers a writer's callback in place of another; what is not kept is dropped
 /// after the lock was given up.
 private func register(
-  _ handle: UInt64, _ callback: Callback<WriterFunction>,
-  _ swap: (Ref<Exchange>, Callback<WriterFunction>) -> Callback<WriterFunction>
+  _ handle: UInt64, _ place: WriterState.Place, _ callback: Callback<WriterFunction>
 ) -> Int32 {
   var unused = unsafe callback
   let result = write(handle) { exchange throws(Failure) in
     try exchange.checkPresent()
-    unsafe unused = unsafe swap(exchange, callback.isSet ? callback : .none)
+    unsafe unused = unsafe exchange.replace(place, with: callback.isSet ? callback : .none)
   }
   unsafe unused.end()
   if result == 0, unsafe !callback.isSet { unsafe callback.end() }
@@ -162,11 +161,7 @@ public func apusWriterOnDrain(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<WriterFunction>(function, context, drop)
-  return unsafe register(handle, callback) { exchange, callback in
-    let old = unsafe exchange.o.writer.onDrain
-    unsafe exchange.o.writer.onDrain = unsafe callback
-    return unsafe old
-  }
+  return unsafe register(handle, .drain, callback)
 }
 
 @_cdecl("apus_writer_on_close")
@@ -175,9 +170,5 @@ public func apusWriterOnClose(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<WriterFunction>(function, context, drop)
-  return unsafe register(handle, callback) { exchange, callback in
-    let old = unsafe exchange.o.writer.onClose
-    unsafe exchange.o.writer.onClose = unsafe callback
-    return unsafe old
-  }
+  return unsafe register(handle, .close, callback)
 }

@@ -112,8 +112,13 @@ enum Slots {
     unsafe freeTail = index &+ 1
   }
 
+  /// How often an object may make its slot live before it gives that back: a
+  /// request does so anew for those who hear of its reply.
+  static var livesPerUse: UInt64 { 2 }
+
+  /// Whether the generations that are left would not do for one more use.
   static func isUsedUp(_ slot: Ref<Slot>) -> Bool {
-    slot.o.own.load(ordering: .relaxed) >> 1 >= Handle.largest
+    (slot.o.own.load(ordering: .relaxed) >> 1) &+ livesPerUse > Handle.largest
   }
 
   /// Makes a slot live, under a generation that it never had; `open` to every
@@ -192,6 +197,12 @@ enum Slots {
     }
     unpin(slot)
     return slot.o.kind == kind && isLivePrivately(slot, handle) ? .otherThread : .dead
+  }
+
+  /// Adds a pin to a slot whose object is known to be there, whether its handle is
+  /// live or not.
+  static func hold(_ slot: Ref<Slot>) {
+    slot.o.word.wrappingAdd(1, ordering: .acquiringAndReleasing)
   }
 
   /// Gives a pin back; the last one of an object that is owed its end pays.

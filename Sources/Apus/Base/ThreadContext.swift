@@ -23,35 +23,70 @@ enum ThreadContext {
     return unsafe block.pointee.exchange
   }
 
-  /// The server whose callback runs on this thread, or nil.
-  static var server: UnsafeMutableRawPointer? {
-    get { unsafe block.pointee.server }
-    set { unsafe block.pointee.server = newValue }
-  }
-
   /// The loop that this thread is running, or nil.
   static var loop: UnsafeMutableRawPointer? {
     get { unsafe block.pointee.loop }
     set { unsafe block.pointee.loop = newValue }
   }
 
-  /// Whose callback runs on a thread, to be put back behind it.
-  @safe struct Callback {
-    var server: UnsafeMutableRawPointer?
+  /// A callback, or a tick, that runs on a thread: it lives on the stack and knows
+  /// the one around it, since a callback of one server may tick another.
+  @safe private struct Frame {
+    var outer: UnsafeMutableRawPointer?
+    var server: UnsafeMutableRawPointer
+    var isTick: Bool
+    /// What the block held before.
     var request: UInt64
     var exchange: UnsafeMutableRawPointer?
   }
 
-  /// Notes the callback that is about to run; returns the one around it.
-  static func enter(_ new: Callback) -> Callback {
+  /// Runs what is a callback of a server's, or, without one, its tick.
+  @inline(__always)
+  static func inside<Result, Thrown: Error>(
+    _ server: UnsafeMutableRawPointer, request: UInt64 = 0,
+    exchange: UnsafeMutableRawPointer? = nil, isTick: Bool = false,
+    _ body: () throws(Thrown) -> Result
+  ) throws(Thrown) -> Result {
     let block = unsafe block
-    let old = unsafe Callback(
-      server: block.pointee.server, request: block.pointee.request,
-      exchange: block.pointee.exchange)
-    unsafe block.pointee.server = unsafe new.server
-    unsafe block.pointee.request = new.request
-    unsafe block.pointee.exchange = unsafe new.exchange
-    return old
+    var frame = unsafe Frame(
+      outer: block.pointee.frame, server: server, isTick: isTick,
+      request: block.pointee.request, exchange: block.pointee.exchange)
+    return try unsafe withUnsafeMutablePointer(to: &frame) { frame throws(Thrown) in
+      unsafe block.pointee.frame = UnsafeMutableRawPointer(frame)
+      unsafe block.pointee.request = request
+      unsafe block.pointee.exchange = unsafe exchange
+      defer {
+        unsafe block.pointee.frame = unsafe frame.pointee.outer
+        unsafe block.pointee.request = unsafe frame.pointee.request
+        unsafe block.pointee.exchange = unsafe frame.pointee.exchange
+      }
+      return try body()
+    }
+  }
+
+  private static func outer(_ place: UnsafeMutableRawPointer?) -> UnsafeMutablePointer<Frame>? {
+    unsafe place?.assumingMemoryBound(to: Frame.self)
+  }
+
+  /// Whether a callback of a server's, or its tick, is anywhere on this thread's stack.
+  static func isInside(_ server: UnsafeMutableRawPointer) -> Bool {
+    var frame = unsafe outer(block.pointee.frame)
+    while let current = unsafe frame {
+      if unsafe current.pointee.server == server { return true }
+      unsafe frame = unsafe outer(current.pointee.outer)
+    }
+    return false
+  }
+
+  /// Whether what runs on this thread is a server's tick, or called by that with
+  /// nothing of another server between.
+  static func isTicking(_ server: UnsafeMutableRawPointer) -> Bool {
+    var frame = unsafe outer(block.pointee.frame)
+    while let current = unsafe frame, unsafe current.pointee.server == server {
+      if unsafe current.pointee.isTick { return true }
+      unsafe frame = unsafe outer(current.pointee.outer)
+    }
+    return false
   }
 
   static var error: Int32 { unsafe block.pointee.error }

@@ -150,6 +150,7 @@ extension Ref where Object == Exchange {
     if unsafe o.bodyCallback.isSet { throw Failure(.state, "the body is delivered already") }
     // Before the loop can see that it is shared.
     unsafe o.bodyCallback = unsafe callback
+    o.bodyHandle = o.handle
     o.continueDue = o.head.expectsContinue
     if !o.isDeferred { keep() }
     notifyLoop()

@@ -130,6 +130,43 @@ extension Ref where Object == Exchange {
     notifyLoop()
   }
 
+  // ---- its callbacks
+
+  /// Registers a callback; returns the one that it replaces. That one is none if it
+  /// runs just now: whoever runs it drops its context.
+  func replace(
+    _ place: WriterState.Place, with callback: Callback<WriterFunction>
+  ) -> Callback<WriterFunction> {
+    let old = unsafe place == .drain ? o.writer.onDrain : o.writer.onClose
+    switch place {
+    case .drain: unsafe o.writer.onDrain = unsafe callback
+    case .close: unsafe o.writer.onClose = unsafe callback
+    }
+    guard o.writer.running == place, !o.writer.isReplaced else { return unsafe old }
+    o.writer.isReplaced = true
+    unsafe o.writer.replaced = unsafe old
+    return unsafe .none
+  }
+
+  /// Takes a callback to be run; `callbackEnded` follows. One runs at a time.
+  func takeCallback(_ place: WriterState.Place) -> Callback<WriterFunction> {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    o.writer.running = place
+    return unsafe place == .drain ? o.writer.onDrain : o.writer.onClose
+  }
+
+  /// Returns what was replaced during the run.
+  func callbackEnded() -> Callback<WriterFunction> {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    let old = unsafe o.writer.replaced
+    o.writer.running = nil
+    unsafe o.writer.replaced = .none
+    o.writer.isReplaced = false
+    return unsafe old
+  }
+
   /// Ends the writer's handle; true for the one caller that did.
   func endWriter(_ slot: Ref<Slot>, _ handle: Handle) -> Bool {
     let (ended, pinned) = Slots.end(slot, handle)

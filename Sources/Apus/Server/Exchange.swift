@@ -103,6 +103,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
 
   // ---- a streamed body
   var bodyCallback = unsafe Callback<BodyFunction>.none
+  /// What the callback is told: the handle itself changes when the reply is out.
+  var bodyHandle = Handle(bits: 0)
   var incoming = ByteBuffer()
   /// How the body ended, once it has: 1 whole, -1 cut.
   var incomingEnd: Int32 = 0
@@ -129,6 +131,10 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
 
 /// The part of an exchange that only a writer needs.
 @safe struct WriterState: ~Copyable {
+  enum Place {
+    case drain, close
+  }
+
   var handle = Handle(bits: 0)
   var slotIndex: UInt32 = 0
   var hasBegun = false
@@ -142,6 +148,10 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var isCloseQueued = false
   var onDrain = unsafe Callback<WriterFunction>.none
   var onClose = unsafe Callback<WriterFunction>.none
+  /// Which of the two runs now, and what it was if it has been replaced since.
+  var running: Place? = nil
+  var replaced = unsafe Callback<WriterFunction>.none
+  var isReplaced = false
   var trailers = ByteBuffer()
 }
 
@@ -238,10 +248,14 @@ extension Ref where Object == Exchange {
     o.incoming.clear()
   }
 
+  var hasCallbacks: Bool {
+    unsafe o.bodyCallback.isSet || o.writer.onDrain.isSet || o.writer.onClose.isSet
+  }
+
   private func end<Function>(_ callback: inout Callback<Function>) {
     let old = callback
     callback = .none
-    old.end()
+    o.worker?.o.server.drop(old)
   }
 
   // ---- holding
@@ -258,6 +272,11 @@ extension Ref where Object == Exchange {
   /// Lets go of it, and tells the loop if nobody is left.
   func release(_ hold: Holds) {
     guard let worker = o.worker, let mail = o.mail else { return }
+    // With the hold goes what keeps the worker, and a drop in there may end the
+    // server: both stay until this thread is out of them.
+    let server = worker.o.server.o.slot
+    Slots.hold(server)
+    worker.o.visitors.wrappingAdd(1, ordering: .relaxed)
     o.lock.lock()
     o.holds.remove(hold)
     // Before the loop can see the hold gone: it waits for mail that is posted.
@@ -265,6 +284,8 @@ extension Ref where Object == Exchange {
     o.lock.unlock()
     if isFirst { worker.post(mail) }
     worker.settleRetired()
+    worker.o.visitors.wrappingSubtract(1, ordering: .releasing)
+    Slots.unpin(server)
   }
 
   /// Has the loop look at it: there is output, or an end. Any thread.
@@ -306,6 +327,7 @@ extension Ref where Object == Exchange {
     }
     // Mail that is still under way would find another request here.
     if o.isPosted.load(ordering: .sequentiallyConsistent) { return }
+    if o.isShared, worker.setAside(self) { return }
     let connection = o.connection
     Slots.endPrivate(o.slot)
     reset()
@@ -333,15 +355,8 @@ extension Ref where Object == Exchange {
   }
 
   /// Ends the handle of a deferred request; true for the one caller that did. The
-  /// caller does not hold the lock.
-  func endDeferred() -> Bool {
-    let (ended, pinned) = Slots.end(o.slot, o.handle)
-    if ended, !pinned { unsafe exchangeUnpinned(unsafe opaque) }
-    return ended
-  }
-
-  /// The same for a caller that holds the lock: through a pin, whose end then
-  /// ends the hold, or inside the handler, which is itself a hold.
+  /// caller holds the lock: through a pin, whose end then ends the hold, or inside
+  /// the handler, which is itself a hold.
   func endDeferredLocked() -> Bool {
     let (ended, pinned) = Slots.end(o.slot, o.handle)
     if ended, !pinned { o.holds.remove(.request) }

@@ -56,8 +56,13 @@ struct Router: ~Copyable {
     if route.names.isEmpty { try addExact(node, pattern) }
     guard let kept = Ref(make: route) else { throw .noMemory }
     let number = Int32(truncatingIfNeeded: routes.count)
-    guard node.o.routes.append(number), routes.append(kept) else {
+    guard routes.append(kept) else {
       kept.free()
+      throw .noMemory
+    }
+    // The route first: a node must not have the number of a route that is not there.
+    guard node.o.routes.append(number) else {
+      routes.removeLast()?.free()
       throw .noMemory
     }
     return number
@@ -74,7 +79,10 @@ struct Router: ~Copyable {
       }
     }
     node.o.path.append(path)
-    if node.o.path.failed { throw .noMemory }
+    if node.o.path.failed {
+      node.o.path.clear()
+      throw .noMemory
+    }
     node.o.pathHash = Router.hash(path, isEncoded: false)
     placeExact(node)
     exactCount &+= 1
@@ -121,7 +129,10 @@ struct Router: ~Copyable {
       name.free()
       throw Failure(.argument, "a pattern has two parameters of one name")
     }
-    guard name.o.terminate(), route.names.append(name) else { throw .noMemory }
+    guard name.o.terminate(), !name.o.failed, route.names.append(name) else {
+      name.free()
+      throw .noMemory
+    }
     if let next = isRest ? node.o.rest : node.o.parameter { return next }
     guard let next = Ref(make: RouteNode()) else { throw .noMemory }
     if isRest { node.o.rest = next } else { node.o.parameter = next }
@@ -138,6 +149,10 @@ struct Router: ~Copyable {
     }
     guard let child = Ref(make: RouteNode()) else { throw .noMemory }
     child.o.text.append(segment)
+    if child.o.text.failed {
+      child.free()
+      throw .noMemory
+    }
     child.o.hash = hash
     Router.place(child, in: node)
     node.o.literalCount &+= 1

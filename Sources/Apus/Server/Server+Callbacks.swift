@@ -7,12 +7,14 @@ extension Ref where Object == Server {
   /// Runs a callback of this server's.
   @inline(__always)
   private func inside(_ exchange: Ref<Exchange>?, _ body: () -> Void) {
-    let outer = ThreadContext.enter(
-      unsafe ThreadContext.Callback(
-        server: opaque, request: exchange?.o.handle.bits ?? 0, exchange: exchange?.opaque))
     if !o.hasThreads || o.isQueued { o.callbacks &+= 1 }
-    body()
-    _ = ThreadContext.enter(outer)
+    unsafe ThreadContext.inside(
+      opaque, request: exchange?.o.handle.bits ?? 0, exchange: exchange?.opaque, body)
+  }
+
+  /// Ends a context: what the host does in there counts as done in a callback.
+  func drop<Function>(_ callback: Callback<Function>) {
+    unsafe ThreadContext.inside(opaque) { callback.end() }
   }
 
   private var isOver: Bool { o.isDying.load(ordering: .relaxed) }
@@ -75,7 +77,7 @@ extension Ref where Object == Server {
     _ callback: Callback<BodyFunction>, _ exchange: Ref<Exchange>, _ piece: Bytes, last: Int32
   ) {
     if isOver { return }
-    let handle = exchange.o.handle
+    let handle = exchange.o.bodyHandle
     guard Slots.isAlive(handle, .request) else { return }
     unsafe piece.withUnsafeBufferPointer { buffer in
       let start = unsafe UnsafeRawPointer(buffer.baseAddress)
@@ -85,10 +87,12 @@ extension Ref where Object == Server {
     }
   }
 
-  func call(_ callback: Callback<WriterFunction>, _ exchange: Ref<Exchange>) {
+  func call(_ place: WriterState.Place, _ exchange: Ref<Exchange>) {
     let handle = exchange.o.writer.handle
     guard !isOver, Slots.isAlive(handle, .writer) else { return }
+    let callback = unsafe exchange.takeCallback(place)
     inside(nil) { unsafe callback.function?(callback.context, handle.bits) }
+    unsafe drop(exchange.callbackEnded())
   }
 
   func tellReplied(_ exchange: Ref<Exchange>) {

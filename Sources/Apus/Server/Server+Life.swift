@@ -12,12 +12,14 @@ extension Ref where Object == Server {
 
   func start() throws(Failure) {
     if o.state == .stopping, !isInCallback { reapIfStopped() }
+    sweepRetired()
     o.lock.lock()
     defer { o.lock.unlock() }
     guard o.state == .idle, !o.isReaping else {
       throw Failure(.state, "the server has started")
     }
-    sweepRetired()
+    // Destroyed since this call has begun: nobody would stop it.
+    if o.isDying.load(ordering: .acquiring) { throw .deadHandle }
     do throws(Failure) {
       try startWorkers()
     } catch {
@@ -37,7 +39,7 @@ extension Ref where Object == Server {
     let count = max(1, Int(wanted))
     for index in 0..<count {
       let worker = try Worker.make(server: self, index: index)
-      guard o.workers.append(worker), o.chains.append(MailChain()) else {
+      guard o.chains.append(MailChain()), o.workers.append(worker) else {
         worker.free()
         throw .noMemory
       }
@@ -60,20 +62,23 @@ extension Ref where Object == Server {
     }
   }
 
-  /// Takes back a start that failed half way. The caller holds the lock.
+  /// Takes back a start that failed half way. The caller holds the lock, which is
+  /// given up meanwhile: until this is over the server neither runs nor is idle.
   private func abandonStart() {
+    o.isReaping = true
+    o.isStopping.store(true, ordering: .releasing)
+    // Without a thread nobody else is at the listeners.
+    if o.workers.count > 0, o.workers[0].o.thread == nil { closeListeners() }
     o.workersLeft = 0
     for index in 0..<o.workers.count {
-      let worker = o.workers[index]
-      guard let thread = worker.o.thread else { continue }
-      o.workersLeft &+= 1
-      worker.o.loop.o.mailbox.post(worker.o.stopMail)
-      o.lock.unlock()
-      thread.joinOrDetach()
-      o.lock.lock()
+      if o.workers[index].o.thread != nil { o.workersLeft &+= 1 }
+      o.workers[index].o.loop.o.mailbox.post(o.workers[index].o.stopMail)
     }
-    freeWorkers()
-    while let listener = o.listeners.removeLast() { listener.free() }
+    o.lock.unlock()
+    reap()
+    o.lock.lock()
+    o.isReaping = false
+    o.changed.wakeAll()
   }
 
   // ---- stop
@@ -159,14 +164,20 @@ extension Ref where Object == Server {
       worker.o.thread = nil
       thread.joinOrDetach()
     }
+    var isLeft = false
     repeat {
       discardEvents()
-      for index in 0..<o.workers.count { settle(o.workers[index]) }
-    } while hasEvents
+      isLeft = false
+      for index in 0..<o.workers.count {
+        settle(o.workers[index])
+        isLeft = isLeft || !o.workers[index].o.ownMail.isEmpty
+      }
+    } while isLeft || hasEvents
     o.lock.lock()
-    freeWorkers()
+    retireWorkers()
     while let listener = o.listeners.removeLast() { listener.free() }
     o.lock.unlock()
+    sweepRetired()
   }
 
   /// One more turn on this thread, for the mail that came last.
@@ -191,46 +202,6 @@ extension Ref where Object == Server {
         exchange.eventDone()
       }
     }
-  }
-
-  /// Frees a stopped worker, if none of its requests is held any more.
-  private func freeRetired(_ worker: Ref<Worker>) -> Bool {
-    worker.settleRetired()
-    guard worker.o.retiredLock.tryLock() else { return false }
-    let isFree = worker.o.outstanding == 0
-    worker.o.retiredLock.unlock()
-    guard isFree else { return false }
-    worker.freePool()
-    worker.free()
-    return true
-  }
-
-  /// The caller holds the lock.
-  private func sweepRetired() {
-    var kept = List<Ref<Worker>>()
-    while let worker = o.retired.removeLast() {
-      if !freeRetired(worker) { _ = kept.append(worker) }
-    }
-    swap(&kept, &o.retired)
-  }
-
-  /// The caller holds the lock.
-  private func freeWorkers() {
-    while let worker = o.workers.removeLast() {
-      for counter in Counter.allCases {
-        o.pastCounters.add(counter, worker.o.counters.value(counter))
-      }
-      worker.freePool()
-      if worker.o.outstanding == 0 {
-        worker.free()
-      } else {
-        worker.o.isRetired.store(true, ordering: .sequentiallyConsistent)
-        // No memory to remember it by: it is left behind, and its requests live.
-        _ = o.retired.append(worker)
-        worker.settleRetired()
-      }
-    }
-    o.chains.removeAll()
   }
 
   /// Serves on this thread until the server has stopped.
@@ -278,17 +249,12 @@ extension Ref where Object == Server {
     let runs = beginStop()
     if isInCallback { return }
     if runs { waitUntilStopped() }
-    // Somebody may be in a callback that a tick has called.
+    // Somebody may be in a callback that a tick has called, or takes a start back.
     o.lock.lock()
-    while o.isTicking { o.changed.wait(o.lock, until: -1) }
-    var retired = List<Ref<Worker>>()
-    swap(&retired, &o.retired)
+    while o.isTicking || o.isReaping { o.changed.wait(o.lock, until: -1) }
     o.lock.unlock()
     // Not under the lock: contexts are dropped on the way.
-    for index in 0..<retired.count { endHandles(of: retired[index]) }
-    o.lock.lock()
-    swap(&retired, &o.retired)
-    o.lock.unlock()
+    endHandles()
   }
 
   /// The last pin has gone: nobody is in the server any more.
@@ -300,7 +266,7 @@ extension Ref where Object == Server {
       if !o.hasThreads, o.workers.count > 0 { turnUntilFinished() }
       reapIfStopped()
     }
-    while let worker = o.retired.removeLast() { endRequests(of: worker) }
+    endRetired()
     let index = o.slotIndex
     free()
     Slots.give(index)
@@ -311,26 +277,6 @@ extension Ref where Object == Server {
     o.workers[0].sayFinished()
   }
 
-  /// Ends what the host still holds of a stopped worker. A call that is on its
-  /// way in another thread is over soon: none of them waits.
-  private func endRequests(of worker: Ref<Worker>) {
-    endHandles(of: worker)
-    while !freeRetired(worker) { Thread.yield() }
-  }
-
-  private func endHandles(of worker: Ref<Worker>) {
-    Slots.forEach { slot, handle in
-      guard let object = unsafe slot.o.object else { return }
-      let exchange = unsafe Ref<Exchange>(opaque: object)
-      switch handle.kind {
-      case .request where exchange.o.worker == worker && exchange.o.isDeferred:
-        _ = exchange.endDeferred()
-      case .writer where exchange.o.worker == worker:
-        _ = exchange.endWriter(slot, handle)
-      default: break
-      }
-    }
-  }
 }
 
 extension Ref where Object == Worker {

@@ -17,17 +17,16 @@ extension Ref where Object == Server {
     o.lock.unlock()
     if isIdle { throw Failure(.state, "the server does not run") }
     if isTaken { throw Failure(.thread, "another thread ticks this server") }
-    let before = unsafe ThreadContext.server
-    unsafe ThreadContext.server = unsafe opaque
     defer {
-      sendGathered()
-      unsafe ThreadContext.server = unsafe before
       o.lock.lock()
       o.isTicking = false
       o.changed.wakeAll()
       o.lock.unlock()
     }
-    return try body()
+    return try unsafe ThreadContext.inside(opaque, isTick: true) { () throws(Failure) in
+      defer { sendGathered() }
+      return try body()
+    }
   }
 
   /// Runs callbacks; returns how many. The caller is the thread that ticks.
@@ -129,15 +128,10 @@ extension Ref where Object == Server {
     case .replied: tellReplied(exchange)
     case .writerDrained:
       exchange.o.lock.lock()
-      let callback = unsafe exchange.o.writer.onDrain
       exchange.o.writer.isDrainQueued = false
       exchange.o.lock.unlock()
-      unsafe call(callback, exchange)
-    default:
-      exchange.o.lock.lock()
-      let callback = unsafe exchange.o.writer.onClose
-      exchange.o.lock.unlock()
-      unsafe call(callback, exchange)
+      call(.drain, exchange)
+    default: call(.close, exchange)
     }
     exchange.eventDone()
   }
@@ -201,11 +195,16 @@ extension Ref where Object == Server {
 
   /// Keeps mail for the end of the batch; false on other threads than the one
   /// that ticks.
-  func gather(_ mail: Ref<Mail>, for worker: Int) -> Bool {
-    guard isInCallback, unsafe ThreadContext.loop == nil, worker < o.chains.count else {
+  func gather(_ mail: Ref<Mail>, for worker: Ref<Worker>) -> Bool {
+    guard unsafe ThreadContext.isTicking(opaque), unsafe ThreadContext.loop == nil else {
       return false
     }
-    o.chains[worker].add(mail)
+    // A worker that has stopped has left its number to another.
+    let index = worker.o.index
+    guard index < o.chains.count, index < o.workers.count, o.workers[index] == worker else {
+      return false
+    }
+    o.chains[index].add(mail)
     return true
   }
 

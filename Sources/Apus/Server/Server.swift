@@ -40,8 +40,8 @@ typealias AccessFunction =
 
   // ---- while it runs
   var workers = List<Ref<Worker>>()
-  /// Workers that have stopped and whose requests the host still holds.
-  var retired = List<Ref<Worker>>()
+  /// Workers that have stopped and whose requests the host still holds; a list.
+  var retired: Ref<Worker>? = nil
   var queue: EventQueue
   /// Whether callbacks wait for the thread that ticks.
   var isQueued = false
@@ -126,8 +126,9 @@ extension Ref where Object == Server {
     return server
   }
 
-  /// Whether this thread is inside a callback of this server.
-  var isInCallback: Bool { unsafe ThreadContext.server == opaque }
+  /// Whether this thread is inside a callback of this server, or its tick; others
+  /// of other servers may run inside that.
+  var isInCallback: Bool { unsafe ThreadContext.isInside(opaque) }
 
   /// Options, routes and listeners are set while the server is idle.
   func whileIdle<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {

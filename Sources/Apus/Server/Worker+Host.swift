@@ -86,24 +86,22 @@ extension Ref where Object == Worker {
 
   func writerDrained(_ exchange: Ref<Exchange>) {
     exchange.o.lock.lock()
-    let callback = unsafe exchange.o.writer.onDrain
-    let isNew = unsafe callback.isSet && !exchange.o.writer.isDrainQueued
+    let isNew = unsafe exchange.o.writer.onDrain.isSet && !exchange.o.writer.isDrainQueued
     if isNew, o.server.o.isQueued, enqueue(.writerDrained, exchange) {
       exchange.o.writer.isDrainQueued = true
     }
     exchange.o.lock.unlock()
-    if isNew, !o.server.o.isQueued { unsafe o.server.call(callback, exchange) }
+    if isNew, !o.server.o.isQueued { o.server.call(.drain, exchange) }
   }
 
   /// A reply in pieces has come to its end, or its client has left; once.
   func writerClosed(_ exchange: Ref<Exchange>) {
     exchange.o.lock.lock()
-    let callback = unsafe exchange.o.writer.onClose
-    let isNew = unsafe callback.isSet && !exchange.o.writer.isCloseQueued
+    let isNew = unsafe exchange.o.writer.onClose.isSet && !exchange.o.writer.isCloseQueued
     exchange.o.writer.isCloseQueued = true
     if isNew, o.server.o.isQueued { _ = enqueue(.writerClosed, exchange) }
     exchange.o.lock.unlock()
-    if isNew, !o.server.o.isQueued { unsafe o.server.call(callback, exchange) }
+    if isNew, !o.server.o.isQueued { o.server.call(.close, exchange) }
   }
 
   /// A reply has gone to the kernel.
@@ -114,10 +112,15 @@ extension Ref where Object == Worker {
 
   @inline(never)
   private func tellReplied(_ exchange: Ref<Exchange>) {
+    // Whoever still has a writer, or is in a call on the handle that has ended,
+    // may look at the handle.
+    let isShared = exchange.o.isShared
+    if isShared { exchange.o.lock.lock() }
     if !Slots.isAlive(exchange.o.handle, .request) {
       exchange.o.handle = Slots.live(
         exchange.o.slot, exchange.o.slotIndex, at: o.loop.o.now, open: false)
     }
+    if isShared { exchange.o.lock.unlock() }
     if o.server.o.isQueued {
       // What waits is bounded; a listener that cannot keep up misses replies.
       guard o.server.o.queue.hasRoom(for: 0, behind: o.batch.count, o.server) else {

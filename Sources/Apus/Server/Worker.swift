@@ -27,6 +27,11 @@ struct Worker: ~Copyable {
   /// Stopped, with requests that the host still holds.
   let isRetired = Atomic<Bool>(false)
   let retiredLock = Lock()
+  /// Threads that have let go of a request and are not out of here yet.
+  let visitors = Atomic<Int64>(0)
+  var nextRetired: Ref<Worker>? = nil
+  /// Exchanges whose callbacks' contexts are to be dropped, once it has stopped.
+  var firstEnding: Ref<Exchange>? = nil
   /// Set on the loop's thread: no more is taken on, and why the loop ends.
   var isDraining = false
   var isFinished = false
@@ -128,7 +133,7 @@ extension Ref where Object == Worker {
     if unsafe ThreadContext.loop == o.loop.opaque {
       o.ownMail.add(mail)
       o.loop.o.isPressed = true
-    } else if !o.server.gather(mail, for: o.index) {
+    } else if !o.server.gather(mail, for: self) {
       o.loop.o.mailbox.post(mail)
     }
   }
@@ -148,18 +153,6 @@ extension Ref where Object == Worker {
       drain()
     } else if o.index == 0, o.server.o.isAcceptPaused {
       o.server.resumeAccepting()
-    }
-  }
-
-  /// Of a worker that has stopped: whatever thread lets go of one of its
-  /// requests sees to the mail. One at a time; who finds another at it leaves it
-  /// the rest.
-  func settleRetired() {
-    guard o.isRetired.load(ordering: .sequentiallyConsistent) else { return }
-    while o.retiredLock.tryLock() {
-      o.loop.o.mailbox.deliver()
-      o.retiredLock.unlock()
-      if o.loop.o.mailbox.isEmpty { return }
     }
   }
 

@@ -170,13 +170,17 @@ private func isElsewhere(_ pin: Slots.Pin) -> Bool {
     for index in order { Slots.give(index) }
   }
 
-  /// A slot whose generations are used up is live once more, and never again.
+  /// A slot whose last two generations are left serves one more use, which may make
+  /// it live twice, and then no other.
   @Test func retiresASlotThatIsUsedUp() throws {
     let probe = Probe()
     let index = try #require(Slots.take(.server, probe.pointer, finish))
     let slot = try #require(Slots.slot(UInt64(index)))
-    slot.o.own.store((Handle.largest - 1) << 1, ordering: .relaxed)
+    slot.o.own.store((Handle.largest - 2) << 1, ordering: .relaxed)
     #expect(!Slots.isUsedUp(slot))
+    let first = Slots.live(slot, index, at: 1, open: true)
+    #expect(Slots.isUsedUp(slot))
+    #expect(Slots.end(slot, first).ended)
     let last = Slots.live(slot, index, at: 1, open: true)
     #expect(last.generation == Handle.largest)
     #expect(Slots.isAlive(last, .server))
