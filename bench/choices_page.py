@@ -307,7 +307,9 @@ def outcome(figures):
     return paragraph(text + """That one thread alone accepts does not in all points: it holds up
         all new connections when it stalls, and it is the first to be full where connections are
         short. Were it whichever worker is awake that accepts, and handed round as before
-        (*any*), the balance would be kept and these two points mended.""")
+        (*any*), the balance would be kept, and a stall would hold up no more connections than
+        with a socket for each thread; that no thread would be full first is likely too, but
+        two cores cannot show it.""")
 
 
 def markdown(figures):
