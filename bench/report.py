@@ -218,21 +218,26 @@ def targets_section(figures):
 # ---- the page
 
 
-def machine(figures):
-    arguments = figures["arguments"]
+def system_facts(pinned):
+    """Two lines of a list: the day and the machine; the kernel and the compiler."""
     model = "unknown"
     with open("/proc/cpuinfo") as file:
         found = re.search(r"model name\s*:\s*(.*)", file.read())
         model = found[1] if found else model
     kernel = re.match(r"[\d.]*\d", os.uname().release)
-    wrk = re.search(r"wrk (\S+)", unchecked("wrk", "-v"))
-    where = "the server on one, the load on another" if figures["pinned"] else \
+    where = "the server on one, the load on another" if pinned else \
         "shared by the server and the load"
-    lines = [f"- {datetime.date.today().isoformat()}; {os.uname().machine}, {model}, "
-             f"{os.cpu_count()} cores: {where}",
-             f"- Linux {kernel[0] if kernel else ''}, "
-             f"{servers.output(servers.CC, '--version').splitlines()[0]}, "
-             f"wrk {wrk[1] if wrk else 'unknown'}",
+    return [f"- {datetime.date.today().isoformat()}; {os.uname().machine}, {model}, "
+            f"{os.cpu_count()} cores: {where}",
+            f"- Linux {kernel[0] if kernel else ''}, "
+            f"{servers.output(servers.CC, '--version').splitlines()[0]}"]
+
+
+def machine(figures):
+    arguments = figures["arguments"]
+    wrk = re.search(r"wrk (\S+)", unchecked("wrk", "-v"))
+    day, system = system_facts(figures["pinned"])
+    lines = [day, f"{system}, wrk {wrk[1] if wrk else 'unknown'}",
              f"- Rounds: {arguments.rounds} of {arguments.seconds} s, "
              f"{arguments.connections} connections, {arguments.depth} requests at once "
              "where pipelined", ""]
