@@ -1,0 +1,40 @@
+// Digests and chance, from OpenSSL.
+
+import COpenSSL
+
+enum Crypto {
+  /// Appends the SHA-1 of bytes, for the one place where a protocol asks for it (RFC
+  /// 6455 §4.2.2). False when it failed.
+  static func appendSHA1(_ bytes: Bytes, to buffer: inout ByteBuffer) -> Bool {
+    guard let space = unsafe buffer.space(20) else { return false }
+    let worked = unsafe bytes.withUnsafeBytes {
+      unsafe ssl_sha1($0.baseAddress, $0.count, space)
+    }
+    if worked == 1 { buffer.filled(20) }
+    return worked == 1
+  }
+
+  /// Appends bytes of chance. False when there are none to be had.
+  static func appendRandom(_ count: Int, to buffer: inout ByteBuffer) -> Bool {
+    guard let space = unsafe buffer.space(count), unsafe ssl_random(space, count) == 1 else {
+      return false
+    }
+    buffer.filled(count)
+    return true
+  }
+}
+
+/// Keys for masking (RFC 6455 §5.3), drawn from chance in larger pieces. One thread
+/// at a time.
+struct MaskKeys: ~Copyable {
+  private var pool = ByteBuffer()
+
+  mutating func next() -> MaskKey? {
+    if pool.count < 4, !Crypto.appendRandom(64, to: &pool) { return nil }
+    guard pool.count >= 4 else { return nil }
+    let bytes = pool.bytes
+    let key = MaskKey(bytes[0], bytes[1], bytes[2], bytes[3])
+    pool.consume(4)
+    return key
+  }
+}

@@ -1,0 +1,289 @@
+// What a channel tells the host: on the loop's thread, or by way of the queue on the
+// thread that ticks. The listeners of its route come first, then its own.
+
+import Synchronization
+
+/// News of a channel on its way to the thread that ticks. It holds a reference.
+@safe struct ChannelNote: ~Copyable {
+  enum Kind: UInt8 {
+    case message, pong, error, drain, closed
+  }
+
+  let channel: Ref<Channel>
+  let kind: Kind
+  /// An opcode, a result code or a close code.
+  let number: Int32
+  /// Bytes, or a sentence.
+  let letter: Ref<Letter>?
+  let sentence: Text
+
+  init(
+    _ channel: Ref<Channel>, _ kind: Kind, number: Int32 = 0, letter: Ref<Letter>? = nil,
+    sentence: Text = Text("")
+  ) {
+    self.channel = channel
+    self.kind = kind
+    self.number = number
+    self.letter = letter
+    self.sentence = sentence
+  }
+
+  deinit { letter?.free() }
+}
+
+extension Ref where Object == Channel {
+  // ---- on the loop's thread
+
+  /// A message or, where frames are wanted, one of its frames. Behind its bytes
+  /// stands a NUL.
+  @inline(__always)
+  @unsafe func tellMessage(
+    _ opcode: UInt8, _ isFinal: Bool, _ start: UnsafeMutablePointer<UInt8>, _ count: Int
+  ) {
+    if !o.hasListener.load(ordering: .acquiring) {
+      return unsafe keep(opcode, isFinal, Span(_unsafeStart: start, count: count))
+    }
+    if o.server.o.isQueued {
+      return unsafe queue(.message, opcode, isFinal, Span(_unsafeStart: start, count: count))
+    }
+    unsafe callMessage(Int32(opcode), start, count)
+  }
+
+  @unsafe func tellPong(_ start: UnsafeMutablePointer<UInt8>, _ count: Int) {
+    guard o.isHeard.load(ordering: .acquiring) else { return }
+    if o.server.o.isQueued {
+      return unsafe queue(.pong, Opcode.pong, true, Span(_unsafeStart: start, count: count))
+    }
+    unsafe callPong(start, count)
+  }
+
+  func tellError(_ code: Code, _ sentence: StaticString) {
+    guard o.isHeard.load(ordering: .acquiring) else { return }
+    let text = Text(sentence)
+    if !o.server.o.isQueued { return callError(code.rawValue, text) }
+    guard let note = Ref<ChannelNote>(
+      make: ChannelNote(self, .error, number: code.rawValue, sentence: text))
+    else { return }
+    queue(note)
+  }
+
+  func tell(_ kind: ChannelNote.Kind) {
+    guard o.isHeard.load(ordering: .acquiring) else { return }
+    if !o.server.o.isQueued { return callDrain() }
+    if let note = Ref<ChannelNote>(make: ChannelNote(self, kind)) { queue(note) }
+  }
+
+  /// Once, and the last thing that is told.
+  func tellClosed(_ worker: Ref<Worker>) {
+    if o.isClosedTold { return }
+    o.isClosedTold = true
+    // Its memory was set aside with the channel: the close is never lost.
+    if o.server.o.isQueued, let note = Ref<ChannelNote>(make: ChannelNote(self, .closed)),
+      add(note, to: worker)
+    {
+      return
+    }
+    callClosed()
+  }
+
+  @inline(never)
+  private func queue(
+    _ kind: ChannelNote.Kind, _ opcode: UInt8, _ isFinal: Bool, _ bytes: Bytes
+  ) {
+    guard let worker = o.connection?.o.worker else { return }
+    guard worker.o.server.o.queue.hasRoom(for: bytes.count, behind: worker.o.batch.count, o.server)
+    else { return refuse(.busy) }
+    guard let letter = Letter.make(opcode, isFinal, bytes) else { return refuse(.noMemory) }
+    guard
+      let note = Ref<ChannelNote>(
+        make: ChannelNote(self, kind, number: Int32(opcode), letter: letter))
+    else {
+      letter.free()
+      return refuse(.noMemory)
+    }
+    o.server.o.queue.bytes.wrappingAdd(Int64(bytes.count), ordering: .relaxed)
+    queue(note)
+  }
+
+  private func queue(_ note: Ref<ChannelNote>) {
+    guard let worker = o.connection?.o.worker, add(note, to: worker) else { return note.free() }
+  }
+
+  private func add(_ note: Ref<ChannelNote>, to worker: Ref<Worker>) -> Bool {
+    guard unsafe worker.o.batch.append(Event(kind: .channel, object: note.opaque)) else {
+      return false
+    }
+    retain()
+    return true
+  }
+
+  // ---- on the thread that calls the host
+
+  /// Whether the host still wants to hear of it.
+  private var isWanted: Bool {
+    !o.server.o.isDying.load(ordering: .relaxed) && Slots.isAlive(o.handle, .channel)
+  }
+
+  private var shared: Ref<ChannelRoute>? {
+    let server = o.server
+    guard o.route >= 0 else { return nil }
+    return server.o.router.routes[Int(o.route)].o.channels
+  }
+
+  /// The next listener of the channel's own; they may be added meanwhile.
+  @inline(__always)
+  private func own<Function>(_ index: Int, _ list: (Ref<Channel>) -> Callback<Function>?)
+    -> Callback<Function>?
+  {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    return list(self)
+  }
+
+  @unsafe func callMessage(_ opcode: Int32, _ start: UnsafeMutablePointer<UInt8>, _ count: Int) {
+    var index = 0
+    if let shared {
+      while unsafe index < shared.o.listeners.onMessage.count, isWanted {
+        let listener = unsafe shared.o.listeners.onMessage[index]
+        unsafe call {
+          unsafe listener.function?(
+            listener.context, o.handle.bits, opcode, UnsafeRawPointer(start), count)
+        }
+        index &+= 1
+      }
+    }
+    index = 0
+    while o.hasOwnListeners.load(ordering: .acquiring), isWanted {
+      let listener = unsafe own(index) {
+        unsafe index < $0.o.listeners.onMessage.count ? $0.o.listeners.onMessage[index] : nil
+      }
+      guard let listener = unsafe listener else { return }
+      unsafe call {
+        unsafe listener.function?(
+          listener.context, o.handle.bits, opcode, UnsafeRawPointer(start), count)
+      }
+      index &+= 1
+    }
+  }
+
+  @unsafe func callPong(_ start: UnsafeMutablePointer<UInt8>, _ count: Int) {
+    var index = 0
+    while isWanted {
+      let listener = unsafe own(index) {
+        unsafe index < $0.o.listeners.onPong.count ? $0.o.listeners.onPong[index] : nil
+      }
+      guard let listener = unsafe listener else { return }
+      unsafe call {
+        unsafe listener.function?(
+          listener.context, o.handle.bits, 10, UnsafeRawPointer(start), count)
+      }
+      index &+= 1
+    }
+  }
+
+  func callError(_ code: Int32, _ sentence: Text) {
+    var index = 0
+    while isWanted {
+      let listener = unsafe own(index) {
+        unsafe index < $0.o.listeners.onError.count ? $0.o.listeners.onError[index] : nil
+      }
+      guard let listener = unsafe listener else { return }
+      unsafe call {
+        unsafe listener.function?(
+          listener.context, o.handle.bits, code, sentence.characters, sentence.count)
+      }
+      index &+= 1
+    }
+  }
+
+  func callDrain() {
+    var index = 0
+    while isWanted {
+      let listener = unsafe own(index) {
+        unsafe index < $0.o.listeners.onDrain.count ? $0.o.listeners.onDrain[index] : nil
+      }
+      guard let listener = unsafe listener else { return }
+      unsafe call { unsafe listener.function?(listener.context, o.handle.bits) }
+      index &+= 1
+    }
+  }
+
+  /// The listeners of the close; then the handle ends, unless the caller keeps it.
+  func callClosed() {
+    var reason = ByteBuffer()
+    o.lock.lock()
+    reason.append(o.closeReason.bytes)
+    let code = Int32(o.closeCode)
+    o.lock.unlock()
+    let isMade = reason.terminate()
+    let text = isMade ? unsafe reason.pointer : nil
+    let sentence = unsafe text.map { unsafe Text(start: $0, count: reason.count) } ?? Text("")
+    var index = 0
+    if let shared {
+      while unsafe index < shared.o.listeners.onClose.count, isWanted {
+        let listener = unsafe shared.o.listeners.onClose[index]
+        unsafe call {
+          unsafe listener.function?(
+            listener.context, o.handle.bits, code, sentence.characters, sentence.count)
+        }
+        index &+= 1
+      }
+    }
+    index = 0
+    while isWanted {
+      let listener = unsafe own(index) {
+        unsafe index < $0.o.listeners.onClose.count ? $0.o.listeners.onClose[index] : nil
+      }
+      guard let listener = unsafe listener else { break }
+      unsafe call {
+        unsafe listener.function?(
+          listener.context, o.handle.bits, code, sentence.characters, sentence.count)
+      }
+      index &+= 1
+    }
+    closeTold()
+  }
+
+  func closeTold() {
+    o.lock.lock()
+    let isKept = o.isKept
+    o.lock.unlock()
+    if !isKept { _ = endHandle() }
+  }
+
+  @inline(__always)
+  private func call(_ body: () -> Void) {
+    let server = o.server
+    if !server.o.hasThreads || server.o.isQueued { server.o.callbacks &+= 1 }
+    unsafe ThreadContext.inside(
+      server.opaque, request: o.handle.bits, exchange: opaque, body)
+  }
+}
+
+extension Ref where Object == ChannelNote {
+  /// The thread that ticks: runs the listeners, or none where nobody is to hear.
+  func run(isHeard: Bool) {
+    let channel = o.channel
+    if let letter = o.letter {
+      channel.o.server.o.queue.bytes.wrappingSubtract(Int64(letter.o.count), ordering: .relaxed)
+      if isHeard {
+        let start = letter.start
+        if o.kind == .pong {
+          unsafe channel.callPong(start, letter.o.count)
+        } else {
+          unsafe channel.callMessage(o.number, start, letter.o.count)
+        }
+      }
+    } else if isHeard {
+      switch o.kind {
+      case .error: channel.callError(o.number, o.sentence)
+      case .drain: channel.callDrain()
+      default: channel.callClosed()
+      }
+    } else if o.kind == .closed {
+      channel.closeTold()
+    }
+    free()
+    channel.release()
+  }
+}

@@ -1,0 +1,312 @@
+// What comes in on a channel: bytes to frames to messages, on the loop's thread.
+
+import Synchronization
+
+/// How a channel's stream calls it.
+private func received(
+  _ owner: UnsafeMutableRawPointer, _ start: UnsafeMutablePointer<UInt8>, _ count: Int
+) -> Int {
+  unsafe Ref<Channel>(opaque: owner).take(start, count)
+}
+
+func makeChannelHandler() -> Ref<StreamHandler>? {
+  unsafe Ref(
+    make: StreamHandler(
+      received: received,
+      inputEnded: { unsafe Ref<Channel>(opaque: $0).inputEnded() },
+      drained: { unsafe Ref<Channel>(opaque: $0).drained() },
+      failed: { unsafe Ref<Channel>(opaque: $0).failed($1) },
+      expired: { unsafe Ref<Channel>(opaque: $0).expired() },
+      buried: { unsafe Ref<Channel>(opaque: $0).buried() }))
+}
+
+extension Ref where Object == Channel {
+  /// Takes what it can of bytes, behind which there is room for one more; returns
+  /// how many.
+  @unsafe func take(_ start: UnsafeMutablePointer<UInt8>, _ count: Int) -> Int {
+    guard let connection = o.connection else { return count }
+    o.lastHeard = connection.o.worker.o.loop.o.now
+    if o.lastHeard &- o.controlsSince >= 1_000_000 {
+      o.controlsSince = o.lastHeard
+      o.receiver.resetControls()
+    }
+    var bytes = unsafe MutableSpan<UInt8>(_unsafeStart: start, count: count)
+    var index = 0
+    while !o.isDeaf {
+      if o.inbox.isStalled.load(ordering: .relaxed), mustWait(connection) { return index }
+      let step = next(&bytes, at: &index)
+      switch step {
+      case .more: return index
+      case .message(let opcode, let range), .frame(let opcode, _, let range):
+        var isFinal = true
+        if case .frame(_, let isLast, _) = step { isFinal = isLast }
+        unsafe deliver(opcode, isFinal, start + range.lowerBound, range.count)
+      case .assembled(let opcode): deliverGathered(opcode, true)
+      case .assembledFrame(let opcode, let isFinal): deliverGathered(opcode, isFinal)
+      case .ping(let range):
+        unsafe pinged(Span(_unsafeStart: start + range.lowerBound, count: range.count))
+      case .pong(let range):
+        unsafe ponged(start + range.lowerBound, range.count)
+      case .close(let code, let range):
+        unsafe peerCloses(code, Span(_unsafeStart: start + range.lowerBound, count: range.count))
+      case .refused(let violation): refuse(violation)
+      }
+    }
+    return count
+  }
+
+  @inline(__always)
+  private func next(_ bytes: inout MutableSpan<UInt8>, at index: inout Int)
+    -> MessageReceiver.Step
+  {
+    guard let inflater = o.inflater else { return o.receiver.next(&bytes, at: &index) }
+    return o.receiver.next(&bytes, at: &index) { piece, isEnd, buffer, room in
+      switch inflater.o.inflate(piece, isEnd: isEnd, to: &buffer, room: room) {
+      case .done: .done
+      case .tooLong: .tooLong
+      case .malformed: .malformed
+      case .noMemory: .noMemory
+      }
+    }
+  }
+
+  /// The caller's inbox is full: reading stops until it has been read from.
+  private func mustWait(_ connection: Ref<Connection>) -> Bool {
+    o.lock.lock()
+    let isFull = o.inbox.isFull
+    if !isFull { o.inbox.isStalled.store(false, ordering: .relaxed) }
+    o.lock.unlock()
+    if isFull { connection.o.stream.pause(true) }
+    return isFull
+  }
+
+  /// Goes on reading, where that had stopped and there is room.
+  func readOn() {
+    guard let connection = o.connection, !connection.o.isDead else { return }
+    if o.hasListener.load(ordering: .acquiring) { emptyInbox() }
+    guard connection.o.stream.o.isPaused, !mustWait(connection) else { return }
+    connection.o.stream.pause(false)
+    if connection.o.stream.o.hasInput { connection.o.stream.deliver() }
+  }
+
+  private func deliverGathered(_ opcode: UInt8, _ isFinal: Bool) {
+    guard o.receiver.terminate() else { return refuse(.noMemory) }
+    let (start, count) = unsafe o.receiver.gatheredMemory
+    unsafe tellMessage(opcode, isFinal, start, count)
+  }
+
+  /// A message that lies in the input: the byte behind it is a NUL for as long.
+  @inline(__always)
+  private func deliver(
+    _ opcode: UInt8, _ isFinal: Bool, _ start: UnsafeMutablePointer<UInt8>, _ count: Int
+  ) {
+    let behind = unsafe start[count]
+    unsafe start[count] = 0
+    unsafe tellMessage(opcode, isFinal, start, count)
+    unsafe start[count] = behind
+  }
+
+  /// RFC 6455 §5.5.2: a Pong with the same payload, as soon as is practical.
+  private func pinged(_ payload: Bytes) {
+    o.lock.lock()
+    do throws(Failure) {
+      // Past the mark nothing is added: a peer that takes nothing asks in vain.
+      if buffered < o.highWater { try send(payload, opcode: Opcode.pong) }
+    } catch {
+      // It closes, or the stream has failed.
+    }
+    o.lock.unlock()
+  }
+
+  private func ponged(_ start: UnsafeMutablePointer<UInt8>, _ count: Int) {
+    o.lock.lock()
+    o.lastPong = o.lastHeard
+    o.lock.unlock()
+    let behind = unsafe start[count]
+    unsafe start[count] = 0
+    unsafe tellPong(start, count)
+    unsafe start[count] = behind
+  }
+
+  // ---- the end of it
+
+  /// RFC 6455 §5.5.1: a Close is answered by a Close, and then the server ends the
+  /// connection first (§7.1.1).
+  private func peerCloses(_ code: UInt16?, _ reason: Bytes) {
+    o.closeCode = code ?? CloseCode.noneReceived
+    o.closeReason.truncate(to: 0)
+    o.closeReason.append(reason)
+    o.isDeaf = true
+    o.lock.lock()
+    if o.state == .open { try? close(code: code, reason: Bytes()) }
+    o.state = .closing
+    if let connection = o.connection { moveOutput(to: connection.o.stream) }
+    o.lock.unlock()
+    startClosing()
+    o.connection?.o.isClosing = true
+    closeIfSaid()
+  }
+
+  /// The peer broke the protocol or passed a limit: a Close that says so, and the
+  /// end (RFC 6455 §7.1.7).
+  func refuse(_ violation: Violation) {
+    guard !o.isDeaf, let connection = o.connection else { return }
+    o.isDeaf = true
+    o.closeCode = violation.code
+    o.closeReason.truncate(to: 0)
+    o.closeReason.append(violation.reason)
+    let text = Text(violation.reason)
+    o.lock.lock()
+    let isFirst = o.state == .open
+    if isFirst { try? close(code: violation.code, reason: text.bytes) }
+    o.state = .closing
+    moveOutput(to: connection.o.stream)
+    o.lock.unlock()
+    if isFirst { tellError(.protocolBroken, violation.reason) }
+    startClosing()
+    connection.o.isClosing = true
+    closeIfSaid()
+  }
+
+  /// The close handshake has its time limit from here on.
+  func startClosing() {
+    guard o.closeDeadline == 0, let connection = o.connection else { return }
+    let now = connection.o.worker.o.loop.o.now
+    o.closeDeadline = now &+ Channel.closeTimeout &* 1000
+    connection.o.stream.setDeadline(o.closeDeadline)
+  }
+
+  /// All is said: a server ends the connection, a client waits for that. What the
+  /// peer still sends would make the end a reset: it is taken in for a while.
+  func closeIfSaid() {
+    guard let connection = o.connection, connection.o.isClosing, !connection.o.isDead,
+      connection.o.stream.o.output == nil
+    else { return }
+    if connection.o.sawEnd { return connection.die(reset: false) }
+    if connection.o.isLingering { return }
+    connection.o.isLingering = true
+    if o.role == .server { connection.o.stream.shutdownOutput() }
+    connection.o.stream.pause(false)
+    let now = connection.o.worker.o.loop.o.now
+    connection.o.stream.setDeadline(now &+ ServerOptions.lingerTimeout &* 1000)
+  }
+
+  fileprivate func inputEnded() {
+    guard let connection = o.connection else { return }
+    connection.o.sawEnd = true
+    // What is on its way out is sent first, if it was the end of a conversation.
+    if o.isDeaf, connection.o.stream.o.output != nil { return }
+    connection.die(reset: false)
+  }
+
+  fileprivate func failed(_ number: Int32) {
+    guard let connection = o.connection else { return }
+    if !ConnectionError.isReset(number) { connection.o.worker.o.counters.add(.errors) }
+    if !o.isDeaf { tellError(.io, "the connection failed") }
+    connection.die(reset: true)
+  }
+
+  /// The caller has destroyed it: a word to the peer, and the end.
+  func abandon() {
+    guard let connection = o.connection, !o.isDeaf else { return }
+    o.isDeaf = true
+    o.lock.lock()
+    if o.state == .open { try? close(code: CloseCode.goingAway, reason: Bytes()) }
+    o.state = .closing
+    moveOutput(to: connection.o.stream)
+    o.lock.unlock()
+    connection.o.isClosing = true
+    startClosing()
+    closeIfSaid()
+  }
+
+  /// The server stops.
+  func goAway() {
+    o.lock.lock()
+    if o.state == .open { try? close(code: CloseCode.goingAway, reason: Bytes()) }
+    o.lock.unlock()
+    startClosing()
+  }
+
+  /// The connection is dead: nothing of the loop is touched by others from here on.
+  func gone() {
+    o.isDeaf = true
+    o.lock.lock()
+    let worker = o.worker
+    o.state = .closed
+    o.worker = nil
+    o.output.clear()
+    o.inbox.wake()
+    o.lock.unlock()
+    if let worker { tellClosed(worker) }
+  }
+
+  fileprivate func buried() {
+    let connection = o.connection
+    o.connection = nil
+    connection?.buried()
+    release()
+  }
+
+  // ---- time
+
+  /// When something is due next; 0: nothing.
+  private var due: Int64 {
+    guard let connection = o.connection else { return 0 }
+    if o.closeDeadline > 0 { return o.closeDeadline }
+    var due: Int64 = 0
+    let options = connection.o.worker.o.server.o.options
+    if connection.o.stream.o.buffered > 0, options.writeTimeout > 0 {
+      due = connection.o.stream.o.lastSent &+ options.writeTimeout &* 1000
+    }
+    if o.pingInterval > 0 {
+      let ping = max(o.lastHeard, o.lastPing) &+ o.pingInterval &* 1000
+      due = due == 0 ? ping : min(due, ping)
+    }
+    return due
+  }
+
+  func armTimer() {
+    guard let connection = o.connection, !connection.o.isDead else { return }
+    let due = due
+    if due == 0 { return }
+    let deadline = connection.o.stream.o.timer.o.deadline
+    if deadline == 0 || due < deadline { connection.o.stream.setDeadline(due) }
+  }
+
+  fileprivate func expired() {
+    guard let connection = o.connection, !connection.o.isDead else { return }
+    let now = connection.o.worker.o.loop.o.now
+    connection.o.stream.clearDeadline()
+    if connection.o.isLingering { return connection.die(reset: false) }
+    if o.closeDeadline > 0 {
+      return o.closeDeadline <= now ? connection.die(reset: true) : armTimer()
+    }
+    let options = connection.o.worker.o.server.o.options
+    let stalled = connection.o.stream.o.lastSent &+ options.writeTimeout &* 1000
+    if connection.o.stream.o.buffered > 0, options.writeTimeout > 0, stalled <= now {
+      connection.o.worker.o.counters.add(.timeoutWrite)
+      tellError(.timeout, "the peer takes nothing")
+      return connection.die(reset: true)
+    }
+    keepAlive(connection, now)
+    armTimer()
+  }
+
+  /// A silent peer is asked, and given up when it does not answer in time.
+  private func keepAlive(_ connection: Ref<Connection>, _ now: Int64) {
+    let interval = o.pingInterval &* 1000
+    guard interval > 0, !connection.o.stream.o.isPaused else { return }
+    let patience = o.pongTimeout > 0 ? o.pongTimeout &* 1000 : interval
+    if o.lastPing > o.lastHeard, now &- o.lastPing >= patience {
+      connection.o.worker.o.counters.add(.timeoutIdle)
+      tellError(.timeout, "the peer does not answer pings")
+      return connection.die(reset: true)
+    }
+    guard o.lastPing <= o.lastHeard, now &- o.lastHeard >= interval else { return }
+    o.lastPing = now
+    o.lock.lock()
+    if o.state == .open { try? send(Bytes(), opcode: Opcode.ping) }
+    o.lock.unlock()
+  }
+}

@@ -1,0 +1,289 @@
+// A WebSocket connection of either role, as the host has it: a handle, settings,
+// listeners, and what waits to be sent or to be read.
+//
+// Who is in it: the loop that has its stream, threads that send, and whoever tells
+// the host. What they share stands behind `lock`. Each of them counts as a
+// reference: the handle, the loop, mail and events on their way. The last one frees
+// it, on whatever thread that is; from the moment on that the loop has let go of it
+// nothing of the loop is touched. It keeps a pin of its server for as long as it is.
+
+import Synchronization
+
+typealias ChannelFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> Void
+typealias OpenFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64, UInt64) -> Void
+typealias MessageFunction =
+  @convention(c) (UnsafeMutableRawPointer?, UInt64, Int32, UnsafeRawPointer?, Int) -> Void
+typealias ClosedFunction =
+  @convention(c) (UnsafeMutableRawPointer?, UInt64, Int32, UnsafePointer<CChar>?, Int) -> Void
+
+/// The listeners of a channel, or those that all channels of a route share.
+@safe struct ChannelListeners: ~Copyable {
+  var onOpen = unsafe List<Callback<OpenFunction>>()
+  var onMessage = unsafe List<Callback<MessageFunction>>()
+  var onClose = unsafe List<Callback<ClosedFunction>>()
+  var onError = unsafe List<Callback<ClosedFunction>>()
+  var onPong = unsafe List<Callback<MessageFunction>>()
+  var onDrain = unsafe List<Callback<ChannelFunction>>()
+
+  /// Ends all contexts, by way of what knows how.
+  mutating func end(_ drop: (Drop, UnsafeMutableRawPointer?) -> Void) {
+    unsafe ChannelListeners.end(&onOpen, drop)
+    unsafe ChannelListeners.end(&onMessage, drop)
+    unsafe ChannelListeners.end(&onClose, drop)
+    unsafe ChannelListeners.end(&onError, drop)
+    unsafe ChannelListeners.end(&onPong, drop)
+    unsafe ChannelListeners.end(&onDrain, drop)
+  }
+
+  private static func end<Function>(
+    _ list: inout List<Callback<Function>>, _ drop: (Drop, UnsafeMutableRawPointer?) -> Void
+  ) {
+    while let callback = list.removeLast() {
+      if let function = unsafe callback.drop { unsafe drop(function, callback.context) }
+    }
+  }
+}
+
+/// What a route for WebSockets has beside its handler.
+@safe struct ChannelRoute: ~Copyable {
+  var listeners = ChannelListeners()
+  /// Subprotocols, the preferred one first.
+  var protocols = ProtocolList()
+}
+
+@safe struct Channel: ~Copyable {
+  enum State: UInt8 {
+    case connecting = 0
+    case open
+    case closing
+    case closed
+  }
+
+  // ---- who it is
+  let slotIndex: UInt32
+  let slot: Ref<Slot>
+  var handle = Handle(bits: 0)
+  let role: Role
+  let server: Ref<Server>
+  var id: UInt64 = 0
+  /// -1: none.
+  var route: Int32 = -1
+  /// Path, subprotocol and key, each with a NUL.
+  var facts = ByteBuffer()
+  var pathCount = 0
+  var protocolCount = 0
+  var keyCount = 0
+
+  let references = Atomic<Int32>(2)  // the handle and the loop
+  let mail: Ref<Mail>
+  let isPosted = Atomic<Bool>(false)
+  /// Whether messages are told, and not kept in the inbox; whether the channel has
+  /// listeners of its own; and whether anybody hears of anything.
+  let hasListener = Atomic<Bool>(false)
+  let hasOwnListeners = Atomic<Bool>(false)
+  let isHeard = Atomic<Bool>(false)
+  let lock = Lock()
+
+  // ---- behind the lock
+  var state = State.connecting
+  /// Nil once the loop has let go of it.
+  var worker: Ref<Worker>? = nil
+  var sender: MessageSender
+  var deflater: Ref<Deflater>? = nil
+  var keys = MaskKeys()
+  /// Frames that wait for the loop.
+  var output = ByteBuffer()
+  /// Where messages are compressed.
+  var scratch = ByteBuffer()
+  var highWater: Int64 = 1024 * 1024
+  var closesWhenFull = false
+  var wantsDrain = false
+  var listeners = ChannelListeners()
+  /// The caller has it beyond its close, until it destroys it.
+  var isKept = false
+  /// Destroyed, while its stream may still be there.
+  var isAbandoned = false
+  var pingInterval: Int64 = 30_000
+  var pongTimeout: Int64 = 0
+  /// When the last pong came, in microseconds of the loop's clock; 0: none.
+  var lastPong: Int64 = 0
+  /// Bytes that the stream holds and the kernel has not taken.
+  let unsent = Atomic<Int64>(0)
+
+  // ---- what was received and not read
+  var inbox = Inbox()
+
+  // ---- the loop's
+  var connection: Ref<Connection>? = nil
+  var receiver: MessageReceiver
+  var inflater: Ref<Inflater>? = nil
+  var lastHeard: Int64 = 0
+  var lastPing: Int64 = 0
+  /// Since when the receiver counts control frames.
+  var controlsSince: Int64 = 0
+  var closeDeadline: Int64 = 0
+  /// Nothing that comes is looked at any more.
+  var isDeaf = false
+  /// The close has been told, or is being told.
+  var isClosedTold = false
+  var closeCode: UInt16 = 1006
+  var closeReason = ByteBuffer()
+
+  init(
+    slotIndex: UInt32, slot: Ref<Slot>, role: Role, server: Ref<Server>, mail: Ref<Mail>,
+    limits: MessageReceiver.Limits, deflates: Bool
+  ) {
+    self.slotIndex = slotIndex
+    self.slot = slot
+    self.role = role
+    self.server = server
+    self.mail = mail
+    sender = MessageSender(role: role)
+    receiver = MessageReceiver(role: role, allowsCompression: deflates, limits: limits)
+  }
+
+  deinit {
+    mail.free()
+    deflater?.free()
+    inflater?.free()
+  }
+
+  static var closeTimeout: Int64 { 5_000 }
+  /// Shorter messages are not compressed.
+  static var leastCompressed: Int { 64 }
+}
+
+extension Ref where Object == Channel {
+  /// Makes a channel with a handle; its references are the caller's. Nil without
+  /// memory.
+  static func make(
+    role: Role, server: Ref<Server>, worker: Ref<Worker>?, deflate: DeflateParameters?
+  ) -> Ref<Channel>? {
+    guard let memory = unsafe allocate(bytes: MemoryLayout<Channel>.stride) else { return nil }
+    guard let index = unsafe Slots.take(.channel, memory, channelUnpinned),
+      let slot = Slots.slot(UInt64(index))
+    else {
+      unsafe deallocate(memory)
+      return nil
+    }
+    let mail = unsafe Ref<Mail>(make: Mail(memory, { unsafe Ref<Channel>(opaque: $0).mailed() }))
+    guard let mail else {
+      Slots.give(index)
+      unsafe deallocate(memory)
+      return nil
+    }
+    let typed = unsafe memory.bindMemory(to: Channel.self, capacity: 1)
+    unsafe typed.initialize(
+      to: Channel(
+        slotIndex: index, slot: slot, role: role, server: server, mail: mail,
+        limits: server.o.options.messages, deflates: deflate != nil))
+    let channel = unsafe Ref(typed)
+    if let deflate { channel.compress(deflate) }
+    guard channel.o.lock.isUsable, deflate == nil || channel.o.inflater != nil else {
+      Slots.give(index)
+      channel.free()
+      return nil
+    }
+    channel.o.worker = worker
+    channel.o.pingInterval = server.o.options.pingInterval
+    Slots.hold(server.o.slot)
+    server.o.channels.wrappingAdd(1, ordering: .relaxed)
+    channel.o.handle = Slots.live(slot, index, at: Clock.now, open: true)
+    return channel
+  }
+
+  private func compress(_ deflate: DeflateParameters) {
+    let isServer = o.role == .server
+    let own = isServer ? deflate.serverMaxWindowBits : deflate.clientMaxWindowBits
+    let other = isServer ? deflate.clientMaxWindowBits : deflate.serverMaxWindowBits
+    guard
+      let deflater = Deflater(
+        bits: own, keepsContext: !(isServer ? deflate.serverNoContextTakeover : deflate.clientNoContextTakeover)),
+      let inflater = Inflater(
+        bits: other, keepsContext: !(isServer ? deflate.clientNoContextTakeover : deflate.serverNoContextTakeover))
+    else { return }
+    o.deflater = Ref<Deflater>(make: deflater)
+    o.inflater = Ref<Inflater>(make: inflater)
+  }
+
+  /// Notes what the handshake told. False without memory.
+  func note(path: Bytes, subprotocol: Bytes, key: Bytes) -> Bool {
+    o.facts.truncate(to: 0)
+    for text in 0..<3 {
+      o.facts.append(text == 0 ? path : text == 1 ? subprotocol : key)
+      o.facts.append(0)
+    }
+    o.pathCount = path.count
+    o.protocolCount = subprotocol.count
+    o.keyCount = key.count
+    return !o.facts.failed
+  }
+
+  private func fact(_ start: Int, _ count: Int) -> Text {
+    guard let base = unsafe o.facts.pointer, o.facts.count > start &+ count else { return Text("") }
+    return unsafe Text(start: base + start, count: count)
+  }
+
+  var path: Text { fact(0, o.pathCount) }
+  var subprotocol: Text { fact(o.pathCount &+ 1, o.protocolCount) }
+  var key: Text { fact(o.pathCount &+ o.protocolCount &+ 2, o.keyCount) }
+
+  // ---- references
+
+  func retain() { o.references.wrappingAdd(1, ordering: .relaxed) }
+
+  func release() {
+    let left = o.references.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue
+    if left == 0 { end() }
+  }
+
+  /// Nobody has it any more.
+  @inline(never)
+  private func end() {
+    let server = o.server
+    var listeners = ChannelListeners()
+    swap(&listeners, &o.listeners)
+    unsafe listeners.end { drop, context in
+      unsafe ThreadContext.inside(server.opaque) { unsafe drop(context) }
+    }
+    o.inbox.clear()
+    let index = o.slotIndex
+    free()
+    Slots.give(index)
+    server.o.channels.wrappingSubtract(1, ordering: .relaxed)
+    Slots.unpin(server.o.slot)
+  }
+
+  /// Ends the handle; true for the one caller that did.
+  func endHandle() -> Bool {
+    let (ended, pinned) = Slots.end(o.slot, o.handle)
+    if ended, !pinned { release() }
+    return ended
+  }
+
+  /// Runs with the lock held.
+  @inline(__always)
+  func locked<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    return try body()
+  }
+
+  var isOnLoop: Bool {
+    guard let worker = o.worker else { return false }
+    return unsafe ThreadContext.loop == worker.o.loop.opaque
+  }
+
+  /// Has the loop look at it. The caller holds the lock, so that the loop is there.
+  func notifyLoop() {
+    guard let worker = o.worker else { return }
+    if o.isPosted.exchange(true, ordering: .acquiringAndReleasing) { return }
+    retain()
+    worker.post(o.mail)
+  }
+}
+
+/// The last pin of a handle that has ended.
+private func channelUnpinned(_ object: UnsafeMutableRawPointer) {
+  unsafe Ref<Channel>(opaque: object).release()
+}

@@ -1,0 +1,192 @@
+// Messages that have come on a channel and that nobody listens for: they wait here
+// to be received, up to a limit, at which the channel stops to read.
+
+import Synchronization
+
+/// A message with its bytes behind it, and a NUL behind those.
+@safe struct Letter: ~Copyable {
+  let opcode: UInt8
+  let isFinal: Bool
+  let count: Int
+  var next: Ref<Letter>? = nil
+
+  static func make(_ opcode: UInt8, _ isFinal: Bool, _ bytes: Bytes) -> Ref<Letter>? {
+    let size = MemoryLayout<Letter>.stride
+    guard let memory = unsafe allocate(bytes: size &+ bytes.count &+ 1) else { return nil }
+    let typed = unsafe memory.bindMemory(to: Letter.self, capacity: 1)
+    unsafe typed.initialize(to: Letter(opcode: opcode, isFinal: isFinal, count: bytes.count))
+    let start = unsafe (memory + size).assumingMemoryBound(to: UInt8.self)
+    unsafe start.copy(bytes)
+    unsafe start[bytes.count] = 0
+    return unsafe Ref(typed)
+  }
+
+  init(opcode: UInt8, isFinal: Bool, count: Int) {
+    self.opcode = opcode
+    self.isFinal = isFinal
+    self.count = count
+  }
+}
+
+extension Ref where Object == Letter {
+  /// Where its bytes are.
+  var start: UnsafeMutablePointer<UInt8> {
+    unsafe (opaque + MemoryLayout<Letter>.stride).assumingMemoryBound(to: UInt8.self)
+  }
+}
+
+/// All of it but `isStalled` stands behind the channel's lock.
+@safe struct Inbox: ~Copyable {
+  private var first: Ref<Letter>? = nil
+  private var last: Ref<Letter>? = nil
+  private(set) var bytes: Int64 = 0
+  /// What was handed out last: its bytes are the caller's until the next one.
+  private var current: Ref<Letter>? = nil
+  /// A thread is in a call that receives.
+  var isRead = false
+  var isCancelled = false
+  /// Its waiters; made by the first.
+  private var changed: Ref<Condition>? = nil
+  /// The loop looks at it: the inbox may be full.
+  let isStalled = Atomic<Bool>(false)
+
+  /// Bytes that may wait, and one message more.
+  static var limit: Int64 { 1024 * 1024 }
+  private static var overhead: Int64 { 64 }
+
+  init() {}
+
+  deinit {
+    changed?.free()
+  }
+
+  var isEmpty: Bool { first == nil }
+  var isFull: Bool { bytes >= Inbox.limit }
+
+  mutating func add(_ letter: Ref<Letter>) {
+    if let last { last.o.next = letter } else { first = letter }
+    last = letter
+    bytes &+= Int64(letter.o.count) &+ Inbox.overhead
+    if isFull { isStalled.store(true, ordering: .relaxed) }
+    wake()
+  }
+
+  mutating func take() -> Ref<Letter>? {
+    guard let letter = first else { return nil }
+    first = letter.o.next
+    if first == nil { last = nil }
+    letter.o.next = nil
+    bytes &-= Int64(letter.o.count) &+ Inbox.overhead
+    return letter
+  }
+
+  /// Hands a letter to the caller, in place of the one before.
+  mutating func hand(_ letter: Ref<Letter>?) {
+    current?.free()
+    current = letter
+  }
+
+  mutating func clear() {
+    hand(nil)
+    while let letter = take() { letter.free() }
+  }
+
+  /// False without memory.
+  mutating func prepareToWait() -> Bool {
+    if changed != nil { return true }
+    changed = Ref(make: Condition())
+    return changed?.o.isUsable ?? false
+  }
+
+  func wait(_ lock: borrowing Lock, until time: Int64) { changed?.o.wait(lock, until: time) }
+  func wake() { changed?.o.wakeAll() }
+}
+
+extension Ref where Object == Channel {
+  /// Keeps a message for whoever receives; the loop's thread.
+  @inline(never)
+  func keep(_ opcode: UInt8, _ isFinal: Bool, _ bytes: Bytes) {
+    guard let letter = Letter.make(opcode, isFinal, bytes) else { return refuse(.noMemory) }
+    o.lock.lock()
+    o.inbox.add(letter)
+    o.lock.unlock()
+    if !o.server.o.hasThreads { o.server.o.isWoken.store(true, ordering: .relaxed) }
+  }
+
+  /// A listener has come later than the messages: it hears them now.
+  func emptyInbox() {
+    while true {
+      o.lock.lock()
+      let letter = o.inbox.isRead ? nil : o.inbox.take()
+      o.lock.unlock()
+      guard let letter else { return }
+      let start = letter.start
+      unsafe tellMessage(letter.o.opcode, letter.o.isFinal, start, letter.o.count)
+      letter.free()
+    }
+  }
+
+  /// Waits for a message, up to a time (-1: for ever). Nil when that has passed or
+  /// the wait was cancelled. The caller holds a pin, and no lock.
+  func receive(timeout: Int32) throws(Failure) -> Ref<Letter>? {
+    let until = timeout < 0 ? Int64.max : Clock.now &+ Int64(timeout) &* 1000
+    o.lock.lock()
+    if o.inbox.isRead {
+      o.lock.unlock()
+      throw Failure(.thread, "another thread receives on this channel")
+    }
+    o.inbox.isRead = true
+    o.inbox.hand(nil)
+    o.lock.unlock()
+    defer {
+      o.lock.lock()
+      o.inbox.isRead = false
+      o.lock.unlock()
+    }
+    while true {
+      o.lock.lock()
+      let letter = o.inbox.take()
+      let isClosed = o.state == .closed
+      let isCancelled = o.inbox.isCancelled
+      if letter == nil { o.inbox.isCancelled = false }
+      if let letter { o.inbox.hand(letter) }
+      if o.inbox.isStalled.load(ordering: .relaxed) { notifyLoop() }
+      let left = until == .max ? Int64.max : until &- Clock.now
+      let mustWait = letter == nil && !isClosed && !isCancelled && left > 0
+      let isHere = isOnLoop
+      if mustWait, o.server.o.hasThreads, !isHere {
+        guard o.inbox.prepareToWait() else {
+          o.lock.unlock()
+          throw .noMemory
+        }
+        o.inbox.wait(o.lock, until: until == .max ? -1 : until)
+      }
+      o.lock.unlock()
+      if let letter { return letter }
+      if isClosed { throw Failure(.closed, "the channel is closed") }
+      if isCancelled || left <= 0 { return nil }
+      if isHere, o.server.o.hasThreads {
+        throw Failure(.state, "not on the thread that would bring the message")
+      }
+      if !o.server.o.hasThreads { try turn(left) }
+    }
+  }
+
+  /// Without threads whoever waits does the I/O.
+  private func turn(_ left: Int64) throws(Failure) {
+    let limit = min((left == .max ? Int64.max : left &+ 999) / 1000, 3_600_000)
+    let server = o.server
+    _ = try server.whileTicking { () throws(Failure) in
+      server.tick(timeout: Int32(truncatingIfNeeded: limit))
+    }
+  }
+
+  /// Ends a wait to receive, or else the next one.
+  func cancel() {
+    o.lock.lock()
+    o.inbox.isCancelled = true
+    o.inbox.wake()
+    o.lock.unlock()
+    if !o.server.o.hasThreads { o.server.wake() }
+  }
+}
