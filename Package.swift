@@ -21,8 +21,10 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CApus", path: "include"),
     .systemLibrary(name: "CSystem", path: "Sources/CSystem"),
+    .systemLibrary(
+      name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(
-      name: "Apus", dependencies: ["CApus", "CSystem"],
+      name: "Apus", dependencies: ["CApus", "CSystem", "CZlib"],
       swiftSettings: [
         .swiftLanguageMode(.v6), .strictMemorySafety(),
         .enableExperimentalFeature("Lifetimes"),

@@ -20,6 +20,7 @@ build() {
   need_command strip binutils
   need_command gcc gcc
   need_command g++ g++ # for its libstdc++, which Swift links
+  need_file /usr/include/zlib.h zlib1g-dev
 }
 
 tests() {

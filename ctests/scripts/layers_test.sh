@@ -11,7 +11,8 @@ cd "$top/Sources/Apus"
 layers=(Base Text HTTP1 WebSocket SSE Multipart Compression IO Server Client ABI)
 protocols=" HTTP1 WebSocket SSE Multipart Compression "
 # Modules that a folder may import. Synchronization brings the atomics.
-declare -A allowed=([Base]="CSystem Synchronization" [IO]="CSystem Synchronization"
+declare -A allowed=([Base]="CSystem Synchronization" [Compression]="CZlib"
+  [IO]="CSystem Synchronization"
   [Server]="Synchronization" [Client]="Synchronization" [ABI]="CApus Synchronization")
 
 failed=0
@@ -30,7 +31,8 @@ check() { # check WHAT FOLDER...
   checked=$((checked + 1))
   output=$(swiftc -typecheck -swift-version 6 -parse-as-library -module-name Apus \
     -enable-experimental-feature Lifetimes -suppress-warnings \
-    -I "$top/include" -I "$top/Sources/CSystem" "${files[@]}" 2>&1) || {
+    -I "$top/include" -I "$top/Sources/CSystem" -I "$top/Sources/CZlib" \
+    "${files[@]}" 2>&1) || {
     fail "$what does not compile:"
     grep -E '^[^ ]+: error:' <<<"$output" | head -n 10
   }

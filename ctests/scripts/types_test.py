@@ -20,7 +20,8 @@ EXPORT = re.compile(r'@_cdecl\("(\w+)"\)\s*((?:@\w+(?:\([^)]*\))?\s+)*)public fu
 FLAGS = ["-typecheck", "-swift-version", "6", "-parse-as-library", "-module-name", "Apus",
          "-enable-experimental-feature", "Lifetimes", "-strict-memory-safety",
          "-suppress-warnings",
-         "-I", os.path.join(TOP, "include"), "-I", os.path.join(TOP, "Sources/CSystem")]
+         "-I", os.path.join(TOP, "include"), "-I", os.path.join(TOP, "Sources/CSystem"),
+         "-I", os.path.join(TOP, "Sources/CZlib")]
 
 
 class Function:

@@ -106,6 +106,18 @@ extension Span where Element == UInt8 {
     return index
   }
 
+  /// The first index from `start` on whose byte is not ASCII.
+  @inline(__always)
+  func firstOutsideASCII(from start: Int) -> Int {
+    var index = start
+    while count &- index >= 16 {
+      if let hit = firstHit(lane(index) .>= all(128)) { return index &+ hit }
+      index &+= 16
+    }
+    while index < count, self[index] < 128 { index &+= 1 }
+    return index
+  }
+
   /// The first index from `start` on of a byte; nil if there is none.
   func first(_ byte: UInt8, from start: Int = 0) -> Int? {
     var index = start

@@ -39,8 +39,16 @@ typealias Bytes = Span<UInt8>
     return grow(more)
   }
 
+  /// The same for bytes that may come to `most` and not beyond: memory grows by
+  /// doubling, but not past that.
+  @discardableResult
+  mutating func reserve(_ more: Int, upTo most: Int) -> Bool {
+    if capacity &- end >= more { return true }
+    return grow(more, upTo: most)
+  }
+
   @inline(never)
-  private mutating func grow(_ more: Int) -> Bool {
+  private mutating func grow(_ more: Int, upTo most: Int = .max) -> Bool {
     let (wanted, overflow) = count.addingReportingOverflow(more)
     guard !overflow, wanted <= Int.max / 2 else {
       failed = true
@@ -54,6 +62,7 @@ typealias Bytes = Span<UInt8>
     }
     var size = max(capacity, 256)
     while size < wanted { size &*= 2 }
+    size = min(size, max(most, wanted))
     guard let memory = unsafe reallocate(UnsafeMutableRawPointer(base), bytes: size) else {
       failed = true
       return false

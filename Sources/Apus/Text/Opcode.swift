@@ -1,6 +1,13 @@
 // WebSocket opcodes (RFC 6455 §5.2, §11.8).
 
 enum Opcode {
+  static var continuation: UInt8 { 0 }
+  static var text: UInt8 { 1 }
+  static var binary: UInt8 { 2 }
+  static var close: UInt8 { 8 }
+  static var ping: UInt8 { 9 }
+  static var pong: UInt8 { 10 }
+
   static func name(_ number: Int32) -> StaticString? {
     switch number {
     case 0: "CONTINUE"

@@ -72,6 +72,10 @@ private struct Scanner: CustomTestStringConvertible, Sendable {
       find: { $0.firstOutsideToken(from: $1) }, accepts: Oracle.isToken,
       fill: Array("aZ0-!_".utf8)),
     Scanner(
+      testDescription: "firstOutsideASCII",
+      find: { $0.firstOutsideASCII(from: $1) }, accepts: { $0 < 0x80 },
+      fill: Array("aZ0\u{0}\u{7F}\r".utf8)),
+    Scanner(
       testDescription: "first",
       find: { $0.first(0x2C, from: $1) ?? $0.count }, accepts: { $0 != 0x2C },
       fill: Array("a+-\u{0}\u{7F}".utf8)),

@@ -47,6 +47,21 @@ import Testing
     #expect(written { $0.append(hexadecimal: number) } == String(number, radix: 16))
   }
 
+  /// Memory doubles, but not past what will ever be needed.
+  @Test func growsUpToALimit() {
+    var buffer = ByteBuffer()
+    #expect(buffer.reserve(200, upTo: 300) == true)
+    #expect(buffer.capacity == 256)
+    for _ in 0..<256 { buffer.append(1) }
+    #expect(buffer.reserve(1, upTo: 300) == true)
+    #expect(buffer.capacity == 300)
+    #expect(buffer.reserve(100, upTo: 300) == true)
+    #expect(buffer.capacity == 356)
+    #expect(buffer.reserve(101, upTo: .max) == true)
+    #expect(buffer.capacity == 712)
+    #expect(buffer.failed == false)
+  }
+
   @Test func takesFromTheFront() {
     var buffer = ByteBuffer()
     buffer.append("hello, world")

@@ -21,48 +21,21 @@ import Testing
     }
     let whole = run([bytes.count])
     if whole.log != vector.log {
-      Issue.record("\(vector.testDescription)\n\(difference(whole.log, vector.log))")
+      Issue.record("\(vector.testDescription)\n\(Splits.difference(whole.log, vector.log))")
       return
     }
     var random = Random(seed: Random.seed)
-    for ends in splits(of: bytes.count, &random) {
+    for ends in Splits.of(bytes.count, &random) {
       let split = run(ends)
       if split.log != vector.log || split.reason != whole.reason {
         Issue.record(
           """
           \(vector.testDescription), split at \(ends.prefix(50)), \(Random.note)
-          \(difference(split.log, vector.log)) \(split.reason) - \(whole.reason)
+          \(Splits.difference(split.log, vector.log)) \(split.reason) - \(whole.reason)
           """)
         return
       }
     }
-  }
-
-  /// Where to split: everywhere; in long vectors, at both ends and at random.
-  private func splits(of count: Int, _ random: inout Random) -> [[Int]] {
-    let isLong = count > 1000
-    var places = Array(1..<max(count, 2))
-    if isLong {
-      let chosen = (0..<40).map { _ in Int.random(in: 1..<count, using: &random) }
-      places = Array(places.prefix(40)) + chosen + Array(places.suffix(40))
-    }
-    var splits = places.map { [$0, count] }
-    if !isLong { splits.append(Array(1...count)) }
-    for _ in 0..<20 {
-      let most = isLong ? 20 : count
-      let cuts = (0..<Int.random(in: 2...max(most, 2), using: &random)).map { _ in
-        Int.random(in: 0...count, using: &random)
-      }
-      splits.append(Array(Set(cuts + [count])).sorted())
-    }
-    return splits
-  }
-
-  private func difference(_ log: [[UInt8]], _ expected: [[UInt8]]) -> String {
-    func text(_ log: [[UInt8]]) -> String {
-      log.map { "    " + Escapes.encode($0) }.joined(separator: "\n")
-    }
-    return "  the log is\n\(text(log))\n  and not\n\(text(expected))"
   }
 
   /// Vectors with bytes changed, cut out and doubled: whatever comes of them, it
@@ -91,7 +64,7 @@ import Testing
           Issue.record(
             """
             \(Escapes.encode(bytes)) split at \(ends.prefix(50)), APUS_SEED=\(seed)
-            \(difference(split.log, whole.log)) \(split.reason) - \(whole.reason)
+            \(Splits.difference(split.log, whole.log)) \(split.reason) - \(whole.reason)
             """)
           return
         }
