@@ -23,8 +23,11 @@ let package = Package(
     .systemLibrary(name: "CSystem", path: "Sources/CSystem"),
     .systemLibrary(
       name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(
+      name: "COpenSSL", path: "Sources/COpenSSL", pkgConfig: "libcrypto",
+      providers: [.apt(["libssl-dev"])]),
     .target(
-      name: "Apus", dependencies: ["CApus", "CSystem", "CZlib"],
+      name: "Apus", dependencies: ["CApus", "CSystem", "CZlib", "COpenSSL"],
       swiftSettings: [
         .swiftLanguageMode(.v6), .strictMemorySafety(),
         .enableExperimentalFeature("Lifetimes"),

@@ -14,6 +14,8 @@
  *   6  Request            what the client sent
  *   7  Reply              what goes back at once
  *   8  Writer             what goes back over time, from any thread
+ *   9  Upgrade            from a request to a channel
+ *  10  Channel            WebSocket
  *
  * ============================================================================
  * 1  CONVENTIONS
@@ -90,11 +92,11 @@ extern "C" {
 typedef uint64_t apus_server;
 typedef uint64_t apus_request;
 typedef uint64_t apus_writer;
+typedef uint64_t apus_upgrade;
+typedef uint64_t apus_channel;
 /* Reserved for what is to come; their kinds are fixed now. */
 typedef uint64_t apus_client;
-typedef uint64_t apus_channel;
 typedef uint64_t apus_response;
-typedef uint64_t apus_upgrade;
 typedef uint64_t apus_source;
 
 /* The kinds of handle; bits 48 to 51 of one. Since 0.1. */
@@ -486,7 +488,8 @@ APUS_API int32_t apus_server_wake(apus_server server);
 /* The kinds of event. Since 0.1. */
 enum {
   APUS_EVENT_NONE = 0,
-  APUS_EVENT_REQUEST = 1 /* handle: a request, whole; the caller owns it now */
+  APUS_EVENT_REQUEST = 1, /* handle: a request, whole; the caller owns it now */
+  APUS_EVENT_CHANNEL = 2  /* handle: a channel, open; the caller owns it now */
 };
 
 /* One event. The layout is frozen. Since 0.1. */
@@ -905,6 +908,235 @@ APUS_API int32_t apus_writer_on_drain(apus_writer writer, apus_writer_fn fn, voi
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_on_close(apus_writer writer, apus_writer_fn fn, void *context,
                                       apus_drop_fn drop);
+
+/* ============================================================================
+ * 9  UPGRADE
+ *
+ * From a request to a WebSocket channel. The short way is a route of
+ * apus_server_websocket(), which accepts every sound handshake. To decide by
+ * yourself, make a ticket inside an ordinary GET handler; it is good for one
+ * answer, from any thread, within the server's time limit (then the client gets
+ * 408). What the reply's header functions have set goes out with the 101.
+ *
+ * A handshake is sound when RFC 6455 §4.2.1 says so and the page's origin may
+ * (apus_server_set_origin_policy()).
+ * ========================================================================== */
+
+/* Makes the ticket of a request; inside its handler. A request that is no sound
+ * handshake is answered by this call (400, 403, 405 or 426), and the handler has
+ * nothing more to do. The caller owns the ticket.
+ * Errors: APUS_E_PROTOCOL (no sound handshake), APUS_E_PERMISSION (the origin),
+ * APUS_E_STATE (replied, or it has a writer or a ticket), APUS_E_CLOSED,
+ * APUS_E_MEMORY, APUS_E_IO. Thread: the request's. Since 0.1. */
+APUS_API apus_upgrade apus_upgrade_make(apus_request request);
+/* Gives a ticket up: an undecided one is answered with 500.
+ * Returns 1 if the handle was live, 0 if not. Thread: any. Since 0.1. */
+APUS_API int32_t apus_upgrade_destroy(apus_upgrade upgrade);
+/* 1 if the ticket can still be used or destroyed, else 0. Thread: any.
+ * Since 0.1. */
+APUS_API int32_t apus_upgrade_is_alive(apus_upgrade upgrade);
+/* Accepts, with one of the subprotocols that the client offers, or NULL for
+ * none, and ends the ticket. The channel is open; what is sent on it follows the
+ * 101. Returns the channel, or 0.
+ * Errors: APUS_E_ARGUMENT (a subprotocol that was not offered; the ticket stays),
+ * APUS_E_CLOSED (the client has gone), APUS_E_TIMEOUT (too late), APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API apus_channel apus_upgrade_accept(apus_upgrade upgrade, const char *subprotocol);
+/* Refuses with a status of 300 to 599, and ends the ticket.
+ * Errors: APUS_E_ARGUMENT, APUS_E_CLOSED, APUS_E_TIMEOUT, APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_upgrade_refuse(apus_upgrade upgrade, int32_t status);
+/* 1: the channel is to give frames one by one, and not whole messages. Default 0.
+ * Errors: APUS_E_ARGUMENT, APUS_E_CLOSED, APUS_E_TIMEOUT. Thread: any.
+ * Since 0.1. */
+APUS_API int32_t apus_upgrade_set_frames(apus_upgrade upgrade, int32_t on);
+/* How many subprotocols the client offers, and one of them, in its order of
+ * preference, borrowed until the ticket is used.
+ * Errors: APUS_E_NOT_FOUND (no such index), APUS_E_CLOSED, APUS_E_TIMEOUT,
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_upgrade_protocol_count(apus_upgrade upgrade);
+APUS_API const char *apus_upgrade_protocol_at(apus_upgrade upgrade, int32_t index);
+
+/* ============================================================================
+ * 10  CHANNEL
+ *
+ * A WebSocket connection (RFC 6455, with permessage-deflate of RFC 7692). The
+ * handle of a server's channel is the library's: it ends when its close has been
+ * told. apus_channel_keep() makes it the caller's, until apus_channel_destroy();
+ * a channel from apus_server_next() is the caller's from the start.
+ *
+ * Messages go to the listeners of the channel's route and then to its own. Where
+ * there are none, messages wait for apus_channel_recv(): 1 MiB of them, then the
+ * channel stops to read. Listeners run where the server's dispatch says; each
+ * channel gets exactly one close, after all else.
+ * ========================================================================== */
+
+/* A channel of a route is open. The request is there until the function returns,
+ * for its URL and headers; no reply is due. */
+typedef void (*apus_open_fn)(void *context, apus_channel channel, apus_request request);
+typedef void (*apus_channel_fn)(void *context, apus_channel channel);
+/* A message: opcode is 1 (text) or 2 (binary). With frames one by one also 0. The
+ * bytes have a NUL behind them and are borrowed until the function returns. */
+typedef void (*apus_message_fn)(void *context, apus_channel channel, int32_t opcode,
+                                const void *data, size_t length);
+/* The end: code is the peer's close code, or 1005 where it sent none, 1006 where
+ * the connection broke, or the code by which this end closed what the peer had
+ * broken. An error: code is an APUS_E_* and text a sentence. */
+typedef void (*apus_closed_fn)(void *context, apus_channel channel, int32_t code, const char *text,
+                               size_t length);
+
+/* A message that was received. The layout is frozen. Since 0.1. */
+typedef struct apus_message {
+  int32_t opcode;   /* 1: text, 2: binary; of a frame also 0: continuation */
+  int32_t final;    /* 0: a frame that others follow */
+  const void *data; /* with a NUL behind it; until the next receive, or the end */
+  size_t length;
+  uint64_t reserved[4];
+} apus_message;
+
+/* Adds a route whose GET requests become channels. function is called for each
+ * and may be NULL; where it is, apus_server_next() gives the channel instead.
+ * Returns the route's number.
+ * Errors: as apus_server_route(). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_websocket(apus_server server, const char *pattern,
+                                       apus_open_fn function, void *context, apus_drop_fn drop);
+/* Adds a listener for all channels of such a route.
+ * Errors: APUS_E_ARGUMENT (no such route, function NULL), APUS_E_STATE (started),
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_on_message(apus_server server, int32_t route, apus_message_fn function,
+                                        void *context, apus_drop_fn drop);
+APUS_API int32_t apus_server_on_close(apus_server server, int32_t route, apus_closed_fn function,
+                                      void *context, apus_drop_fn drop);
+/* The subprotocols of such a route, with commas, the preferred one first: the first
+ * of them that a client offers is used.
+ * Errors: APUS_E_ARGUMENT (no such route, not a list of tokens), APUS_E_STATE,
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_protocols(apus_server server, int32_t route,
+                                           const char *protocols);
+
+/* Which pages may open channels, by the Origin that browsers send. Since 0.1. */
+enum {
+  APUS_ORIGIN_SAME = 0, /* the default: of the host and port that they ask for */
+  APUS_ORIGIN_ANY = 1,
+  APUS_ORIGIN_LIST = 2 /* of the list, as "https://example.com, null" */
+};
+/* Requests without Origin come from no browser and are let through. origins is
+ * for APUS_ORIGIN_LIST, else NULL.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (started). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_origin_policy(apus_server server, int32_t policy,
+                                               const char *origins);
+/* Bytes of a message, once inflated: 1 to 2^40. Default 16 MiB. Above it the
+ * channel is closed with 1009. Errors: APUS_E_ARGUMENT, APUS_E_STATE (started).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_max_message(apus_server server, int64_t bytes);
+/* Frames of a message: 1 to 1,000,000. Default 1024. Above it: 1008. */
+APUS_API int32_t apus_server_set_max_fragments(apus_server server, int32_t frames);
+/* After how much silence a channel's peer is pinged: 0 (never) to 86,400,000 ms.
+ * Default 30,000. One that is silent for as long again is given up. */
+APUS_API int32_t apus_server_set_ping_interval(apus_server server, int32_t ms);
+/* 1: permessage-deflate where clients offer it. Default 1. */
+APUS_API int32_t apus_server_set_deflate(apus_server server, int32_t on);
+/* Until a ticket must be used: 1 to 86,400,000 ms, or 0: for ever. Default 10,000. */
+APUS_API int32_t apus_server_set_upgrade_timeout(apus_server server, int32_t ms);
+/* How many channels there are, closing ones too. Thread: any. Since 0.1. */
+APUS_API int64_t apus_server_channel_count(apus_server server);
+/* Walks a server's channels: the one behind another (0: the first), or 0 behind
+ * the last. Channels that come and go meanwhile may be missed; none comes twice.
+ * Thread: any. Since 0.1. */
+APUS_API apus_channel apus_server_next_channel(apus_server server, apus_channel previous);
+
+/* Ends a channel's handle. An open channel is closed with 1001, and tells no more.
+ * Returns 1 if the handle was live, 0 if not. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_destroy(apus_channel channel);
+/* 1 if the handle is a live channel, open or not, else 0. Thread: any.
+ * Since 0.1. */
+APUS_API int32_t apus_channel_is_alive(apus_channel channel);
+/* Makes the handle the caller's, beyond the channel's close. Thread: any.
+ * Since 0.1. */
+APUS_API int32_t apus_channel_keep(apus_channel channel);
+/* One of APUS_STATE_*. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_state(apus_channel channel);
+/* 1 if it is open, else 0. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_is_connected(apus_channel channel);
+/* One of APUS_ROLE_*. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_role(apus_channel channel);
+/* The connection's id, as listeners of connections have it. Thread: any.
+ * Since 0.1. */
+APUS_API uint64_t apus_channel_id(apus_channel channel);
+/* The server that it is of. Thread: any. Since 0.1. */
+APUS_API apus_server apus_channel_server(apus_channel channel);
+/* The decoded path, the subprotocol ("": none) and the Sec-WebSocket-Key; borrowed
+ * until the handle ends. Thread: any. Since 0.1. */
+APUS_API const char *apus_channel_path(apus_channel channel);
+APUS_API const char *apus_channel_protocol(apus_channel channel);
+APUS_API const char *apus_channel_key(apus_channel channel);
+/* Milliseconds since the last pong came; -1: none has. Thread: any. Since 0.1. */
+APUS_API int64_t apus_channel_last_pong_ms(apus_channel channel);
+
+/* Send a message whole, or not at all. APUS_E_FULL: the channel is above its
+ * high-water mark; nothing was taken; wait for on_drain.
+ * Errors: APUS_E_ARGUMENT (text that is not UTF-8, or within a message sent in
+ * frames), APUS_E_CLOSED, APUS_E_STATE (not open yet), APUS_E_FULL, APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_send_text(apus_channel channel, const void *data, size_t length);
+APUS_API int32_t apus_channel_send_binary(apus_channel channel, const void *data, size_t length);
+/* Sends one frame: opcode 1 or 2 starts a message, 0 goes on with one, final 1 ends
+ * it; 9 and 10 may stand between. Errors: as above. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_send(apus_channel channel, int32_t opcode, int32_t final,
+                                   const void *data, size_t length);
+/* Sends a message (opcode 1 or 2) in frames of at most size bytes.
+ * Errors: as above. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_send_fragments(apus_channel channel, int32_t opcode, const void *data,
+                                             size_t length, size_t size);
+/* Send a ping or a pong with at most 125 bytes. Errors: as above. Thread: any.
+ * Since 0.1. */
+APUS_API int32_t apus_channel_ping(apus_channel channel, const void *data, size_t length);
+APUS_API int32_t apus_channel_pong(apus_channel channel, const void *data, size_t length);
+/* Begins the close handshake. code is 1000 to 1003, 1007 to 1014, 3000 to 4999, or
+ * 0 for none; reason is at most 123 bytes of UTF-8. A peer that does not answer
+ * within 5 s is cut off.
+ * Errors: APUS_E_ARGUMENT, APUS_E_CLOSED, APUS_E_STATE, APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_close(apus_channel channel, int32_t code, const void *reason,
+                                    size_t length);
+/* Bytes that the kernel has not taken yet, or a negative code. Thread: any.
+ * Since 0.1. */
+APUS_API int64_t apus_channel_buffered(apus_channel channel);
+/* The high-water mark: 1 to 2^40 bytes. Default 1 MiB. on_drain is called when the
+ * half is left, after an APUS_E_FULL. Errors: APUS_E_ARGUMENT. Thread: any.
+ * Since 0.1. */
+APUS_API int32_t apus_channel_set_high_water(apus_channel channel, int64_t bytes);
+/* 1: a channel above its mark is closed, with 1008, by the send that finds it so.
+ * Default 0. Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_set_close_when_full(apus_channel channel, int32_t on);
+/* After interval ms of silence the peer is pinged, and given up when it is silent for
+ * deadline ms more (0: as long again). 0 to 86,400,000; interval 0: never.
+ * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_set_ping(apus_channel channel, int32_t interval, int32_t deadline);
+
+/* Add a listener; several are called in the order in which they came.
+ * Errors: APUS_E_ARGUMENT (function NULL), APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_on_message(apus_channel channel, apus_message_fn function,
+                                         void *context, apus_drop_fn drop);
+APUS_API int32_t apus_channel_on_pong(apus_channel channel, apus_message_fn function, void *context,
+                                      apus_drop_fn drop);
+APUS_API int32_t apus_channel_on_close(apus_channel channel, apus_closed_fn function, void *context,
+                                       apus_drop_fn drop);
+APUS_API int32_t apus_channel_on_error(apus_channel channel, apus_closed_fn function, void *context,
+                                       apus_drop_fn drop);
+APUS_API int32_t apus_channel_on_drain(apus_channel channel, apus_channel_fn function,
+                                       void *context, apus_drop_fn drop);
+
+/* Receives the next message, or frame, waiting up to timeout_ms (-1: for ever).
+ * With 0 workers it does the server's I/O meanwhile.
+ * Returns 1 with the message, 0 without one (time passed, or cancelled).
+ * Errors: APUS_E_CLOSED (closed, and all was received), APUS_E_THREAD (another
+ * thread receives), APUS_E_STATE (it would wait on the thread that would bring the
+ * message), APUS_E_ARGUMENT, APUS_E_MEMORY. Thread: any, one at a time.
+ * Since 0.1. */
+APUS_API int32_t apus_channel_recv(apus_channel channel, apus_message *message, int32_t timeout_ms);
+/* Ends a wait to receive, or else the next one, once. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_cancel(apus_channel channel);
 
 #ifdef __cplusplus
 }

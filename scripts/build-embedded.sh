@@ -27,7 +27,7 @@ fi
 
 # Nothing to do if nothing is newer than the library; a folder is newer once a
 # file in it has gone.
-inputs=(Sources/Apus Sources/CSystem Sources/CZlib include cmake/apus.map
+inputs=(Sources/Apus Sources/CSystem Sources/CZlib Sources/COpenSSL include cmake/apus.map
   scripts/build-embedded.sh)
 if [ -e "$out" ] && [ -z "$(find "${inputs[@]}" -newer "$out")" ]; then
   exit 0
@@ -38,7 +38,7 @@ object=${out%.so}.o
 "$swiftc" \
   -enable-experimental-feature Embedded -enable-experimental-feature Lifetimes \
   -swift-version 6 -strict-memory-safety -wmo -O -enforce-exclusivity=unchecked \
-  -parse-as-library -module-name Apus -I include -I Sources/CSystem -I Sources/CZlib \
+  -parse-as-library -module-name Apus -I include -I Sources/CSystem -I Sources/CZlib -I Sources/COpenSSL \
   -Xfrontend -function-sections \
   -c "${sources[@]}" -o "$object"
 
@@ -47,5 +47,5 @@ abi=$(sed -n 's/^#define APUS_ABI_VERSION \([0-9]*\).*/\1/p' include/apus.h)
   -Wl,-soname="libapus.so.$abi" \
   -Wl,--version-script=cmake/apus.map -Wl,--no-undefined-version \
   -Wl,--icf=all -Wl,--gc-sections -Wl,-z,nodelete -Wl,-z,defs \
-  -L"$tables" -lswiftUnicodeDataTables -lz -Wl,--as-needed -lm
+  -L"$tables" -lswiftUnicodeDataTables -lz -lcrypto -Wl,--as-needed -lm
 rm -f "$object"

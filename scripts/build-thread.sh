@@ -24,7 +24,7 @@ mapfile -t sources < <(find Sources/Apus -name '*.swift' | LC_ALL=C sort)
 "$swiftc" \
   -enable-experimental-feature Lifetimes -swift-version 6 -strict-memory-safety \
   -suppress-warnings -wmo -O -g -enforce-exclusivity=unchecked \
-  -parse-as-library -module-name Apus -I include -I Sources/CSystem -I Sources/CZlib \
+  -parse-as-library -module-name Apus -I include -I Sources/CSystem -I Sources/CZlib -I Sources/COpenSSL \
   -emit-ir "${sources[@]}" -o "$base.plain.ll"
 
 # The pass leaves alone what does not ask for it. A cache of a witness table
@@ -43,5 +43,5 @@ fi
 
 abi=$(sed -n 's/^#define APUS_ABI_VERSION \([0-9]*\).*/\1/p' include/apus.h)
 "$swiftc" -emit-library -sanitize=thread -use-ld=lld -Xlinker "-soname=libapus.so.$abi" \
-  "$base.o" -lz -o "$out"
+  "$base.o" -lz -lcrypto -o "$out"
 rm -f "$base.plain.ll" "$base.ll" "$base.o"

@@ -21,6 +21,7 @@ build() {
   need_command gcc gcc
   need_command g++ g++ # for its libstdc++, which Swift links
   need_file /usr/include/zlib.h zlib1g-dev
+  need_file /usr/include/openssl/evp.h libssl-dev
 }
 
 tests() {

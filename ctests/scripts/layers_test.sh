@@ -12,7 +12,7 @@ layers=(Base Text HTTP1 WebSocket SSE Multipart Compression IO Server Client ABI
 protocols=" HTTP1 WebSocket SSE Multipart Compression "
 # Modules that a folder may import. Synchronization brings the atomics.
 declare -A allowed=([Base]="CSystem Synchronization" [Compression]="CZlib"
-  [IO]="CSystem Synchronization"
+  [IO]="CSystem COpenSSL Synchronization"
   [Server]="Synchronization" [Client]="Synchronization" [ABI]="CApus Synchronization")
 
 failed=0
@@ -31,7 +31,7 @@ check() { # check WHAT FOLDER...
   checked=$((checked + 1))
   output=$(swiftc -typecheck -swift-version 6 -parse-as-library -module-name Apus \
     -enable-experimental-feature Lifetimes -suppress-warnings \
-    -I "$top/include" -I "$top/Sources/CSystem" -I "$top/Sources/CZlib" \
+    -I "$top/include" -I "$top/Sources/CSystem" -I "$top/Sources/CZlib" -I "$top/Sources/COpenSSL" \
     "${files[@]}" 2>&1) || {
     fail "$what does not compile:"
     grep -E '^[^ ]+: error:' <<<"$output" | head -n 10

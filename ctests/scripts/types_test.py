@@ -21,7 +21,7 @@ FLAGS = ["-typecheck", "-swift-version", "6", "-parse-as-library", "-module-name
          "-enable-experimental-feature", "Lifetimes", "-strict-memory-safety",
          "-suppress-warnings",
          "-I", os.path.join(TOP, "include"), "-I", os.path.join(TOP, "Sources/CSystem"),
-         "-I", os.path.join(TOP, "Sources/CZlib")]
+         "-I", os.path.join(TOP, "Sources/CZlib"), "-I", os.path.join(TOP, "Sources/COpenSSL")]
 
 
 class Function:

@@ -128,6 +128,26 @@ public func apusServerAny(
   unsafe route(handle, Router.anyMethod, pattern, Callback(function, context, drop))
 }
 
+@_cdecl("apus_server_websocket")
+public func apusServerWebsocket(
+  _ handle: UInt64, _ pattern: UnsafePointer<CChar>?, _ function: apus_open_fn?,
+  _ context: UnsafeMutableRawPointer?, _ drop: apus_drop_fn?
+) -> Int32 {
+  let callback = unsafe Callback<OpenFunction>(function, context, drop)
+  return unsafe register(handle, callback, needed: false) { server throws(Failure) in
+    let pattern = try unsafe text(pattern)
+    guard let channels = Ref<ChannelRoute>(make: ChannelRoute()) else { throw .noMemory }
+    if unsafe callback.isSet, unsafe !channels.o.listeners.onOpen.append(callback) {
+      channels.free()
+      throw .noMemory
+    }
+    var route = unsafe Route(
+      method: Method.get, methodName: ByteBuffer(), handler: .none, isStreamed: false)
+    route.channels = channels
+    return try server.o.router.add(route, pattern: pattern.bytes)
+  }
+}
+
 // ---- listeners
 
 @_cdecl("apus_server_on_connect")

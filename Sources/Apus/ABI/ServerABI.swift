@@ -138,7 +138,7 @@ public func apusServerNext(
       server.reapIfStopped()
       guard let pulled else { return 0 }
       var value = apus_event()
-      value.kind = Int32(APUS_EVENT_REQUEST)
+      value.kind = Int32(pulled.isChannel ? APUS_EVENT_CHANNEL : APUS_EVENT_REQUEST)
       value.route = pulled.route
       value.handle = pulled.handle
       value.connection = pulled.connection

@@ -6,7 +6,7 @@ enum KnownField {
   @inline(__always)
   static func take(_ bytes: Bytes, _ field: Field, into head: inout RequestHead) -> Refusal? {
     switch field.nameCount {
-    case 4, 6, 10, 14, 17: return takeOne(bytes, field, into: &head)
+    case 4, 6, 7, 10, 14, 17: return takeOne(bytes, field, into: &head)
     default: return nil
     }
   }
@@ -35,6 +35,8 @@ enum KnownField {
       } else {
         head.expectsOther = true
       }
+    case 7 where name.equalsLowercase("upgrade"):
+      if ListElements.contains(value, "websocket") { head.namesWebSocket = true }
     case 10 where name.equalsLowercase("connection"):
       takeConnection(value, into: &head)
     case 14 where name.equalsLowercase("content-length"):
@@ -104,6 +106,7 @@ enum KnownField {
       let option = value.extracting(value.trimmed(start..<end))
       if option.equalsLowercase("close") { head.connectionClose = true }
       if option.equalsLowercase("keep-alive") { head.connectionKeepAlive = true }
+      if option.equalsLowercase("upgrade") { head.connectionUpgrade = true }
       start = end &+ 1
     }
   }

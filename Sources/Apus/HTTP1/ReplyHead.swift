@@ -69,6 +69,11 @@ struct ReplyHead: ~Copyable {
     fields.append(name: name.bytes, value: value)
   }
 
+  /// Says that the resource is a WebSocket: for 426 (RFC 9110 §7.8, §15.5.22).
+  mutating func addUpgrade() {
+    fields.append("Upgrade: websocket\r\nConnection: Upgrade\r\n")
+  }
+
   private func find(_ name: Bytes, from start: Int) -> Range<Int>? {
     let bytes = fields.bytes
     var line = start

@@ -46,6 +46,9 @@ struct RequestHead: ~Copyable {
   var coding = Coding.none
   var connectionClose = false
   var connectionKeepAlive = false
+  /// Upgrade names websocket; Connection names upgrade (RFC 9110 §7.8).
+  var namesWebSocket = false
+  var connectionUpgrade = false
   var expectsContinue = false
   var expectsOther = false
   /// All of the head, with the empty line.
@@ -62,6 +65,9 @@ struct RequestHead: ~Copyable {
     if connectionClose { return false }
     return version >= 11 || connectionKeepAlive
   }
+
+  /// Whether what stands behind this request may be no HTTP.
+  var wantsUpgrade: Bool { namesWebSocket && connectionUpgrade && version >= 11 }
 
   var hasBody: Bool { coding == .chunked || contentLength > 0 }
 
@@ -81,6 +87,8 @@ struct RequestHead: ~Copyable {
     coding = .none
     connectionClose = false
     connectionKeepAlive = false
+    namesWebSocket = false
+    connectionUpgrade = false
     expectsContinue = false
     expectsOther = false
     count = 0

@@ -29,12 +29,14 @@ enum Crypto {
 struct MaskKeys: ~Copyable {
   private var pool = ByteBuffer()
 
+  private func key(_ bytes: Bytes) -> MaskKey {
+    MaskKey(bytes[0], bytes[1], bytes[2], bytes[3])
+  }
+
   mutating func next() -> MaskKey? {
     if pool.count < 4, !Crypto.appendRandom(64, to: &pool) { return nil }
     guard pool.count >= 4 else { return nil }
-    let bytes = pool.bytes
-    let key = MaskKey(bytes[0], bytes[1], bytes[2], bytes[3])
-    pool.consume(4)
-    return key
+    defer { pool.consume(4) }
+    return key(pool.bytes)
   }
 }

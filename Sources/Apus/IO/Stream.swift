@@ -7,9 +7,9 @@ import CSystem
 /// What a stream tells its user, by function and owner: one table a kind of user.
 @safe struct StreamHandler: ~Copyable {
   typealias Owner = UnsafeMutableRawPointer
-  /// Bytes have arrived; returns how many were taken. The rest comes again, with
-  /// more behind it.
-  nonisolated(unsafe) let received: @convention(c) (Owner, UnsafePointer<UInt8>, Int) -> Int
+  /// Bytes have arrived, with room for one more behind them; returns how many were
+  /// taken, and those may have been changed. The rest comes again, with more behind it.
+  nonisolated(unsafe) let received: @convention(c) (Owner, UnsafeMutablePointer<UInt8>, Int) -> Int
   /// The peer sends no more.
   nonisolated(unsafe) let inputEnded: @convention(c) (Owner) -> Void
   /// All that was handed over has gone to the kernel, or fallen below a mark.
@@ -25,8 +25,8 @@ import CSystem
 @safe struct Stream: ~Copyable {
   fileprivate(set) var descriptor: Int32
   let loop: Ref<Loop>
-  let handler: Ref<StreamHandler>
-  nonisolated(unsafe) let owner: UnsafeMutableRawPointer
+  fileprivate(set) var handler: Ref<StreamHandler>
+  nonisolated(unsafe) fileprivate(set) var owner: UnsafeMutableRawPointer
   /// What has arrived and was not taken.
   fileprivate var input = ByteBuffer()
   /// What waits to be sent; nil when nothing does.
@@ -73,6 +73,12 @@ extension Ref where Object == Stream {
     o.interest = SYS_POLL_IN
     o.lastSent = o.loop.o.now
     return o.loop.watch(self, events: o.interest, isNew: true)
+  }
+
+  /// From here on somebody else is told.
+  @unsafe func hand(to owner: UnsafeMutableRawPointer, _ handler: Ref<StreamHandler>) {
+    unsafe o.owner = unsafe owner
+    o.handler = handler
   }
 
   // ---- in
@@ -130,7 +136,8 @@ extension Ref where Object == Stream {
     o.isDelivering = true
     repeat {
       o.deliversAgain = false
-      guard !o.isEnded, let bytes = unsafe o.input.pointer, o.input.count > 0 else { break }
+      guard !o.isEnded, o.input.count > 0 else { break }
+      guard o.input.reserve(1), let bytes = unsafe o.input.pointer else { return fail(ENOMEM) }
       let taken = unsafe o.handler.o.received(o.owner, bytes, o.input.count)
       if o.isEnded { break }
       o.input.consume(taken)

@@ -61,8 +61,9 @@ extension Ref where Object == Channel {
     guard o.isHeard.load(ordering: .acquiring) else { return }
     let text = Text(sentence)
     if !o.server.o.isQueued { return callError(code.rawValue, text) }
-    guard let note = Ref<ChannelNote>(
-      make: ChannelNote(self, .error, number: code.rawValue, sentence: text))
+    guard
+      let note = Ref<ChannelNote>(
+        make: ChannelNote(self, .error, number: code.rawValue, sentence: text))
     else { return }
     queue(note)
   }
@@ -145,7 +146,7 @@ extension Ref where Object == Channel {
     if let shared {
       while unsafe index < shared.o.listeners.onMessage.count, isWanted {
         let listener = unsafe shared.o.listeners.onMessage[index]
-        unsafe call {
+        call {
           unsafe listener.function?(
             listener.context, o.handle.bits, opcode, UnsafeRawPointer(start), count)
         }
@@ -158,7 +159,7 @@ extension Ref where Object == Channel {
         unsafe index < $0.o.listeners.onMessage.count ? $0.o.listeners.onMessage[index] : nil
       }
       guard let listener = unsafe listener else { return }
-      unsafe call {
+      call {
         unsafe listener.function?(
           listener.context, o.handle.bits, opcode, UnsafeRawPointer(start), count)
       }
@@ -173,7 +174,7 @@ extension Ref where Object == Channel {
         unsafe index < $0.o.listeners.onPong.count ? $0.o.listeners.onPong[index] : nil
       }
       guard let listener = unsafe listener else { return }
-      unsafe call {
+      call {
         unsafe listener.function?(
           listener.context, o.handle.bits, 10, UnsafeRawPointer(start), count)
       }
@@ -188,7 +189,7 @@ extension Ref where Object == Channel {
         unsafe index < $0.o.listeners.onError.count ? $0.o.listeners.onError[index] : nil
       }
       guard let listener = unsafe listener else { return }
-      unsafe call {
+      call {
         unsafe listener.function?(
           listener.context, o.handle.bits, code, sentence.characters, sentence.count)
       }
@@ -203,7 +204,7 @@ extension Ref where Object == Channel {
         unsafe index < $0.o.listeners.onDrain.count ? $0.o.listeners.onDrain[index] : nil
       }
       guard let listener = unsafe listener else { return }
-      unsafe call { unsafe listener.function?(listener.context, o.handle.bits) }
+      call { unsafe listener.function?(listener.context, o.handle.bits) }
       index &+= 1
     }
   }
@@ -222,7 +223,7 @@ extension Ref where Object == Channel {
     if let shared {
       while unsafe index < shared.o.listeners.onClose.count, isWanted {
         let listener = unsafe shared.o.listeners.onClose[index]
-        unsafe call {
+        call {
           unsafe listener.function?(
             listener.context, o.handle.bits, code, sentence.characters, sentence.count)
         }
@@ -235,7 +236,7 @@ extension Ref where Object == Channel {
         unsafe index < $0.o.listeners.onClose.count ? $0.o.listeners.onClose[index] : nil
       }
       guard let listener = unsafe listener else { break }
-      unsafe call {
+      call {
         unsafe listener.function?(
           listener.context, o.handle.bits, code, sentence.characters, sentence.count)
       }
@@ -267,7 +268,7 @@ extension Ref where Object == ChannelNote {
     if let letter = o.letter {
       channel.o.server.o.queue.bytes.wrappingSubtract(Int64(letter.o.count), ordering: .relaxed)
       if isHeard {
-        let start = letter.start
+        let start = unsafe letter.text
         if o.kind == .pong {
           unsafe channel.callPong(start, letter.o.count)
         } else {

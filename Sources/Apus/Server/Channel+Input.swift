@@ -71,7 +71,7 @@ extension Ref where Object == Channel {
   }
 
   /// The caller's inbox is full: reading stops until it has been read from.
-  private func mustWait(_ connection: Ref<Connection>) -> Bool {
+  fileprivate func mustWait(_ connection: Ref<Connection>) -> Bool {
     o.lock.lock()
     let isFull = o.inbox.isFull
     if !isFull { o.inbox.isStalled.store(false, ordering: .relaxed) }
@@ -90,8 +90,9 @@ extension Ref where Object == Channel {
   }
 
   private func deliverGathered(_ opcode: UInt8, _ isFinal: Bool) {
-    guard o.receiver.terminate() else { return refuse(.noMemory) }
-    let (start, count) = unsafe o.receiver.gatheredMemory
+    guard o.receiver.terminate(), let (start, count) = unsafe o.receiver.gatheredMemory else {
+      return refuse(.noMemory)
+    }
     unsafe tellMessage(opcode, isFinal, start, count)
   }
 
@@ -226,6 +227,20 @@ extension Ref where Object == Channel {
     if o.state == .open { try? close(code: CloseCode.goingAway, reason: Bytes()) }
     o.lock.unlock()
     startClosing()
+  }
+
+  /// The handshake is over: the stream is the channel's from here on. The connection's
+  /// reference is the loop's.
+  func attach(to connection: Ref<Connection>) {
+    o.connection = connection
+    o.lastHeard = connection.o.worker.o.loop.o.now
+    unsafe connection.o.stream.hand(to: opaque, connection.o.worker.o.channelHandler)
+    o.lock.lock()
+    moveOutput(to: connection.o.stream)
+    let isAbandoned = o.isAbandoned
+    let isClosing = o.state == .closing
+    o.lock.unlock()
+    if isAbandoned { abandon() } else if isClosing { startClosing() }
   }
 
   /// The connection is dead: nothing of the loop is touched by others from here on.

@@ -8,7 +8,7 @@ extension Ref where Object == Channel {
   /// Bytes that the kernel has not taken. The caller holds the lock, as below.
   var buffered: Int64 {
     if isOnLoop, let connection = o.connection {
-      return Int64(o.output.count &+ connection.o.stream.buffered)
+      return Int64(o.output.count &+ connection.o.stream.o.buffered)
     }
     return Int64(o.output.count) &+ o.unsent.load(ordering: .relaxed)
   }
@@ -136,7 +136,7 @@ extension Ref where Object == Channel {
     let isClosing = o.state == .closing
     o.lock.unlock()
     if isAbandoned { return abandon() }
-    if isClosing { startClosing() }
+    if isClosing { startClosing() } else { armTimer() }
     readOn()
   }
 

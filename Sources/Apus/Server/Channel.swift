@@ -198,9 +198,13 @@ extension Ref where Object == Channel {
     let other = isServer ? deflate.clientMaxWindowBits : deflate.serverMaxWindowBits
     guard
       let deflater = Deflater(
-        bits: own, keepsContext: !(isServer ? deflate.serverNoContextTakeover : deflate.clientNoContextTakeover)),
+        bits: own,
+        keepsContext:
+          !(isServer ? deflate.serverNoContextTakeover : deflate.clientNoContextTakeover)),
       let inflater = Inflater(
-        bits: other, keepsContext: !(isServer ? deflate.clientNoContextTakeover : deflate.serverNoContextTakeover))
+        bits: other,
+        keepsContext:
+          !(isServer ? deflate.clientNoContextTakeover : deflate.serverNoContextTakeover))
     else { return }
     o.deflater = Ref<Deflater>(make: deflater)
     o.inflater = Ref<Inflater>(make: inflater)
@@ -227,6 +231,31 @@ extension Ref where Object == Channel {
   var path: Text { fact(0, o.pathCount) }
   var subprotocol: Text { fact(o.pathCount &+ 1, o.protocolCount) }
   var key: Text { fact(o.pathCount &+ o.protocolCount &+ 2, o.keyCount) }
+
+  /// It is one of a route's, whose listeners hear of it.
+  func adoptRoute(_ number: Int32) {
+    guard let channels = o.server.o.router.routes[Int(number)].o.channels else { return }
+    o.route = number
+    let hears = unsafe !channels.o.listeners.onMessage.isEmpty
+    o.hasListener.store(hears, ordering: .releasing)
+  }
+
+  /// A listener was added, of messages among others. The caller holds the lock.
+  func listenersChanged(hears: Bool) {
+    o.isHeard.store(true, ordering: .releasing)
+    guard hears else { return }
+    o.hasOwnListeners.store(true, ordering: .releasing)
+    o.hasListener.store(true, ordering: .releasing)
+    // What has come before is told by the loop.
+    notifyLoop()
+  }
+
+  /// The caller holds the lock; the loop sees to its timer.
+  func setPing(interval: Int64, deadline: Int64) {
+    o.pingInterval = interval
+    o.pongTimeout = deadline
+    notifyLoop()
+  }
 
   // ---- references
 
@@ -263,7 +292,9 @@ extension Ref where Object == Channel {
 
   /// Runs with the lock held.
   @inline(__always)
-  func locked<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+  func locked<Result, Thrown: Error>(_ body: () throws(Thrown) -> Result) throws(Thrown)
+    -> Result
+  {
     o.lock.lock()
     defer { o.lock.unlock() }
     return try body()

@@ -91,16 +91,45 @@ extension Ref where Object == Connection {
       leave(exchange)
     }
     o.last = nil
+    o.channel?.gone()
   }
 
   func leave(_ exchange: Ref<Exchange>) {
     exchange.o.isGone.store(true, ordering: .releasing)
     exchange.o.isPopped = true
+    if exchange.o.isShared { leaveChannel(exchange) }
     if exchange.o.isDispatched, !exchange.o.isInputEnded {
       exchange.o.isInputEnded = true
       o.worker.deliver(exchange, Bytes(), last: -1)
     }
     exchange.recycleIfFree()
+  }
+
+  /// A channel that was accepted and whose connection did not come to be.
+  private func leaveChannel(_ exchange: Ref<Exchange>) {
+    exchange.o.lock.lock()
+    let channel = exchange.o.channel
+    exchange.o.channel = nil
+    exchange.o.lock.unlock()
+    channel?.gone()
+    channel?.release()
+  }
+
+  /// The reply that accepted a channel has gone: what comes is the channel's.
+  func switchOver(_ exchange: Ref<Exchange>, to channel: Ref<Channel>) {
+    exchange.o.lock.lock()
+    exchange.o.channel = nil
+    exchange.o.lock.unlock()
+    o.isSwitched = true
+    o.isClosing = false
+    o.channel = channel
+    channel.attach(to: self)
+    o.worker.opened(exchange, channel)
+    if o.isDead { return }
+    if server.o.isStopping.load(ordering: .relaxed) { channel.goAway() }
+    o.stream.pause(false)
+    o.stream.deliver()
+    channel.armTimer()
   }
 
   func buried() {
@@ -132,6 +161,7 @@ extension Ref where Object == Connection {
 
   /// The server stops: a connection without a request under way goes at once.
   func closeIfIdle() {
+    if let channel = o.channel { return channel.goAway() }
     if o.first == nil, o.stream.o.output == nil, o.current == nil { die(reset: false) }
   }
 }

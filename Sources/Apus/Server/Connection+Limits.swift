@@ -10,13 +10,16 @@ extension Ref where Object == Connection {
     if o.stream.o.buffered > 0 {
       return (-1, limit(options.writeTimeout, from: o.stream.o.lastSent))
     }
-    if o.stream.o.isPaused { return (0, 0) }
+    if o.stream.o.isPaused, !isUpgradeDue { return (0, 0) }
     if o.current != nil {
       return o.machine.isInBody
         ? (408, limit(options.bodyTimeout, from: o.since))
         : (408, limit(options.headerTimeout, from: o.since))
     }
-    if o.first != nil { return (0, 0) }
+    if let first = o.first {
+      guard let upgrade = first.o.upgrade, !first.o.isReplied else { return (0, 0) }
+      return (101, limit(options.upgradeTimeout, from: upgrade.o.since))
+    }
     return (0, limit(options.keepAliveTimeout, from: o.since))
   }
 
@@ -57,6 +60,10 @@ extension Ref where Object == Connection {
     if status == 408, let exchange = o.current {
       refuse(Refusal(status: 408, reason: "The request took too long to arrive."), exchange)
       return armTimer()
+    }
+    if status == 101, let exchange = o.first {
+      o.worker.o.counters.add(.refusedTimeout)
+      return exchange.expireUpgrade()
     }
     o.worker.o.counters.add(.timeoutIdle)
     die(reset: false)

@@ -53,7 +53,7 @@ extension Ref where Object == Connection {
       pop(exchange)
     }
     o.isPumping = false
-    if o.isDead { return }
+    if o.isDead || o.isSwitched { return }
     sendContinue()
     resumeIfPossible()
     closeIfDone()
@@ -105,6 +105,7 @@ extension Ref where Object == Connection {
     if exchange.o.closes { o.isClosing = true }
     exchange.o.isPopped = true
     o.worker.replied(exchange)
+    if let channel = exchange.o.channel { switchOver(exchange, to: channel) }
     exchange.recycleIfFree()
   }
 
@@ -134,7 +135,7 @@ extension Ref where Object == Connection {
   }
 
   func resumeIfPossible() {
-    guard o.stream.o.isPaused, !o.isClosing else { return }
+    guard o.stream.o.isPaused, !o.isClosing, !isUpgradeDue else { return }
     if o.pipelined >= server.o.options.maxPipelined
       || o.stream.o.buffered > Int(server.o.options.highWater)
     {

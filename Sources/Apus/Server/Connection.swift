@@ -23,6 +23,8 @@ struct Connection: ~Copyable {
   var first: Ref<Exchange>? = nil
   var last: Ref<Exchange>? = nil
   var pipelined: Int32 = 0
+  /// What it has become; HTTP is over then.
+  var channel: Ref<Channel>? = nil
   /// Exchanges that name this connection, popped ones too: it is freed after them.
   var exchanges: Int32 = 0
   private var flags: Flags = []
@@ -42,6 +44,7 @@ struct Connection: ~Copyable {
     static var lingering: Flags { Flags(rawValue: 2) }
     static var dead: Flags { Flags(rawValue: 4) }
     static var pumping: Flags { Flags(rawValue: 8) }
+    static var switched: Flags { Flags(rawValue: 16) }
   }
 
   private func has(_ flag: Flags) -> Bool { flags.contains(flag) }
@@ -63,12 +66,17 @@ struct Connection: ~Copyable {
     get { has(.dead) }
     set { set(.dead, newValue) }
   }
+  /// It speaks another protocol by now.
+  var isSwitched: Bool {
+    get { has(.switched) }
+    set { set(.switched, newValue) }
+  }
   var isPumping: Bool {
     get { has(.pumping) }
     set { set(.pumping, newValue) }
   }
   /// Whether it takes requests.
-  var isOpen: Bool { flags.isDisjoint(with: [.closing, .dead]) }
+  var isOpen: Bool { flags.isDisjoint(with: [.closing, .dead, .switched]) }
   /// None but that it closes.
   var isWorking: Bool { flags.isSubset(of: .closing) }
 
@@ -82,9 +90,9 @@ struct Connection: ~Copyable {
 }
 
 /// How a connection's stream calls it.
-private func received(_ owner: UnsafeMutableRawPointer, _ start: UnsafePointer<UInt8>, _ count: Int)
-  -> Int
-{
+private func received(
+  _ owner: UnsafeMutableRawPointer, _ start: UnsafeMutablePointer<UInt8>, _ count: Int
+) -> Int {
   let connection = unsafe Ref<Connection>(opaque: owner)
   return unsafe connection.take(Span(_unsafeStart: start, count: count))
 }
@@ -145,14 +153,15 @@ extension Ref where Object == Connection {
         refuse(refusal, exchange)
       }
     }
-    return o.isOpen ? index : bytes.count
+    // What stands behind an upgrade is another protocol's.
+    return o.isOpen || o.isSwitched ? index : bytes.count
   }
 
   /// An exchange for the next request; nil when there is none to be had now.
   @inline(__always)
   func startExchange() -> Ref<Exchange>? {
     if o.pipelined >= server.o.options.maxPipelined
-      || o.stream.o.buffered > Int(server.o.options.highWater)
+      || o.stream.o.buffered > Int(server.o.options.highWater) || isUpgradeDue
     {
       o.stream.pause(true)
       return nil
@@ -169,6 +178,10 @@ extension Ref where Object == Connection {
     o.pipelined &+= 1
     return exchange
   }
+
+  /// Whether what comes may not be HTTP: a request that asks for another protocol is
+  /// not answered yet.
+  var isUpgradeDue: Bool { o.last?.o.head.wantsUpgrade ?? false }
 
   @inline(__always)
   func takeHead(_ exchange: Ref<Exchange>, _ bytes: Bytes) {

@@ -13,10 +13,12 @@ import Synchronization
     case connected
     case disconnected
     case failed
+    case upgraded
+    case channel
   }
 
   let kind: Kind
-  /// An exchange, or a note.
+  /// An exchange, a note, or the note of a channel.
   nonisolated(unsafe) let object: UnsafeMutableRawPointer
 }
 

@@ -14,6 +14,7 @@ struct Holds: OptionSet {
   static var handler: Holds { Holds(rawValue: 1) }  // its handler runs, or is due
   static var request: Holds { Holds(rawValue: 2) }  // deferred: the caller owns it
   static var writer: Holds { Holds(rawValue: 4) }  // there is a writer
+  static var upgrade: Holds { Holds(rawValue: 8) }  // there is a ticket for a channel
 }
 
 /// A name and a value that live in the arena, or with the route.
@@ -110,6 +111,13 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var incomingEnd: Int32 = 0
   var isBodyQueued = false
 
+  // ---- an upgrade
+  var upgrade: Ref<Upgrade>? = nil
+  /// What the connection becomes when the reply has gone.
+  var channel: Ref<Channel>? = nil
+  /// A channel whose opening is to be told.
+  var opened: Ref<Channel>? = nil
+
   // ---- a writer
   var writer = WriterState()
 
@@ -122,6 +130,7 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
 
   deinit {
     mail?.free()
+    upgrade?.free()
   }
 
   var isHead: Bool { head.method == Method.head }
@@ -182,7 +191,10 @@ extension Ref where Object == Exchange {
   /// Forgets a request, for the next; what is large is given back.
   @inline(__always)
   func reset() {
-    if o.isShared { endCallbacks() }
+    if o.isShared {
+      endCallbacks()
+      endUpgrade()
+    }
     if o.hasExtras { resetExtras() }
     o.handle = Handle(bits: 0)
     o.connection = nil
@@ -213,6 +225,12 @@ extension Ref where Object == Exchange {
     o.incomingEnd = 0
     o.isGone.store(false, ordering: .relaxed)
     if o.writer.hasBegun || o.writer.handle.bits != 0 { resetWriter() }
+  }
+
+  private func endUpgrade() {
+    o.upgrade?.free()
+    o.upgrade = nil
+    o.channel = nil
   }
 
   @inline(never)
@@ -262,7 +280,9 @@ extension Ref where Object == Exchange {
 
   /// Runs with the lock held, if the exchange is shared.
   @inline(__always)
-  func locked<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+  func locked<Result, Thrown: Error>(_ body: () throws(Thrown) -> Result) throws(Thrown)
+    -> Result
+  {
     guard o.isShared else { return try body() }
     o.lock.lock()
     defer { o.lock.unlock() }

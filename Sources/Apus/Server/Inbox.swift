@@ -30,7 +30,7 @@ import Synchronization
 
 extension Ref where Object == Letter {
   /// Where its bytes are.
-  var start: UnsafeMutablePointer<UInt8> {
+  var text: UnsafeMutablePointer<UInt8> {
     unsafe (opaque + MemoryLayout<Letter>.stride).assumingMemoryBound(to: UInt8.self)
   }
 }
@@ -120,7 +120,7 @@ extension Ref where Object == Channel {
       let letter = o.inbox.isRead ? nil : o.inbox.take()
       o.lock.unlock()
       guard let letter else { return }
-      let start = letter.start
+      let start = unsafe letter.text
       unsafe tellMessage(letter.o.opcode, letter.o.isFinal, start, letter.o.count)
       letter.free()
     }

@@ -8,6 +8,8 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
   var methodName: ByteBuffer
   var handler: Callback<HandlerFunction>
   var isStreamed: Bool
+  /// What a route for WebSockets has.
+  var channels: Ref<ChannelRoute>? = nil
   /// The names of its parameters in order, each with a NUL.
   var names = List<Ref<ByteBuffer>>()
 
@@ -21,7 +23,13 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
     self.isStreamed = isStreamed
   }
 
-  deinit { for index in 0..<names.count { names[index].free() } }
+  /// Whether it is handled even where requests are pulled.
+  var isHandled: Bool { isStreamed || channels != nil }
+
+  deinit {
+    for index in 0..<names.count { names[index].free() }
+    channels?.free()
+  }
 }
 
 /// A segment of the tree.

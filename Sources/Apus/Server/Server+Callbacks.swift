@@ -31,6 +31,9 @@ extension Ref where Object == Server {
   func handle(_ exchange: Ref<Exchange>) {
     if case .route(let number) = exchange.o.destination {
       let handler = unsafe o.router.routes[Int(number)].o.handler
+      if let channels = o.router.routes[Int(number)].o.channels {
+        return exchange.openChannel(channels)
+      }
       if let function = unsafe handler.function {
         inside(exchange) { unsafe function(handler.context, exchange.o.handle.bits) }
       }
@@ -93,6 +96,27 @@ extension Ref where Object == Server {
     let callback = unsafe exchange.takeCallback(place)
     inside(nil) { unsafe callback.function?(callback.context, handle.bits) }
     unsafe drop(exchange.callbackEnded())
+  }
+
+  /// A channel of a route is open: the listeners, while its request is there. It is
+  /// pulled where nobody listens.
+  func tellOpened(_ exchange: Ref<Exchange>, _ channel: Ref<Channel>) {
+    guard case .route(let number) = exchange.o.destination,
+      let route = o.router.routes[Int(number)].o.channels
+    else { return }
+    var index = 0
+    while unsafe index < route.o.listeners.onOpen.count, !isOver {
+      let listener = unsafe route.o.listeners.onOpen[index]
+      inside(exchange) {
+        unsafe listener.function?(
+          listener.context, channel.o.handle.bits, exchange.o.handle.bits)
+      }
+      index &+= 1
+    }
+    if o.isPulling, index == 0, !isOver {
+      channel.locked { channel.o.isKept = true }
+      o.pulled = Pulled(channel)
+    }
   }
 
   func tellReplied(_ exchange: Ref<Exchange>) {

@@ -193,12 +193,14 @@ extension Ref where Object == Server {
     while let event = nextEvent() {
       switch event.kind {
       case .connected, .disconnected, .failed: unsafe Ref<Note>(opaque: event.object).free()
+      case .channel: unsafe Ref<ChannelNote>(opaque: event.object).run(isHeard: false)
       default:
         let exchange = unsafe Ref<Exchange>(opaque: event.object)
         if event.kind == .request {
           take(exchange)
           exchange.handlerReturned()
         }
+        exchange.takeOpened()?.release()
         exchange.eventDone()
       }
     }

@@ -68,13 +68,21 @@ extension Ref where Object == Server {
   /// Ends the deferred requests and the writers of this server.
   func endHandles() {
     Slots.forEach { slot, handle in
-      guard let kind = handle.kind, kind == .request || kind == .writer,
+      guard let kind = handle.kind,
+        kind == .request || kind == .writer || kind == .channel || kind == .upgrade,
         case .held(let object, _) = Slots.pin(handle, kind)
       else { return }
+      if kind == .channel {
+        let channel = unsafe Ref<Channel>(opaque: object)
+        if channel.o.server == self { _ = Slots.end(slot, handle) }
+        return Slots.unpin(slot)
+      }
       let exchange = unsafe Ref<Exchange>(opaque: object)
       if exchange.o.worker?.o.server == self {
         if kind == .writer {
           _ = exchange.endWriter(slot, handle)
+        } else if kind == .upgrade {
+          _ = exchange.destroyUpgrade()
         } else {
           _ = Slots.end(slot, handle)
         }

@@ -115,6 +115,9 @@ extension Ref where Object == Server {
     case .connected, .disconnected, .failed:
       tell(event.kind, unsafe Ref<Note>(opaque: event.object))
       return
+    case .channel:
+      unsafe Ref<ChannelNote>(opaque: event.object).run(isHeard: true)
+      return
     default: break
     }
     let exchange = unsafe Ref<Exchange>(opaque: event.object)
@@ -124,6 +127,7 @@ extension Ref where Object == Server {
       if o.isPulling, pull(exchange) { return }
       if !o.isPulling { run(exchange) }
       exchange.handlerReturned()
+    case .upgraded: open(exchange)
     case .body: deliverBody(exchange)
     case .replied: tellReplied(exchange)
     case .writerDrained:
@@ -134,6 +138,12 @@ extension Ref where Object == Server {
     default: call(.close, exchange)
     }
     exchange.eventDone()
+  }
+
+  private func open(_ exchange: Ref<Exchange>) {
+    guard let channel = exchange.takeOpened() else { return }
+    tellOpened(exchange, channel)
+    channel.release()
   }
 
   /// It counts no longer against the limit of pending bytes.
@@ -176,7 +186,7 @@ extension Ref where Object == Server {
   private func pull(_ exchange: Ref<Exchange>) -> Bool {
     guard !o.isDying.load(ordering: .relaxed), hear(exchange) else { return false }
     switch exchange.o.destination {
-    case .route(let number) where o.router.routes[Int(number)].o.isStreamed:
+    case .route(let number) where o.router.routes[Int(number)].o.isHandled:
       handle(exchange)
     case .route, .pulled:
       exchange.o.isPulled = true
@@ -221,11 +231,19 @@ extension Ref where Object == Server {
   }
 }
 
-/// A request that was taken: from then on another thread may end it.
+/// A request that was taken: from then on another thread may end it. Or a channel.
 struct Pulled {
   let handle: UInt64
+  var isChannel = false
   let connection: UInt64
   let route: Int32
+
+  init(_ channel: Ref<Channel>) {
+    handle = channel.o.handle.bits
+    connection = channel.o.id
+    route = channel.o.route
+    isChannel = true
+  }
 
   init(_ exchange: Ref<Exchange>) {
     handle = exchange.o.handle.bits

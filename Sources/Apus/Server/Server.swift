@@ -28,6 +28,8 @@ typealias AccessFunction =
   var router: Router
   /// "Server: ...\r\n", or nothing.
   var serverLine = ByteBuffer()
+  /// With the policy of a list: the origins, one behind the other with commas.
+  var origins = OriginList()
   var listeners = List<Ref<Listener>>()
   var onConnect = unsafe List<Callback<ConnectionFunction>>()
   var onDisconnect = unsafe List<Callback<ConnectionFunction>>()
@@ -48,6 +50,7 @@ typealias AccessFunction =
   var hasThreads = false
   let nextConnection = Atomic<UInt64>(0)
   let connections = Atomic<Int64>(0)
+  let channels = Atomic<Int64>(0)
   let isStopping = Atomic<Bool>(false)
   let isDying = Atomic<Bool>(false)
   let isWoken = Atomic<Bool>(false)

@@ -18,8 +18,25 @@ struct ServerOptions {
   var writeTimeout: Int64 = 30_000
   var keepAliveTimeout: Int64 = 60_000
   var drainTimeout: Int64 = 5_000
+  /// Until a ticket for an upgrade is used.
+  var upgradeTimeout: Int64 = 10_000
+
+  // ---- channels
+  var messages = MessageReceiver.Limits()
+  var deflates = true
+  var pingInterval: Int64 = 30_000
+  var channelHighWater: Int64 = 1024 * 1024
+  var originPolicy = OriginPolicy.same
+
   /// How long a connection may linger so that a refusal is read.
   static var lingerTimeout: Int64 { 2_000 }
+}
+
+/// Which pages may open a WebSocket.
+enum OriginPolicy: Int32 {
+  case same = 0
+  case any = 1
+  case list = 2
 }
 
 enum Dispatch: Int32 {

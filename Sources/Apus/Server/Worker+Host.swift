@@ -62,6 +62,23 @@ extension Ref where Object == Worker {
     return true
   }
 
+  /// A channel is open. Its request is there until this was told.
+  func opened(_ exchange: Ref<Exchange>, _ channel: Ref<Channel>) {
+    guard o.server.o.isQueued else { return o.server.tellOpened(exchange, channel) }
+    guard case .route(let number) = exchange.o.destination,
+      o.server.o.router.routes[Int(number)].o.channels != nil
+    else { return }
+    exchange.o.lock.lock()
+    exchange.o.opened = channel
+    if enqueue(.upgraded, exchange) {
+      channel.retain()
+    } else {
+      exchange.o.opened = nil
+    }
+    exchange.o.lock.unlock()
+    if exchange.o.opened == nil { channel.refuse(.noMemory) }
+  }
+
   /// A piece of a streamed body, or its end (1: whole, -1: cut).
   func deliver(_ exchange: Ref<Exchange>, _ piece: Bytes, last: Int32) {
     guard exchange.o.isShared else { return }

@@ -7,6 +7,7 @@ struct Worker: ~Copyable {
   let server: Ref<Server>
   let loop: Ref<Loop>
   let handler: Ref<StreamHandler>
+  let channelHandler: Ref<StreamHandler>
   let counters: Counters
   let index: Int
   var thread: Thread? = nil
@@ -42,11 +43,13 @@ struct Worker: ~Copyable {
 
   init(
     server: Ref<Server>, loop: Ref<Loop>, handler: Ref<StreamHandler>,
+    channelHandler: Ref<StreamHandler>,
     counters: consuming Counters, index: Int, stopMail: Ref<Mail>
   ) {
     self.server = server
     self.loop = loop
     self.handler = handler
+    self.channelHandler = channelHandler
     self.counters = counters
     self.index = index
     self.stopMail = stopMail
@@ -55,18 +58,20 @@ struct Worker: ~Copyable {
   deinit {
     loop.free()
     handler.free()
+    channelHandler.free()
     stopMail.free()
   }
 
   static func make(server: Ref<Server>, index: Int) throws(Failure) -> Ref<Worker> {
     let loop = try Loop.make()
     guard let counters = Counters(), let handler = makeConnectionHandler(),
+      let channelHandler = makeChannelHandler(),
       let mail = unsafe Ref<Mail>(
         make: Mail(loop.opaque, { unsafe Ref<Worker>(opaque: $0).beginDraining() })),
       let worker = Ref(
         make: Worker(
-          server: server, loop: loop, handler: handler, counters: counters, index: index,
-          stopMail: mail))
+          server: server, loop: loop, handler: handler, channelHandler: channelHandler,
+          counters: counters, index: index, stopMail: mail))
     else {
       loop.free()
       throw .noMemory

@@ -99,6 +99,11 @@ struct MessageReceiver: ~Copyable {
 
   static var kept: Int { 4096 }
 
+  /// The same as memory, which stays where it is until the next call.
+  @unsafe var gatheredMemory: (UnsafeMutablePointer<UInt8>, Int)? {
+    unsafe buffer.pointer.map { unsafe ($0, buffer.count) }
+  }
+
   /// Puts a NUL behind what is gathered, which does not count; false without memory.
   mutating func terminate() -> Bool {
     buffer.reserve(1, upTo: most)

@@ -35,6 +35,10 @@ struct Violation: Equatable {
   static var tooManyControls: Violation {
     Violation(code: CloseCode.policy, reason: "Control frames come faster than this side takes.")
   }
+  /// RFC 6455's registry: 1013, try again later.
+  static var busy: Violation {
+    Violation(code: 1013, reason: "This side has too much waiting.")
+  }
   static var noMemory: Violation {
     Violation(code: CloseCode.internalError, reason: "There is no memory left.")
   }

@@ -31,7 +31,7 @@ struct ServerHandshake: ~Copyable {
   private var isVersionKnown = false
   private var deflateOffers: DeflateNegotiation
   /// What the client offers.
-  private(set) var protocols = ProtocolList()
+  var protocols = ProtocolList()
 
   /// `version` is 11 for HTTP/1.1; `deflate` nil for no compression.
   init(isGet: Bool, version: Int32, hasBody: Bool, deflate: DeflateSettings? = nil) {

@@ -1,0 +1,346 @@
+// Section 10 of the header: WebSocket channels.
+
+import CApus
+
+/// In the channel's own callback there is nothing to look up.
+@inline(__always)
+func withChannel<Result>(
+  _ handle: UInt64, _ body: (Ref<Channel>) throws(Failure) -> Result
+) throws(Failure) -> Result {
+  if handle >> 48 == UInt64(Kind.channel.rawValue),
+    let object = unsafe ThreadContext.exchange(of: handle),
+    Slots.isAlive(Handle(bits: handle), .channel)
+  {
+    return try body(unsafe Ref<Channel>(opaque: object))
+  }
+  switch Slots.pin(Handle(bits: handle), .channel) {
+  case .held(let object, let slot):
+    defer { Slots.unpin(slot) }
+    return try body(unsafe Ref<Channel>(opaque: object))
+  default: throw .deadHandle
+  }
+}
+
+/// With the channel's lock, for functions that only tell whether it worked.
+@inline(__always)
+private func change(_ handle: UInt64, _ body: (Ref<Channel>) throws(Failure) -> Void) -> Int32 {
+  boundary { () throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in
+      try channel.locked { () throws(Failure) in try body(channel) }
+      return 0
+    }
+  }
+}
+
+@_cdecl("apus_channel_destroy")
+public func apusChannelDestroy(_ handle: UInt64) -> Int32 {
+  boundary(failing: 0) { () throws(Failure) in
+    switch Slots.pin(Handle(bits: handle), .channel) {
+    case .held(let object, let slot):
+      defer { Slots.unpin(slot) }
+      let channel = unsafe Ref<Channel>(opaque: object)
+      guard channel.endHandle() else { throw .deadHandle }
+      channel.locked { channel.breakOff() }
+      channel.cancel()
+      return 1
+    default: throw .deadHandle
+    }
+  }
+}
+
+@_cdecl("apus_channel_is_alive")
+public func apusChannelIsAlive(_ handle: UInt64) -> Int32 {
+  Slots.isAlive(Handle(bits: handle), .channel) && !Process.isForked ? 1 : 0
+}
+
+@_cdecl("apus_channel_keep")
+public func apusChannelKeep(_ handle: UInt64) -> Int32 {
+  change(handle) { channel throws(Failure) in channel.o.isKept = true }
+}
+
+// ---- what it is
+
+@_cdecl("apus_channel_state")
+public func apusChannelState(_ handle: UInt64) -> Int32 {
+  boundary { () throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in
+      channel.locked { Int32(channel.o.state.rawValue) }
+    }
+  }
+}
+
+@_cdecl("apus_channel_is_connected")
+public func apusChannelIsConnected(_ handle: UInt64) -> Int32 {
+  boundary(failing: 0) { () throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in
+      channel.locked { channel.o.state == .open ? 1 : 0 }
+    }
+  }
+}
+
+@_cdecl("apus_channel_role")
+public func apusChannelRole(_ handle: UInt64) -> Int32 {
+  boundary { () throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in channel.o.role.rawValue }
+  }
+}
+
+@_cdecl("apus_channel_id")
+public func apusChannelId(_ handle: UInt64) -> UInt64 {
+  boundary(failing: 0) { () throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in
+      channel.locked { channel.o.id }
+    }
+  }
+}
+
+@_cdecl("apus_channel_server")
+public func apusChannelServer(_ handle: UInt64) -> UInt64 {
+  boundary(failing: 0) { () throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in channel.o.server.o.handle.bits }
+  }
+}
+
+private func fact(_ handle: UInt64, _ text: (Ref<Channel>) -> Text) -> UnsafePointer<CChar>? {
+  unsafe boundary(failing: nil) { () throws(Failure) in
+    unsafe try withChannel(handle) { channel throws(Failure) in
+      unsafe channel.locked { text(channel) }.characters
+    }
+  }
+}
+
+@_cdecl("apus_channel_path")
+public func apusChannelPath(_ handle: UInt64) -> UnsafePointer<CChar>? {
+  unsafe fact(handle) { $0.path }
+}
+
+@_cdecl("apus_channel_protocol")
+public func apusChannelProtocol(_ handle: UInt64) -> UnsafePointer<CChar>? {
+  unsafe fact(handle) { $0.subprotocol }
+}
+
+@_cdecl("apus_channel_key")
+public func apusChannelKey(_ handle: UInt64) -> UnsafePointer<CChar>? {
+  unsafe fact(handle) { $0.key }
+}
+
+@_cdecl("apus_channel_last_pong_ms")
+public func apusChannelLastPongMs(_ handle: UInt64) -> Int64 {
+  boundary(failing: Int64.min) { () throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in
+      channel.locked {
+        channel.o.lastPong == 0 ? -1 : max(0, Clock.now &- channel.o.lastPong) / 1000
+      }
+    }
+  }
+}
+
+// ---- sending
+
+@_cdecl("apus_channel_send_text")
+public func apusChannelSendText(_ handle: UInt64, _ data: UnsafeRawPointer?, _ length: Int)
+  -> Int32
+{
+  change(handle) { channel throws(Failure) in
+    try channel.send(unsafe bytes(data, length).bytes, opcode: Opcode.text)
+  }
+}
+
+@_cdecl("apus_channel_send_binary")
+public func apusChannelSendBinary(_ handle: UInt64, _ data: UnsafeRawPointer?, _ length: Int)
+  -> Int32
+{
+  change(handle) { channel throws(Failure) in
+    try channel.send(unsafe bytes(data, length).bytes, opcode: Opcode.binary)
+  }
+}
+
+@_cdecl("apus_channel_send")
+public func apusChannelSend(
+  _ handle: UInt64, _ opcode: Int32, _ final: Int32, _ data: UnsafeRawPointer?, _ length: Int
+) -> Int32 {
+  change(handle) { channel throws(Failure) in
+    try check(opcode, in: 0...15)
+    try check(final, in: 0...1)
+    guard UInt8(truncatingIfNeeded: opcode) != Opcode.close else {
+      throw Failure(.argument, "a Close is sent by apus_channel_close")
+    }
+    try channel.send(
+      unsafe bytes(data, length).bytes, opcode: UInt8(truncatingIfNeeded: opcode),
+      isFinal: final == 1)
+  }
+}
+
+@_cdecl("apus_channel_send_fragments")
+public func apusChannelSendFragments(
+  _ handle: UInt64, _ opcode: Int32, _ data: UnsafeRawPointer?, _ length: Int, _ size: Int
+) -> Int32 {
+  change(handle) { channel throws(Failure) in
+    guard opcode == 1 || opcode == 2 else {
+      throw Failure(.argument, "a message is text or binary")
+    }
+    guard size > 0 else { throw Failure(.argument, "a fragment holds a byte at least") }
+    try channel.send(
+      unsafe bytes(data, length).bytes, opcode: UInt8(truncatingIfNeeded: opcode),
+      inFramesOf: size)
+  }
+}
+
+@_cdecl("apus_channel_ping")
+public func apusChannelPing(_ handle: UInt64, _ data: UnsafeRawPointer?, _ length: Int) -> Int32 {
+  change(handle) { channel throws(Failure) in
+    try channel.send(unsafe bytes(data, length).bytes, opcode: Opcode.ping)
+  }
+}
+
+@_cdecl("apus_channel_pong")
+public func apusChannelPong(_ handle: UInt64, _ data: UnsafeRawPointer?, _ length: Int) -> Int32 {
+  change(handle) { channel throws(Failure) in
+    try channel.send(unsafe bytes(data, length).bytes, opcode: Opcode.pong)
+  }
+}
+
+@_cdecl("apus_channel_close")
+public func apusChannelClose(
+  _ handle: UInt64, _ code: Int32, _ reason: UnsafeRawPointer?, _ length: Int
+) -> Int32 {
+  change(handle) { channel throws(Failure) in
+    let reason = try unsafe bytes(reason, length)
+    guard code == 0 || CloseCode.isOnWire(UInt16(clamping: code)) else {
+      throw Failure(.argument, "that close code must not be sent")
+    }
+    try channel.close(
+      code: code == 0 ? nil : UInt16(clamping: code), reason: reason.bytes)
+  }
+}
+
+@_cdecl("apus_channel_buffered")
+public func apusChannelBuffered(_ handle: UInt64) -> Int64 {
+  boundary(failing: Int64(Code.handle.rawValue)) { () throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in channel.locked { channel.buffered } }
+  }
+}
+
+@_cdecl("apus_channel_set_high_water")
+public func apusChannelSetHighWater(_ handle: UInt64, _ bytes: Int64) -> Int32 {
+  change(handle) { channel throws(Failure) in
+    try check(bytes, in: 1...(1 << 40))
+    channel.o.highWater = bytes
+  }
+}
+
+@_cdecl("apus_channel_set_close_when_full")
+public func apusChannelSetCloseWhenFull(_ handle: UInt64, _ on: Int32) -> Int32 {
+  change(handle) { channel throws(Failure) in
+    try check(on, in: 0...1)
+    channel.o.closesWhenFull = on == 1
+  }
+}
+
+@_cdecl("apus_channel_set_ping")
+public func apusChannelSetPing(_ handle: UInt64, _ interval: Int32, _ deadline: Int32) -> Int32 {
+  change(handle) { channel throws(Failure) in
+    try check(interval, in: 0...86_400_000)
+    try check(deadline, in: 0...86_400_000)
+    channel.setPing(interval: Int64(interval), deadline: Int64(deadline))
+  }
+}
+
+// ---- listeners
+
+private func listen<Function>(
+  _ handle: UInt64, _ callback: Callback<Function>, isMessage: Bool = false,
+  _ add: (Ref<Channel>) -> Bool
+) -> Int32 {
+  let result = boundary { () throws(Failure) in
+    guard callback.isSet else { throw Failure(.argument, "the function must not be NULL") }
+    return try withChannel(handle) { channel throws(Failure) in
+      try channel.locked { () throws(Failure) in
+        guard add(channel) else { throw .noMemory }
+        channel.listenersChanged(hears: isMessage)
+      }
+      return 0
+    }
+  }
+  if result < 0 { callback.end() }
+  return result
+}
+
+@_cdecl("apus_channel_on_message")
+public func apusChannelOnMessage(
+  _ handle: UInt64, _ function: apus_message_fn?, _ context: UnsafeMutableRawPointer?,
+  _ drop: apus_drop_fn?
+) -> Int32 {
+  let callback = unsafe Callback<MessageFunction>(function, context, drop)
+  return unsafe listen(handle, callback, isMessage: true) {
+    unsafe $0.o.listeners.onMessage.append(callback)
+  }
+}
+
+@_cdecl("apus_channel_on_pong")
+public func apusChannelOnPong(
+  _ handle: UInt64, _ function: apus_message_fn?, _ context: UnsafeMutableRawPointer?,
+  _ drop: apus_drop_fn?
+) -> Int32 {
+  let callback = unsafe Callback<MessageFunction>(function, context, drop)
+  return unsafe listen(handle, callback) { unsafe $0.o.listeners.onPong.append(callback) }
+}
+
+@_cdecl("apus_channel_on_close")
+public func apusChannelOnClose(
+  _ handle: UInt64, _ function: apus_closed_fn?, _ context: UnsafeMutableRawPointer?,
+  _ drop: apus_drop_fn?
+) -> Int32 {
+  let callback = unsafe Callback<ClosedFunction>(function, context, drop)
+  return unsafe listen(handle, callback) { unsafe $0.o.listeners.onClose.append(callback) }
+}
+
+@_cdecl("apus_channel_on_error")
+public func apusChannelOnError(
+  _ handle: UInt64, _ function: apus_closed_fn?, _ context: UnsafeMutableRawPointer?,
+  _ drop: apus_drop_fn?
+) -> Int32 {
+  let callback = unsafe Callback<ClosedFunction>(function, context, drop)
+  return unsafe listen(handle, callback) { unsafe $0.o.listeners.onError.append(callback) }
+}
+
+@_cdecl("apus_channel_on_drain")
+public func apusChannelOnDrain(
+  _ handle: UInt64, _ function: apus_channel_fn?, _ context: UnsafeMutableRawPointer?,
+  _ drop: apus_drop_fn?
+) -> Int32 {
+  let callback = unsafe Callback<ChannelFunction>(function, context, drop)
+  return unsafe listen(handle, callback) { unsafe $0.o.listeners.onDrain.append(callback) }
+}
+
+// ---- receiving
+
+@_cdecl("apus_channel_recv")
+public func apusChannelRecv(
+  _ handle: UInt64, _ message: UnsafeMutablePointer<apus_message>?, _ timeout: Int32
+) -> Int32 {
+  boundary { () throws(Failure) in
+    guard let message = unsafe message else {
+      throw Failure(.argument, "the message must not be NULL")
+    }
+    guard timeout >= -1 else { throw Failure(.argument, "a time limit is -1 or more") }
+    return try withChannel(handle) { channel throws(Failure) in
+      guard let letter = try channel.receive(timeout: timeout) else { return 0 }
+      unsafe message.pointee.opcode = Int32(letter.o.opcode)
+      unsafe message.pointee.final = letter.o.isFinal ? 1 : 0
+      unsafe message.pointee.data = unsafe UnsafeRawPointer(letter.text)
+      unsafe message.pointee.length = letter.o.count
+      return 1
+    }
+  }
+}
+
+@_cdecl("apus_channel_cancel")
+public func apusChannelCancel(_ handle: UInt64) -> Int32 {
+  boundary { () throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in
+      channel.cancel()
+      return 0
+    }
+  }
+}
