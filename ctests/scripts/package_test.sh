@@ -165,6 +165,7 @@ if command -v dpkg-deb >/dev/null; then
   check "the .deb has its version" grep -qx "Version: $version" "$work/control"
   if command -v dpkg-shlibdeps >/dev/null; then
     check "the .deb names what it depends on" grep -q '^Depends:.*libc6' "$work/control"
+    check "the .deb depends on zlib" grep -q '^Depends:.*zlib1g' "$work/control"
   fi
 fi
 

@@ -66,7 +66,8 @@ struct MessageReceiver: ~Copyable {
   }
 
   var limits: Limits
-  /// Gives the frames of messages one by one, and not messages.
+  /// Gives the frames of messages one by one, and not messages. A change counts from
+  /// the next message on.
   var givesFrames = false
 
   private var rules: FrameRules
@@ -77,6 +78,7 @@ struct MessageReceiver: ~Copyable {
   /// The message of which that is a part.
   private var opcode: UInt8 = 0
   private var isCompressed = false
+  private var isGivenAsFrames = false
   private var frames = 0
   private var onWire = 0
   /// How long the message is in frames that were given one by one.
@@ -224,6 +226,7 @@ extension MessageReceiver {
     if header.opcode != Opcode.continuation {
       opcode = header.opcode
       isCompressed = header.reserved & FrameHeader.rsv1 != 0
+      isGivenAsFrames = givesFrames
       frames = 0
       onWire = 0
       given = 0
@@ -253,7 +256,7 @@ extension MessageReceiver {
   /// The step of a frame that lies in the input whole and need not be gathered.
   private mutating func takeWhole(_ bytes: inout MutableSpan<UInt8>, at index: inout Int) -> Step? {
     guard due <= bytes.count &- index, !isCompressed else { return nil }
-    guard givesFrames || (header.isFinal && header.opcode != Opcode.continuation) else {
+    guard isGivenAsFrames || (header.isFinal && header.opcode != Opcode.continuation) else {
       return nil
     }
     let payload = index..<(index &+ due)
@@ -263,7 +266,7 @@ extension MessageReceiver {
       let offence = text.firstOffence(in: bytes.span.extracting(payload))
       if offence != nil || (header.isFinal && !text.isComplete) { return refuse(.notUTF8) }
     }
-    guard givesFrames else { return .message(opcode: opcode, payload) }
+    guard isGivenAsFrames else { return .message(opcode: opcode, payload) }
     return .frame(opcode: header.opcode, isFinal: header.isFinal, payload)
   }
 
@@ -292,7 +295,7 @@ extension MessageReceiver {
     if let violation { return refuse(violation) }
     if due > 0 { return .more }
     state = .header
-    if givesFrames {
+    if isGivenAsFrames {
       isGiven = true
       return .assembledFrame(opcode: header.opcode, isFinal: header.isFinal)
     }

@@ -206,6 +206,27 @@ import Testing
     #expect(violation.code == 1009)
   }
 
+  @Test func framesOrMessagesFromTheNextMessageOn() {
+    var machine = MessageReceiver(role: .client)
+    guard case .more = next(&machine, frame(0x01, [97])) else { return }
+    machine.givesFrames = true
+    guard case .assembled(Opcode.text) = next(&machine, frame(0x80, [98])) else {
+      Issue.record("no message")
+      return
+    }
+    guard case .frame(Opcode.text, false, _) = next(&machine, frame(0x01, [97])) else {
+      Issue.record("no frame")
+      return
+    }
+    machine.givesFrames = false
+    guard case .frame(Opcode.continuation, true, _) = next(&machine, frame(0x80, [98])),
+      case .message(Opcode.text, _) = next(&machine, frame(0x81, [97]))
+    else {
+      Issue.record("no frame, or no message")
+      return
+    }
+  }
+
   /// What a message goes wrong with: the hook's answers.
   @Test func whatInflatingMayAnswer() {
     for (answer, code) in [
