@@ -1,0 +1,140 @@
+// A channel's topics: it joins and leaves on its loop's thread, in the order in
+// which that was asked for.
+
+import Synchronization
+
+/// What was asked for and not done yet.
+struct TopicRequest {
+  let topic: Ref<Topic>
+  let joins: Bool
+}
+
+extension Ref where Object == Channel {
+  /// Any thread; the caller holds the lock.
+  func ask(for name: Bytes, joins: Bool) throws(Failure) {
+    guard name.count > 0, name.count <= Topics.longestName else {
+      throw Failure(.argument, "a topic's name has 1 to 255 bytes")
+    }
+    if o.state == .closing || o.state == .closed {
+      throw Failure(.closed, "the channel is closed")
+    }
+    guard let topic = o.server.o.topics.use(name, makes: joins) else {
+      if joins { throw .noMemory }
+      return
+    }
+    guard o.requests.append(TopicRequest(topic: topic, joins: joins)) else {
+      o.server.o.topics.leave(topic)
+      throw .noMemory
+    }
+    notifyLoop()
+  }
+
+  /// The loop: does what was asked for.
+  func settleTopics() {
+    while true {
+      o.lock.lock()
+      let request = o.requests.isEmpty ? nil : o.requests[0]
+      if request != nil { o.requests.removeFirst(1) }
+      let isGone = o.state == .closed
+      o.lock.unlock()
+      guard let request else { return }
+      if isGone {
+        o.server.o.topics.leave(request.topic)
+      } else if request.joins {
+        join(request.topic)
+      } else {
+        depart(request.topic)
+        o.server.o.topics.leave(request.topic)
+      }
+    }
+  }
+
+  private func place(of topic: Ref<Topic>) -> Int? {
+    for index in 0..<o.memberships.count where o.memberships[index].o.topic == topic {
+      return index
+    }
+    return nil
+  }
+
+  /// The use of the topic becomes the membership's.
+  private func join(_ topic: Ref<Topic>) {
+    guard let worker = o.connection?.o.worker, place(of: topic) == nil,
+      let members = topic.members(of: worker),
+      let membership = Ref<Membership>(make: Membership(self, topic))
+    else { return o.server.o.topics.leave(topic) }
+    membership.o.index = members.o.list.count
+    guard members.o.list.append(membership) else {
+      membership.free()
+      return o.server.o.topics.leave(topic)
+    }
+    guard o.memberships.append(membership) else {
+      _ = members.o.list.removeLast()
+      membership.free()
+      return o.server.o.topics.leave(topic)
+    }
+    topic.o.count.wrappingAdd(1, ordering: .relaxed)
+  }
+
+  private func depart(_ topic: Ref<Topic>) {
+    guard let place = place(of: topic) else { return }
+    let membership = o.memberships[place]
+    if let last = o.memberships.removeLast(), last != membership { o.memberships[place] = last }
+    end(membership)
+  }
+
+  private func end(_ membership: Ref<Membership>) {
+    let topic = membership.o.topic
+    if let worker = o.connection?.o.worker, let members = topic.members(of: worker),
+      let last = members.o.list.removeLast(), last != membership
+    {
+      members.o.list[membership.o.index] = last
+      last.o.index = membership.o.index
+    }
+    membership.free()
+    topic.o.count.wrappingSubtract(1, ordering: .relaxed)
+    o.server.o.topics.leave(topic)
+  }
+
+  /// The connection has ended.
+  func leaveTopics() {
+    while let membership = o.memberships.removeLast() { end(membership) }
+    settleTopics()
+  }
+
+  /// Sends what was published: as it is, framed and deflated once for all.
+  func pass(on frame: Ref<SharedFrame>) {
+    guard let connection = o.connection, !connection.o.isDead, !o.isDeaf else { return }
+    o.lock.lock()
+    guard o.state == .open else { return o.lock.unlock() }
+    if buffered >= o.highWater {
+      let closes = o.closesWhenFull
+      o.wantsDrain = true
+      o.lock.unlock()
+      connection.o.worker.o.counters.add(.unheard)
+      if closes {
+        refuse(Violation(code: CloseCode.policy, reason: "This side's reader is too slow."))
+      } else {
+        tellError(.full, "a published message was not sent: the channel is full")
+      }
+      return
+    }
+    let isDeflated = !frame.o.deflated.isEmpty && o.takesShared
+    // A frame of another message must not stand within one.
+    if o.sender.isInMessage {
+      o.postponed.append(frame.o.plain.bytes)
+    } else {
+      moveOutput(to: connection.o.stream)
+      if isDeflated { o.deflater?.o.forget() }
+      connection.o.stream.send(
+        with: isDeflated ? frame.o.deflated.bytes : frame.o.plain.bytes)
+    }
+    o.lock.unlock()
+  }
+}
+
+extension Ref where Object == Topic {
+  /// One worker's members; nil without memory. The worker's thread alone.
+  func members(of worker: Ref<Worker>) -> Ref<Members>? {
+    worker.o.index < o.members.count ? o.members[worker.o.index] : nil
+  }
+}

@@ -1,0 +1,235 @@
+// Topics: names under which channels of a server get what is published, framed once
+// for all of them.
+//
+// A topic's members stand in a list for each worker, which that worker's thread
+// alone touches; the table of topics and the counts of their uses stand behind the
+// table's lock. A topic that nobody uses goes.
+
+import Synchronization
+
+@safe struct Topic: ~Copyable {
+  fileprivate var name = ByteBuffer()
+  fileprivate let hash: UInt32
+  fileprivate var next: Ref<Topic>? = nil
+  /// Memberships that there are or are asked for, and publications on their way.
+  fileprivate var uses = 1
+  /// By the index of the worker.
+  var members = List<Ref<Members>>()
+  let count = Atomic<Int64>(0)
+
+  fileprivate init(hash: UInt32) { self.hash = hash }
+
+  deinit { for index in 0..<members.count { members[index].free() } }
+}
+
+/// One worker's members of a topic.
+struct Members: ~Copyable {
+  var list = List<Ref<Membership>>()
+}
+
+/// A channel in a topic. It knows its place in the topic's list, so that it leaves
+/// without a search.
+struct Membership: ~Copyable {
+  let channel: Ref<Channel>
+  let topic: Ref<Topic>
+  var index = 0
+
+  init(_ channel: Ref<Channel>, _ topic: Ref<Topic>) {
+    self.channel = channel
+    self.topic = topic
+  }
+}
+
+/// A message as it goes to each of the members: plain, and deflated by itself.
+struct SharedFrame: ~Copyable {
+  var plain = ByteBuffer()
+  var deflated = ByteBuffer()
+  let references: Atomic<Int32>
+
+  init(references: Int32) { self.references = Atomic(references) }
+}
+
+/// A message on its way to one worker.
+struct Publication: ~Copyable {
+  let worker: Ref<Worker>
+  let topic: Ref<Topic>
+  let frame: Ref<SharedFrame>
+  /// A channel that is to be left out, as a handle's bits.
+  let except: UInt64
+  var mail: Ref<Mail>? = nil
+}
+
+@safe struct Topics: ~Copyable {
+  private let lock = Lock()
+  private var buckets = List<Ref<Topic>?>()
+  private(set) var count = 0
+
+  static var longestName: Int { 255 }
+
+  deinit {
+    for index in 0..<buckets.count {
+      var topic = buckets[index]
+      while let last = topic {
+        topic = last.o.next
+        last.free()
+      }
+    }
+  }
+
+  private static func hash(_ name: Bytes) -> UInt32 {
+    var hash: UInt32 = 2_166_136_261
+    for index in 0..<name.count { hash = (hash ^ UInt32(name[index])) &* 16_777_619 }
+    return hash
+  }
+
+  private func place(_ hash: UInt32) -> Int { Int(hash) & (buckets.count &- 1) }
+
+  /// The topic of a name, with one more use; nil where there is none, or no memory
+  /// to make it.
+  mutating func use(_ name: Bytes, makes: Bool) -> Ref<Topic>? {
+    lock.lock()
+    defer { lock.unlock() }
+    let hash = Topics.hash(name)
+    if buckets.count > 0 {
+      var topic = buckets[place(hash)]
+      while let found = topic {
+        if found.o.hash == hash, found.o.name.bytes.equals(name) {
+          found.o.uses &+= 1
+          return found
+        }
+        topic = found.o.next
+      }
+    }
+    guard makes, count < buckets.count || grow(), let made = Ref<Topic>(make: Topic(hash: hash))
+    else { return nil }
+    made.o.name.append(name)
+    if made.o.name.failed {
+      made.free()
+      return nil
+    }
+    made.o.next = buckets[place(hash)]
+    buckets[place(hash)] = made
+    count &+= 1
+    return made
+  }
+
+  private mutating func grow() -> Bool {
+    var larger = List<Ref<Topic>?>()
+    for _ in 0..<max(16, buckets.count &* 2) where !larger.append(nil) { return false }
+    swap(&larger, &buckets)
+    for index in 0..<larger.count {
+      var topic = larger[index]
+      while let moved = topic {
+        topic = moved.o.next
+        moved.o.next = buckets[place(moved.o.hash)]
+        buckets[place(moved.o.hash)] = moved
+      }
+    }
+    return true
+  }
+
+  /// Takes a use back; the last one ends the topic.
+  mutating func leave(_ topic: Ref<Topic>) {
+    lock.lock()
+    defer { lock.unlock() }
+    topic.o.uses &-= 1
+    guard topic.o.uses == 0 else { return }
+    let place = place(topic.o.hash)
+    if buckets[place] == topic {
+      buckets[place] = topic.o.next
+    } else {
+      var before = buckets[place]
+      while let candidate = before, candidate.o.next != topic { before = candidate.o.next }
+      before?.o.next = topic.o.next
+    }
+    count &-= 1
+    topic.free()
+  }
+}
+
+extension Ref where Object == Server {
+  /// Sends a message to all members of a topic but one. Any thread.
+  func publish(
+    _ message: Bytes, opcode: UInt8, to name: Bytes, except: UInt64
+  ) throws(Failure) {
+    if opcode == Opcode.text, !UTF8Validator.isValid(message) {
+      throw Failure(.argument, "the text is not UTF-8")
+    }
+    guard let topic = o.topics.use(name, makes: false) else { return }
+    o.lock.lock()
+    defer {
+      o.lock.unlock()
+      o.topics.leave(topic)
+    }
+    guard o.state != .idle, o.workers.count > 0 else { return }
+    let count = o.workers.count
+    let frame = Ref<SharedFrame>(
+      make: SharedFrame(references: Int32(truncatingIfNeeded: count)))
+    guard let frame, fill(frame, message, opcode) else {
+      frame?.free()
+      throw .noMemory
+    }
+    for index in 0..<count { post(frame, topic, to: o.workers[index], except, name) }
+  }
+
+  private func fill(_ frame: Ref<SharedFrame>, _ message: Bytes, _ opcode: UInt8) -> Bool {
+    var header = FrameHeader()
+    header.isFinal = true
+    header.opcode = opcode
+    guard Frame.append(header, message, nil, to: &frame.o.plain) else { return false }
+    guard message.count >= Channel.leastCompressed,
+      o.deflating.load(ordering: .relaxed) > 0,
+      var deflater = Deflater(bits: 15, keepsContext: false)
+    else { return true }
+    var packed = ByteBuffer()
+    guard deflater.deflate(message, isEnd: true, to: &packed) else { return false }
+    header.reserved = FrameHeader.rsv1
+    return Frame.append(header, packed.bytes, nil, to: &frame.o.deflated)
+  }
+
+  private func post(
+    _ frame: Ref<SharedFrame>, _ topic: Ref<Topic>, to worker: Ref<Worker>, _ except: UInt64,
+    _ name: Bytes
+  ) {
+    let publication = Ref<Publication>(
+      make: Publication(worker: worker, topic: topic, frame: frame, except: except))
+    guard let publication, o.topics.use(name, makes: false) != nil,
+      let mail = unsafe Ref<Mail>(make: Mail(publication.opaque, deliverPublication))
+    else {
+      publication?.free()
+      worker.o.counters.add(.unheard)
+      return frame.release()
+    }
+    publication.o.mail = mail
+    worker.post(mail)
+  }
+}
+
+extension Ref where Object == SharedFrame {
+  fileprivate func release() {
+    if o.references.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 { free() }
+  }
+}
+
+/// The worker's thread.
+private func deliverPublication(_ object: UnsafeMutableRawPointer) {
+  let publication = unsafe Ref<Publication>(opaque: object)
+  let topic = publication.o.topic
+  let worker = publication.o.worker
+  let index = worker.o.index
+  if index < topic.o.members.count {
+    let members = topic.o.members[index]
+    var place = 0
+    // One that is closed on the way leaves the list, and the last one takes its place.
+    while place < members.o.list.count {
+      let membership = members.o.list[place]
+      let channel = membership.o.channel
+      if channel.o.handle.bits != publication.o.except { channel.pass(on: publication.o.frame) }
+      if place < members.o.list.count, members.o.list[place] == membership { place &+= 1 }
+    }
+  }
+  publication.o.frame.release()
+  worker.o.server.o.topics.leave(topic)
+  publication.o.mail?.free()
+  publication.free()
+}
