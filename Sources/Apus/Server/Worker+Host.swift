@@ -49,6 +49,26 @@ extension Ref where Object == Worker {
     return true
   }
 
+  /// Queues an event that must not be lost: without memory it is for the next turn.
+  /// Until then mail is under way, so that the exchange stays.
+  private func enqueueOrOwe(_ kind: Event.Kind, _ exchange: Ref<Exchange>) {
+    if enqueue(kind, exchange) { return }
+    exchange.o.owed.insert(Owed(kind))
+    exchange.notifyLoop()
+  }
+
+  /// Once more. When the worker has finished nobody hears of it any more.
+  func enqueueOwed(_ exchange: Ref<Exchange>) {
+    let owed = exchange.o.owed
+    exchange.o.owed = []
+    if o.isFinished { return }
+    exchange.o.lock.lock()
+    defer { exchange.o.lock.unlock() }
+    if owed.contains(Owed(.body)) { enqueueOrOwe(.body, exchange) }
+    if owed.contains(Owed(.writerDrained)) { enqueueOrOwe(.writerDrained, exchange) }
+    if owed.contains(Owed(.writerClosed)) { enqueueOrOwe(.writerClosed, exchange) }
+  }
+
   /// A piece of a streamed body, or its end (1: whole, -1: cut).
   func deliver(_ exchange: Ref<Exchange>, _ piece: Bytes, last: Int32) {
     guard exchange.o.isShared else { return }
@@ -62,7 +82,10 @@ extension Ref where Object == Worker {
       exchange.o.incoming.append(piece)
       // Bytes that there was no memory for: the body will not be whole.
       if exchange.o.incoming.failed { exchange.o.incomingEnd = -1 }
-      if !exchange.o.isBodyQueued, enqueue(.body, exchange) { exchange.o.isBodyQueued = true }
+      if !exchange.o.isBodyQueued {
+        exchange.o.isBodyQueued = true
+        enqueueOrOwe(.body, exchange)
+      }
       exchange.o.lock.unlock()
       return
     }
@@ -74,8 +97,9 @@ extension Ref where Object == Worker {
   func writerDrained(_ exchange: Ref<Exchange>) {
     exchange.o.lock.lock()
     let isNew = unsafe exchange.o.writer.onDrain.isSet && !exchange.o.writer.isDrainQueued
-    if isNew, o.server.o.isQueued, enqueue(.writerDrained, exchange) {
+    if isNew, o.server.o.isQueued {
       exchange.o.writer.isDrainQueued = true
+      enqueueOrOwe(.writerDrained, exchange)
     }
     exchange.o.lock.unlock()
     if isNew, !o.server.o.isQueued { o.server.call(.drain, exchange) }
@@ -86,7 +110,7 @@ extension Ref where Object == Worker {
     exchange.o.lock.lock()
     let isNew = unsafe exchange.o.writer.onClose.isSet && !exchange.o.writer.isCloseQueued
     exchange.o.writer.isCloseQueued = true
-    if isNew, o.server.o.isQueued { _ = enqueue(.writerClosed, exchange) }
+    if isNew, o.server.o.isQueued { enqueueOrOwe(.writerClosed, exchange) }
     exchange.o.lock.unlock()
     if isNew, !o.server.o.isQueued { o.server.call(.close, exchange) }
   }
@@ -109,8 +133,9 @@ extension Ref where Object == Worker {
         return o.counters.add(.unheard)
       }
       if exchange.o.isShared { exchange.o.lock.lock() }
-      _ = enqueue(.replied, exchange)
+      let isQueued = enqueue(.replied, exchange)
       if exchange.o.isShared { exchange.o.lock.unlock() }
+      if !isQueued { o.counters.add(.unheard) }
     } else {
       o.server.tellReplied(exchange)
     }
@@ -141,8 +166,10 @@ extension Ref where Object == Worker {
     let hasRoom = o.server.o.queue.hasRoom(for: 0, behind: o.batch.count, o.server)
     if o.server.o.isQueued, !hasRoom { return o.counters.add(.unheard) }
     guard let kept = Ref<Note>(make: note) else { return o.counters.add(.unheard) }
-    if o.server.o.isQueued, unsafe o.batch.append(Event(kind: kind, object: kept.opaque)) { return }
-    o.server.tell(kind, kept)
+    if !o.server.o.isQueued { return o.server.tell(kind, kept) }
+    if unsafe o.batch.append(Event(kind: kind, object: kept.opaque)) { return }
+    kept.free()
+    o.counters.add(.unheard)
   }
 }
 
