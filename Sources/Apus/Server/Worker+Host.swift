@@ -125,6 +125,8 @@ extension Ref where Object == Worker {
     if !Slots.isAlive(exchange.o.handle, .request) {
       exchange.o.handle = Slots.live(
         exchange.o.slot, exchange.o.slotIndex, at: o.loop.o.now, open: false)
+      // This one is no hold of the caller's, and not his to end.
+      exchange.o.isDeferred = false
     }
     if isShared { exchange.o.lock.unlock() }
     if o.server.o.isQueued {
