@@ -48,6 +48,7 @@
  * and a drop function for the context, which may be NULL. drop runs exactly
  * once, after the last call of the function, also when registering it fails
  * (then before the registering call returns), and when the function is NULL.
+ * It may run on any thread, and call anything, as if inside a callback.
  *
  * Threads. "Thread: any" means that a function may be called from every thread
  * at any time, also inside any callback. "Thread: the request's" is explained

@@ -25,7 +25,12 @@ typealias Finish = @convention(c) (UnsafeMutableRawPointer) -> Void
   /// Written before the slot goes live, under the rule of `word`.
   nonisolated(unsafe) var object: UnsafeMutableRawPointer? = nil
   var kind: Kind = .server
-  var birth: Int64 = 0
+  /// A walk may look at it while the slot goes live anew.
+  private let born = Atomic<Int64>(0)
+  var birth: Int64 {
+    get { born.load(ordering: .relaxed) }
+    nonmutating set { born.store(newValue, ordering: .relaxed) }
+  }
   var nextFree: UInt32 = 0
   /// Ends the object, on whatever thread took the last pin.
   nonisolated(unsafe) var finish: Finish? = nil

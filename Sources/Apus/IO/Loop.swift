@@ -38,8 +38,12 @@ import CSystem
 
   static var readSize: Int { 64 * 1024 }
   static var eventCapacity: Int { 256 }
-  static var spareOutputCount: Int { 32 }
-  static var spareOutputSize: Int { 64 * 1024 }
+  /// As many streams may have replies in one turn, where these come by mail; beyond
+  /// the first few only small memory is kept.
+  static var spareOutputCount: Int { eventCapacity }
+  static var largeOutputCount: Int { 32 }
+  static var largeOutputSize: Int { 64 * 1024 }
+  static var smallOutputSize: Int { 4 * 1024 }
 
   /// What a poller's token names, in its low bits.
   fileprivate enum Token: UInt64 {
@@ -280,8 +284,10 @@ extension Ref where Object == Loop {
 
   @inline(__always)
   func giveOutput(_ buffer: Ref<ByteBuffer>) {
-    buffer.o.clear(keep: Loop.spareOutputSize)
-    if o.spareOutputs.count < Loop.spareOutputCount, o.spareOutputs.append(buffer) { return }
+    let count = o.spareOutputs.count
+    buffer.o.clear(
+      keep: count < Loop.largeOutputCount ? Loop.largeOutputSize : Loop.smallOutputSize)
+    if count < Loop.spareOutputCount, o.spareOutputs.append(buffer) { return }
     buffer.free()
   }
 }

@@ -78,6 +78,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var holds: Holds = []
   /// Events in the queue that name it.
   var queued: Int32 = 0
+  /// Events that could not be queued; the loop's thread alone looks at these.
+  var owed: Owed = []
   /// Whether several threads may touch it; from then on, under the lock.
   let shared = Atomic<Bool>(false)
   /// Whether the thread that ticks has it; the loop leaves it alone, unless shared.
@@ -298,6 +300,7 @@ extension Ref where Object == Exchange {
   /// On the loop's thread: what was the news?
   fileprivate func mailed() {
     o.isPosted.store(false, ordering: .sequentiallyConsistent)
+    if !o.owed.isEmpty { o.worker?.enqueueOwed(self) }
     // Where the pump is done with it, it has let it go already.
     if let connection = o.connection, !o.isPopped { return connection.pump() }
     recycleIfFree()

@@ -89,9 +89,10 @@ extension Ref where Object == Server {
 
   func call(_ place: WriterState.Place, _ exchange: Ref<Exchange>) {
     let handle = exchange.o.writer.handle
-    guard !isOver, Slots.isAlive(handle, .writer) else { return }
     let callback = unsafe exchange.takeCallback(place)
-    inside(nil) { unsafe callback.function?(callback.context, handle.bits) }
+    if !isOver, Slots.isAlive(handle, .writer) {
+      inside(nil) { unsafe callback.function?(callback.context, handle.bits) }
+    }
     unsafe drop(exchange.callbackEnded())
   }
 

@@ -170,6 +170,8 @@ extension Ref where Object == Server {
       isLeft = false
       for index in 0..<o.workers.count {
         settle(o.workers[index])
+        // What the queue had no memory for.
+        while let event = o.workers[index].o.batch.removeLast() { discard(event) }
         isLeft = isLeft || !o.workers[index].o.ownMail.isEmpty
       }
     } while isLeft || hasEvents
@@ -190,17 +192,19 @@ extension Ref where Object == Server {
 
   /// Events that nobody will run any more.
   private func discardEvents() {
-    while let event = nextEvent() {
-      switch event.kind {
-      case .connected, .disconnected, .failed: unsafe Ref<Note>(opaque: event.object).free()
-      default:
-        let exchange = unsafe Ref<Exchange>(opaque: event.object)
-        if event.kind == .request {
-          take(exchange)
-          exchange.handlerReturned()
-        }
-        exchange.eventDone()
+    while let event = nextEvent() { discard(event) }
+  }
+
+  private func discard(_ event: Event) {
+    switch event.kind {
+    case .connected, .disconnected, .failed: unsafe Ref<Note>(opaque: event.object).free()
+    default:
+      let exchange = unsafe Ref<Exchange>(opaque: event.object)
+      if event.kind == .request {
+        take(exchange)
+        exchange.handlerReturned()
       }
+      exchange.eventDone()
     }
   }
 

@@ -145,7 +145,11 @@ extension Ref where Object == Worker {
       o.ownMail = MailChain()
       mail.deliver()
     }
-    if !o.batch.isEmpty { o.server.o.queue.push(&o.batch) }
+    if !o.batch.isEmpty {
+      o.server.o.queue.push(&o.batch)
+      // Memory ran out for the rest: no waiting for another event.
+      if !o.batch.isEmpty { o.loop.o.isPressed = true }
+    }
     o.counters.set(.connections, o.connections)
     o.counters.set(.bytesIn, o.loop.o.bytesIn)
     o.counters.set(.bytesOut, o.loop.o.bytesOut)
