@@ -70,6 +70,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var trailers = List<Pair>()
   var body = ByteBuffer()
   var destination = Destination.undecided
+  /// That of the destination: it stays where it is, while the server's list may move.
+  var route: Ref<Route>? = nil
   var receivedAt: Int64 = 0
   var isInputEnded = false
   var continueDue = false
@@ -195,6 +197,7 @@ extension Ref where Object == Exchange {
     o.path = Text("")
     o.body.clear(keep: 4096)
     o.destination = .undecided
+    o.route = nil
     o.isInputEnded = false
     o.continueDue = false
     o.holds = []

@@ -29,8 +29,8 @@ extension Ref where Object == Server {
   /// A request that the listeners have let through.
   @inline(__always)
   func handle(_ exchange: Ref<Exchange>) {
-    if case .route(let number) = exchange.o.destination {
-      let handler = unsafe o.router.routes[Int(number)].o.handler
+    if let route = exchange.o.route {
+      let handler = unsafe route.o.handler
       if let function = unsafe handler.function {
         inside(exchange) { unsafe function(handler.context, exchange.o.handle.bits) }
       }
