@@ -181,10 +181,12 @@ static void pause_once(struct app *app, int workers, int round) {
   CHECK_INT(workers, calls_pollers(pollers, WORKERS_MOST));
   for (int i = 0; i < workers; i++) before[i] = calls_locked(&calls_given[pollers[i]]);
   atomic_store(&calls_starving, 1);
-  open_and_ask(clients, BURST, app->port);
+  /* One that waits need not wake more than one worker: that tells the others. */
+  open_and_ask(clients, 1, app->port);
   EVENTUALLY(apus_server_counter(app->server, APUS_COUNT_ACCEPT_PAUSES) == round);
   int left[WORKERS_MOST];
   EVENTUALLY(calls_pollers(left, WORKERS_MOST) == 0);
+  open_and_ask(clients + 1, BURST - 1, app->port);
   for (int i = 0; i < workers; i++) {
     told[i] = atomic_load(&calls_told[pollers[i]]);
     idle[i] = atomic_load(&calls_idle[pollers[i]]);
