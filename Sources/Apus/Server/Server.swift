@@ -54,9 +54,11 @@ typealias AccessFunction =
   /// What stopped workers had counted.
   let pastCounters: Counters
   let nextWorker = Atomic<Int>(0)
-  var isAcceptPaused = false
-  var nextAcceptTry: Int64 = 0
-  var descriptorLimit: Int64 = 1024
+  /// While accepting pauses: when to look for descriptors again. Otherwise 0.
+  let acceptAgain = Atomic<Int64>(0)
+  let descriptorLimit = Atomic<Int64>(1024)
+  /// Workers that may still accept. The last one to let go closes the listeners.
+  let acceptors = Atomic<Int>(0)
 
   // ---- the thread that ticks
   var tickEvents = List<Event>()

@@ -32,6 +32,11 @@ struct Worker: ~Copyable {
   var nextRetired: Ref<Worker>? = nil
   /// Exchanges whose callbacks' contexts are to be dropped, once it has stopped.
   var firstEnding: Ref<Exchange>? = nil
+  /// Whether it may touch the listeners, how many of them its poller watches, and
+  /// whether that is all.
+  var isAcceptor = false
+  var watched = 0
+  var isWatching = false
   /// Set on the loop's thread: no more is taken on, and why the loop ends.
   var isDraining = false
   var isFinished = false
@@ -75,6 +80,10 @@ struct Worker: ~Copyable {
     unsafe loop.o.turnContext = unsafe worker.opaque
     unsafe loop.o.turnEnded = { context in
       if let context = unsafe context { unsafe Ref<Worker>(opaque: context).turnEnded() }
+    }
+    unsafe loop.o.accept = { context, listener in
+      guard let context = unsafe context else { return }
+      unsafe Ref<Worker>(opaque: context).accept(from: Ref<Listener>(opaque: listener))
     }
     return worker
   }
@@ -155,8 +164,8 @@ extension Ref where Object == Worker {
     o.counters.set(.bytesOut, o.loop.o.bytesOut)
     if o.isDraining {
       drain()
-    } else if o.index == 0, o.server.o.isAcceptPaused {
-      o.server.resumeAccepting()
+    } else if !o.isWatching || o.server.isAcceptPaused {
+      reviewListeners()
     }
   }
 
@@ -220,7 +229,7 @@ extension Ref where Object == Worker {
     if o.isDraining { return }
     o.isDraining = true
     o.drainDeadline = o.loop.o.now &+ o.server.o.options.drainTimeout &* 1000
-    if o.index == 0 { o.server.closeListeners() }
+    letGoOfListeners()
     var connection = o.firstConnection
     while let candidate = connection {
       connection = candidate.o.nextOfWorker
@@ -237,8 +246,9 @@ extension Ref where Object == Worker {
     if o.connections == 0 { o.isFinished = true }
   }
 
-  /// How long a turn may wait while the server stops.
-  var patience: Int32 { o.isDraining ? 20 : o.index == 0 && o.server.o.isAcceptPaused ? 50 : -1 }
+  /// How long a turn may wait: while the server stops, and while nothing but time
+  /// tells that accepting goes on.
+  var patience: Int32 { o.isDraining ? 20 : o.isWatching ? -1 : 50 }
 
   /// The thread's life: turns until the server has stopped.
   func run() {
