@@ -11,8 +11,8 @@ CONNECTIONS = 64
 INTRODUCTION = """\
 # Two choices of the event loop
 
-Apus watches sockets with level-triggered epoll, and worker 0 accepts connections for
-all workers and hands them round. This page holds both against what else could have
+Apus watches sockets with level-triggered epoll, and hands connections round over its
+workers, whichever of them accepts. This page holds both against what else could have
 been built. `bench/choices.py` writes it in less than ten minutes; `--help` lists what can
 be varied. It needs gcc and Python, and not the library: the variants are those of
 `bench/choices.c`, a bare epoll loop with a canned answer, where a choice shows more
@@ -50,9 +50,10 @@ PLACING = """\
 ## Handing round, or a listening socket for each thread
 
 - *handed*: thread 0 accepts and hands connections round, by a queue and an eventfd for
-  each thread. This is what Apus does.
+  each thread. This is what Apus did first.
 - *any*: the same, but all threads watch the listening socket (`EPOLLEXCLUSIVE`), and
-  whichever is awake accepts and hands round.
+  whichever is awake accepts and hands round. This is what Apus does, since *handed* was
+  found to be weak below.
 - *shared*: all threads watch the listening socket, and who accepts a connection keeps it.
 - *reuseport*: a listening socket for each thread (`SO_REUSEPORT`); the kernel chooses one
   by a hash of the addresses and ports.
@@ -303,13 +304,13 @@ def outcome(figures):
     text += "So does handing round, against a socket for each thread. " if stands("handed") else \
         "Handing round does not stand against a socket for each thread in all points. "
     if stands("one thread"):
-        return paragraph(text + "Nor is it a loss that one thread accepts.")
+        return paragraph(text + "Nor would it be a loss if one thread accepted.")
     return paragraph(text + """That one thread alone accepts does not in all points: it holds up
         all new connections when it stalls, and it is the first to be full where connections are
-        short. Were it whichever worker is awake that accepts, and handed round as before
-        (*any*), the balance would be kept, and a stall would hold up no more connections than
-        with a socket for each thread; that no thread would be full first is likely too, but
-        two cores cannot show it.""")
+        short. So in Apus it is now whichever worker is awake that accepts, and connections are
+        handed round as before (*any*): the balance is kept, and a stall holds up no more of them
+        than with a socket for each thread. That no thread is full first is likely too, but two
+        cores cannot show it.""")
 
 
 def markdown(figures):

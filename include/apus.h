@@ -50,6 +50,7 @@
  * and a drop function for the context, which may be NULL. drop runs exactly
  * once, after the last call of the function, also when registering it fails
  * (then before the registering call returns), and when the function is NULL.
+ * It may run on any thread, and call anything, as if inside a callback.
  *
  * Threads. "Thread: any" means that a function may be called from every thread
  * at any time, also inside any callback. "Thread: the request's" is explained
@@ -1113,6 +1114,24 @@ APUS_API int32_t apus_channel_set_close_when_full(apus_channel channel, int32_t 
  * deadline ms more (0: as long again). 0 to 86,400,000; interval 0: never.
  * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
 APUS_API int32_t apus_channel_set_ping(apus_channel channel, int32_t interval, int32_t deadline);
+
+/* Joins or leaves a topic of the channel's server: 1 to 255 bytes. What is published
+ * by this thread afterwards is, or is not, for the channel. A channel that closes has
+ * left all of them.
+ * Errors: APUS_E_ARGUMENT, APUS_E_CLOSED, APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_subscribe(apus_channel channel, const char *topic);
+APUS_API int32_t apus_channel_unsubscribe(apus_channel channel, const char *topic);
+/* Sends a message (opcode 1 or 2) to all channels of a topic but one (0: to all). It
+ * is framed once for all of them, and deflated once. One that is above its high-water
+ * mark misses it: that is counted (APUS_COUNT_UNHEARD) and told to its on_error as
+ * APUS_E_FULL, or it is closed (apus_channel_set_close_when_full()).
+ * Errors: APUS_E_ARGUMENT (text that is not UTF-8 among others), APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_publish(apus_server server, const char *topic, int32_t opcode,
+                                     const void *data, size_t length, apus_channel except);
+/* How many channels are in a topic. Errors: APUS_E_ARGUMENT (topic NULL).
+ * Thread: any. Since 0.1. */
+APUS_API int64_t apus_server_subscriber_count(apus_server server, const char *topic);
 
 /* Add a listener; several are called in the order in which they came.
  * Errors: APUS_E_ARGUMENT (function NULL), APUS_E_MEMORY. Thread: any. Since 0.1. */

@@ -73,6 +73,13 @@ static void hello_handler(void *context, apus_request request) {
   LEGAL(apus_reply_text(request, 200, "hello"));
 }
 
+/* A request's handle dies with its reply, and lives again for those who hear of it. */
+static void hear_reply(void *context, apus_request request, int32_t status, uint64_t bytes) {
+  (void)context, (void)status, (void)bytes;
+  LEGAL(apus_request_is_alive(request));
+  LEGAL(apus_request_destroy(request));
+}
+
 static apus_server make_server(int32_t dispatch) {
   apus_server server = apus_server_make();
   CHECK(server != 0);
@@ -82,6 +89,7 @@ static apus_server make_server(int32_t dispatch) {
   CHECK(apus_server_get(server, "/defer", defer_handler, NULL, NULL) >= 0);
   CHECK(apus_server_get(server, "/writer", writer_handler, NULL, NULL) >= 0);
   CHECK(apus_server_get(server, "/hello", hello_handler, NULL, NULL) >= 0);
+  CHECK_INT(0, apus_server_on_reply(server, hear_reply, NULL, NULL));
   CHECK_INT(0, apus_server_listen(server, "127.0.0.1", 0));
   CHECK_INT(0, apus_server_start(server));
   return server;

@@ -246,6 +246,22 @@ public func apusChannelSetPing(_ handle: UInt64, _ interval: Int32, _ deadline: 
   }
 }
 
+// ---- topics
+
+@_cdecl("apus_channel_subscribe")
+public func apusChannelSubscribe(_ handle: UInt64, _ topic: UnsafePointer<CChar>?) -> Int32 {
+  change(handle) { channel throws(Failure) in
+    try channel.ask(for: unsafe text(topic).bytes, joins: true)
+  }
+}
+
+@_cdecl("apus_channel_unsubscribe")
+public func apusChannelUnsubscribe(_ handle: UInt64, _ topic: UnsafePointer<CChar>?) -> Int32 {
+  change(handle) { channel throws(Failure) in
+    try channel.ask(for: unsafe text(topic).bytes, joins: false)
+  }
+}
+
 // ---- listeners
 
 private func listen<Function>(

@@ -157,3 +157,38 @@ public func apusServerNextChannel(_ handle: UInt64, _ previous: UInt64) -> UInt6
     }
   }
 }
+
+@_cdecl("apus_server_publish")
+public func apusServerPublish(
+  _ handle: UInt64, _ topic: UnsafePointer<CChar>?, _ opcode: Int32, _ data: UnsafeRawPointer?,
+  _ length: Int, _ except: UInt64
+) -> Int32 {
+  boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      let name = try unsafe text(topic)
+      guard name.count > 0, name.count <= Topics.longestName else {
+        throw Failure(.argument, "a topic's name has 1 to 255 bytes")
+      }
+      guard opcode == 1 || opcode == 2 else {
+        throw Failure(.argument, "a message is text or binary")
+      }
+      try server.publish(
+        unsafe bytes(data, length).bytes, opcode: UInt8(truncatingIfNeeded: opcode),
+        to: name.bytes, except: except)
+      return 0
+    }
+  }
+}
+
+@_cdecl("apus_server_subscriber_count")
+public func apusServerSubscriberCount(_ handle: UInt64, _ topic: UnsafePointer<CChar>?) -> Int64 {
+  boundary(failing: Int64(Code.argument.rawValue)) { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      let name = try unsafe text(topic)
+      guard let topic = server.o.topics.use(name.bytes, makes: false) else { return 0 }
+      let count = topic.o.count.load(ordering: .relaxed)
+      server.o.topics.leave(topic)
+      return count
+    }
+  }
+}

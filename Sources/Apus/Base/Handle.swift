@@ -33,7 +33,12 @@ struct Handle: Equatable {
   init(bits: UInt64) { self.bits = bits }
 
   init(kind: Kind, generation: UInt64, index: UInt64) {
-    bits = UInt64(kind.rawValue) << 48 | generation << Handle.indexBits | index
+    self.init(kind: kind.rawValue, generation: generation, index: index)
+  }
+
+  /// `kind` is one of a Kind.
+  init(kind: UInt8, generation: UInt64, index: UInt64) {
+    bits = UInt64(kind) << 48 | generation << Handle.indexBits | index
   }
 
   var kind: Kind? { bits >> 52 == 0 ? Kind(rawValue: UInt8(truncatingIfNeeded: bits >> 48)) : nil }

@@ -24,8 +24,19 @@ typealias Finish = @convention(c) (UnsafeMutableRawPointer) -> Void
   let own = Atomic<UInt64>(0)
   /// Written before the slot goes live, under the rule of `word`.
   nonisolated(unsafe) var object: UnsafeMutableRawPointer? = nil
-  var kind: Kind = .server
-  var birth: Int64 = 0
+  /// Looked at by handles that name the slot and are stale, while it is taken anew.
+  private let kindNumber = Atomic<UInt8>(Kind.server.rawValue)
+  var kindCode: UInt8 { kindNumber.load(ordering: .relaxed) }
+  var kind: Kind {
+    get { Kind(rawValue: kindNumber.load(ordering: .relaxed)) ?? .server }
+    nonmutating set { kindNumber.store(newValue.rawValue, ordering: .relaxed) }
+  }
+  /// A walk may look at it while the slot goes live anew.
+  private let born = Atomic<Int64>(0)
+  var birth: Int64 {
+    get { born.load(ordering: .relaxed) }
+    nonmutating set { born.store(newValue, ordering: .relaxed) }
+  }
   var nextFree: UInt32 = 0
   /// Ends the object, on whatever thread took the last pin.
   nonisolated(unsafe) var finish: Finish? = nil
@@ -129,7 +140,7 @@ enum Slots {
     let generation = (slot.o.own.load(ordering: .relaxed) >> 1) &+ 1
     slot.o.own.store(generation << 1 | (open ? 0 : 1), ordering: .releasing)
     if open { share(slot, generation) }
-    return Handle(kind: slot.o.kind, generation: generation, index: UInt64(index))
+    return Handle(kind: slot.o.kindCode, generation: generation, index: UInt64(index))
   }
 
   /// Lets every thread use what its own thread alone had.

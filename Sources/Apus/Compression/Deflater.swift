@@ -62,6 +62,12 @@ import CZlib
     return !hasFailed
   }
 
+  /// What is compressed from here on does not refer to what was before: the other end
+  /// has received something else meanwhile.
+  mutating func forget() {
+    if unsafe deflateReset(stream) != Z_OK { hasFailed = true }
+  }
+
   private mutating func take(_ piece: Bytes, _ flush: Int32, to buffer: inout ByteBuffer) -> Bool {
     unsafe piece.withUnsafeBufferPointer { source in
       unsafe zlib_input(stream, source.baseAddress, UInt32(truncatingIfNeeded: source.count))

@@ -7,17 +7,11 @@ import CSystem
   let port: Int32
   /// The file of a Unix socket, NUL-terminated; removed with the listener.
   fileprivate var path: ByteBuffer
-  /// What to tell, on the loop's thread, when connections wait.
-  nonisolated(unsafe) var ready: @convention(c) (UnsafeMutableRawPointer) -> Void
-  nonisolated(unsafe) var owner: UnsafeMutableRawPointer?
-  var isWatched = false
 
   fileprivate init(descriptor: Int32, port: Int32, path: consuming ByteBuffer) {
     self.descriptor = descriptor
     self.port = port
     self.path = path
-    unsafe ready = { _ in }
-    unsafe owner = nil
   }
 
   deinit {

@@ -34,12 +34,19 @@ import CSystem
   private var timerArmed = Int64.max
   /// Runs at the end of each turn, with its context.
   nonisolated(unsafe) var turnEnded: (@convention(c) (UnsafeMutableRawPointer?) -> Void)? = nil
+  /// Runs when connections wait at a listener, with the same context.
+  nonisolated(unsafe) var accept:
+    (@convention(c) (UnsafeMutableRawPointer?, UnsafeMutableRawPointer) -> Void)? = nil
   nonisolated(unsafe) var turnContext: UnsafeMutableRawPointer? = nil
 
   static var readSize: Int { 64 * 1024 }
   static var eventCapacity: Int { 256 }
-  static var spareOutputCount: Int { 32 }
-  static var spareOutputSize: Int { 64 * 1024 }
+  /// As many streams may have replies in one turn, where these come by mail; beyond
+  /// the first few only small memory is kept.
+  static var spareOutputCount: Int { eventCapacity }
+  static var largeOutputCount: Int { 32 }
+  static var largeOutputSize: Int { 64 * 1024 }
+  static var smallOutputSize: Int { 4 * 1024 }
 
   /// What a poller's token names, in its low bits.
   fileprivate enum Token: UInt64 {
@@ -161,6 +168,7 @@ extension Ref where Object == Loop {
     let count = unsafe system.pollWait(
       system.context, o.poller, events, Int32(Loop.eventCapacity), wait)
     o.readClock()
+    if count > 1 { putListenersFirst(Int(count)) }
     var index = 0
     while index < count {
       unsafe handle(events[index])
@@ -179,6 +187,23 @@ extension Ref where Object == Loop {
     return count
   }
 
+  /// This thread may be the only one that was woken for them: what else came may
+  /// run a callback that blocks, or take this loop off the listeners.
+  @inline(__always)
+  private func putListenersFirst(_ count: Int) {
+    let events = unsafe o.events
+    var (place, index) = (0, 0)
+    while index < count {
+      if unsafe sys_event_token(events + index) & 7 == Loop.Token.listener.rawValue {
+        let first = unsafe events[place]
+        unsafe events[place] = unsafe events[index]
+        unsafe events[index] = first
+        place &+= 1
+      }
+      index &+= 1
+    }
+  }
+
   private func handle(_ event: epoll_event) {
     let token = unsafe withUnsafePointer(to: event) { unsafe sys_event_token($0) }
     guard let kind = Loop.Token(rawValue: token & 7) else { return }
@@ -189,8 +214,8 @@ extension Ref where Object == Loop {
     case .timer:
       sys_event_clear(o.timerDescriptor)
     case .listener:
-      if let listener: Ref<Listener> = object(token), listener.o.descriptor >= 0 {
-        unsafe listener.o.ready(listener.opaque)
+      if let listener: Ref<Listener> = object(token) {
+        unsafe o.accept?(o.turnContext, listener.opaque)
       }
     case .stream:
       if let stream: Ref<Stream> = object(token) { unsafe stream.handle(events: event.events) }
@@ -228,10 +253,15 @@ extension Ref where Object == Loop {
     return control(stream.o.descriptor, events, token, isNew ? SYS_POLL_ADD : SYS_POLL_CHANGE)
   }
 
-  func watch(_ listener: Ref<Listener>, on: Bool) -> Bool {
+  /// Shared: other loops watch it too, and one connection need not wake them all.
+  func watch(_ listener: Ref<Listener>, isShared: Bool) -> Bool {
     let token = UInt64(UInt(bitPattern: unsafe listener.opaque)) | Loop.Token.listener.rawValue
-    return control(
-      listener.o.descriptor, SYS_POLL_IN, token, on ? SYS_POLL_ADD : SYS_POLL_DELETE)
+    let events = isShared ? SYS_POLL_IN | SYS_POLL_EXCLUSIVE : SYS_POLL_IN
+    return control(listener.o.descriptor, events, token, SYS_POLL_ADD)
+  }
+
+  func unwatch(_ listener: Ref<Listener>) {
+    _ = control(listener.o.descriptor, 0, 0, SYS_POLL_DELETE)
   }
 
   private func control(
@@ -280,8 +310,10 @@ extension Ref where Object == Loop {
 
   @inline(__always)
   func giveOutput(_ buffer: Ref<ByteBuffer>) {
-    buffer.o.clear(keep: Loop.spareOutputSize)
-    if o.spareOutputs.count < Loop.spareOutputCount, o.spareOutputs.append(buffer) { return }
+    let count = o.spareOutputs.count
+    buffer.o.clear(
+      keep: count < Loop.largeOutputCount ? Loop.largeOutputSize : Loop.smallOutputSize)
+    if count < Loop.spareOutputCount, o.spareOutputs.append(buffer) { return }
     buffer.free()
   }
 }

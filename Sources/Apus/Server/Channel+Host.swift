@@ -125,12 +125,6 @@ extension Ref where Object == Channel {
     !o.server.o.isDying.load(ordering: .relaxed) && Slots.isAlive(o.handle, .channel)
   }
 
-  private var shared: Ref<ChannelRoute>? {
-    let server = o.server
-    guard o.route >= 0 else { return nil }
-    return server.o.router.routes[Int(o.route)].o.channels
-  }
-
   /// The next listener of the channel's own; they may be added meanwhile.
   @inline(__always)
   private func own<Function>(_ index: Int, _ list: (Ref<Channel>) -> Callback<Function>?)
@@ -143,7 +137,7 @@ extension Ref where Object == Channel {
 
   @unsafe func callMessage(_ opcode: Int32, _ start: UnsafeMutablePointer<UInt8>, _ count: Int) {
     var index = 0
-    if let shared {
+    if let shared = o.shared {
       while unsafe index < shared.o.listeners.onMessage.count, isWanted {
         let listener = unsafe shared.o.listeners.onMessage[index]
         call {
@@ -220,7 +214,7 @@ extension Ref where Object == Channel {
     let text = isMade ? unsafe reason.pointer : nil
     let sentence = unsafe text.map { unsafe Text(start: $0, count: reason.count) } ?? Text("")
     var index = 0
-    if let shared {
+    if let shared = o.shared {
       while unsafe index < shared.o.listeners.onClose.count, isWanted {
         let listener = unsafe shared.o.listeners.onClose[index]
         call {

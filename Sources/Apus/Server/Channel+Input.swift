@@ -249,10 +249,12 @@ extension Ref where Object == Channel {
     o.lock.lock()
     let worker = o.worker
     o.state = .closed
+    o.postponed.clear()
     o.worker = nil
     o.output.clear()
     o.inbox.wake()
     o.lock.unlock()
+    leaveTopics()
     if let worker { tellClosed(worker) }
   }
 

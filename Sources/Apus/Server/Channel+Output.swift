@@ -10,7 +10,7 @@ extension Ref where Object == Channel {
     if isOnLoop, let connection = o.connection {
       return Int64(o.output.count &+ connection.o.stream.o.buffered)
     }
-    return Int64(o.output.count) &+ o.unsent.load(ordering: .relaxed)
+    return Int64(o.output.count &+ o.postponed.count) &+ o.unsent.load(ordering: .relaxed)
   }
 
   func checkOpen() throws(Failure) {
@@ -44,6 +44,10 @@ extension Ref where Object == Channel {
         : channel.o.sender.append(
           opcode: opcode, isFinal: isFinal, payload, key: channel.nextKey(), to: &buffer)
       if let problem { throw Failure(problem) }
+      if !channel.o.postponed.isEmpty, !channel.o.sender.isInMessage {
+        buffer.append(channel.o.postponed.bytes)
+        channel.o.postponed.clear()
+      }
     }
   }
 
@@ -51,6 +55,10 @@ extension Ref where Object == Channel {
   private func sendCompressed(_ payload: Bytes, _ opcode: UInt8, _ size: Int) throws(Failure) {
     if opcode == Opcode.text, !UTF8Validator.isValid(payload) { throw Failure(.text) }
     guard let deflater = o.deflater else { return }
+    if o.mustForget {
+      o.mustForget = false
+      deflater.o.forget()
+    }
     var packed = ByteBuffer()
     swap(&packed, &o.scratch)
     packed.truncate(to: 0)
@@ -136,6 +144,7 @@ extension Ref where Object == Channel {
     let isClosing = o.state == .closing
     o.lock.unlock()
     if isAbandoned { return abandon() }
+    settleTopics()
     if isClosing { startClosing() } else { armTimer() }
     readOn()
   }

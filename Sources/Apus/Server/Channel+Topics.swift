@@ -18,7 +18,9 @@ extension Ref where Object == Channel {
     if o.state == .closing || o.state == .closed {
       throw Failure(.closed, "the channel is closed")
     }
-    guard let topic = o.server.o.topics.use(name, makes: joins) else {
+    // As long as the channel has a worker, the server keeps all of them.
+    let workers = o.worker == nil ? 0 : o.server.o.workers.count
+    guard let topic = o.server.o.topics.use(name, makes: joins, workers: workers) else {
       if joins { throw .noMemory }
       return
     }
@@ -122,19 +124,13 @@ extension Ref where Object == Channel {
     // A frame of another message must not stand within one.
     if o.sender.isInMessage {
       o.postponed.append(frame.o.plain.bytes)
+      if o.postponed.failed { o.postponed.clear() }
     } else {
       moveOutput(to: connection.o.stream)
-      if isDeflated { o.deflater?.o.forget() }
+      if isDeflated { o.mustForget = true }
       connection.o.stream.send(
         with: isDeflated ? frame.o.deflated.bytes : frame.o.plain.bytes)
     }
     o.lock.unlock()
-  }
-}
-
-extension Ref where Object == Topic {
-  /// One worker's members; nil without memory. The worker's thread alone.
-  func members(of worker: Ref<Worker>) -> Ref<Members>? {
-    worker.o.index < o.members.count ? o.members[worker.o.index] : nil
   }
 }

@@ -68,6 +68,8 @@ typealias ClosedFunction =
   var id: UInt64 = 0
   /// -1: none.
   var route: Int32 = -1
+  /// What its route's channels share.
+  var shared: Ref<ChannelRoute>? = nil
   /// Path, subprotocol and key, each with a NUL.
   var facts = ByteBuffer()
   var pathCount = 0
@@ -110,6 +112,14 @@ typealias ClosedFunction =
   /// Bytes that the stream holds and the kernel has not taken.
   let unsent = Atomic<Int64>(0)
 
+  /// Published meanwhile, to follow the message that is being sent in frames.
+  var postponed = ByteBuffer()
+  var requests = List<TopicRequest>()
+  /// Whether what is deflated once for all can be sent to it.
+  var takesShared = false
+  /// Such a message was sent: the other end's window is not the deflater's any more.
+  var mustForget = false
+
   // ---- what was received and not read
   var inbox = Inbox()
 
@@ -117,6 +127,7 @@ typealias ClosedFunction =
   var connection: Ref<Connection>? = nil
   var receiver: MessageReceiver
   var inflater: Ref<Inflater>? = nil
+  var memberships = List<Ref<Membership>>()
   var lastHeard: Int64 = 0
   var lastPing: Int64 = 0
   /// Since when the receiver counts control frames.
@@ -188,6 +199,7 @@ extension Ref where Object == Channel {
     channel.o.pingInterval = server.o.options.pingInterval
     Slots.hold(server.o.slot)
     server.o.channels.wrappingAdd(1, ordering: .relaxed)
+    if channel.o.takesShared { server.o.deflating.wrappingAdd(1, ordering: .relaxed) }
     channel.o.handle = Slots.live(slot, index, at: Clock.now, open: true)
     return channel
   }
@@ -206,6 +218,7 @@ extension Ref where Object == Channel {
         keepsContext:
           !(isServer ? deflate.clientNoContextTakeover : deflate.serverNoContextTakeover))
     else { return }
+    o.takesShared = isServer && own == 15
     o.deflater = Ref<Deflater>(make: deflater)
     o.inflater = Ref<Inflater>(make: inflater)
   }
@@ -233,9 +246,10 @@ extension Ref where Object == Channel {
   var key: Text { fact(o.pathCount &+ o.protocolCount &+ 2, o.keyCount) }
 
   /// It is one of a route's, whose listeners hear of it.
-  func adoptRoute(_ number: Int32) {
-    guard let channels = o.server.o.router.routes[Int(number)].o.channels else { return }
+  func adoptRoute(_ number: Int32, _ channels: Ref<ChannelRoute>?) {
+    guard let channels else { return }
     o.route = number
+    o.shared = channels
     let hears = unsafe !channels.o.listeners.onMessage.isEmpty
     o.hasListener.store(hears, ordering: .releasing)
   }
@@ -277,6 +291,7 @@ extension Ref where Object == Channel {
     }
     o.inbox.clear()
     let index = o.slotIndex
+    if o.takesShared { server.o.deflating.wrappingSubtract(1, ordering: .relaxed) }
     free()
     Slots.give(index)
     server.o.channels.wrappingSubtract(1, ordering: .relaxed)

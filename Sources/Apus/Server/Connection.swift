@@ -198,10 +198,10 @@ extension Ref where Object == Connection {
     if !exchange.o.head.persists { exchange.o.closes = true }
     exchange.o.destination = server.route(exchange)
     o.since = worker.o.loop.o.now
-    if case .route(let number) = exchange.o.destination,
-      server.o.router.routes[Int(number)].o.isStreamed
-    {
-      return dispatchAhead(exchange)
+    if case .route(let number) = exchange.o.destination {
+      let route = server.o.router.routes[Int(number)]
+      exchange.o.route = route
+      if route.o.isStreamed { return dispatchAhead(exchange) }
     }
     if !exchange.o.head.hasBody { return }
     if exchange.o.head.expectsContinue {

@@ -30,6 +30,13 @@ struct Note {
   var peer: Peer
 }
 
+/// Events that memory ran out for.
+struct Owed: OptionSet {
+  let rawValue: UInt8
+  init(rawValue: UInt8) { self.rawValue = rawValue }
+  init(_ kind: Event.Kind) { rawValue = 1 << kind.rawValue }
+}
+
 struct EventQueue: ~Copyable {
   private let lock = Lock()
   private var events = List<Event>()

@@ -157,10 +157,7 @@ extension Ref where Object == Exchange {
   }
 
   private var isStreamed: Bool {
-    guard case .route(let number) = o.destination, let server = o.worker?.o.server else {
-      return false
-    }
-    return server.o.router.routes[Int(number)].o.isStreamed
+    o.route?.o.isStreamed ?? false
   }
 
   // ---- parameters
@@ -185,11 +182,10 @@ extension Ref where Object == Exchange {
   func readParameters() throws(Failure) {
     if o.hasParameters { return }
     o.hasExtras = true
-    guard case .route(let number) = o.destination, let server = o.worker?.o.server else {
+    guard let route = o.route else {
       o.hasParameters = true
       return
     }
-    let route = server.o.router.routes[Int(number)]
     let path = rawPath
     var decoded = ByteBuffer()
     for index in 0..<min(o.captures.count, route.o.names.count) {

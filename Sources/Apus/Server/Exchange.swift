@@ -71,6 +71,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var trailers = List<Pair>()
   var body = ByteBuffer()
   var destination = Destination.undecided
+  /// That of the destination: it stays where it is, while the server's list may move.
+  var route: Ref<Route>? = nil
   var receivedAt: Int64 = 0
   var isInputEnded = false
   var continueDue = false
@@ -79,6 +81,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var holds: Holds = []
   /// Events in the queue that name it.
   var queued: Int32 = 0
+  /// Events that could not be queued; the loop's thread alone looks at these.
+  var owed: Owed = []
   /// Whether several threads may touch it; from then on, under the lock.
   let shared = Atomic<Bool>(false)
   /// Whether the thread that ticks has it; the loop leaves it alone, unless shared.
@@ -205,6 +209,7 @@ extension Ref where Object == Exchange {
     o.path = Text("")
     o.body.clear(keep: 4096)
     o.destination = .undecided
+    o.route = nil
     o.isInputEnded = false
     o.continueDue = false
     o.holds = []
@@ -318,6 +323,7 @@ extension Ref where Object == Exchange {
   /// On the loop's thread: what was the news?
   fileprivate func mailed() {
     o.isPosted.store(false, ordering: .sequentiallyConsistent)
+    if !o.owed.isEmpty { o.worker?.enqueueOwed(self) }
     // Where the pump is done with it, it has let it go already.
     if let connection = o.connection, !o.isPopped { return connection.pump() }
     recycleIfFree()

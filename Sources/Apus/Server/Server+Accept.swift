@@ -1,9 +1,12 @@
-// Accepting. Worker 0 does it for all, and hands connections round: with one
-// socket for each worker the kernel's hash leaves some with twice the
-// connections of others.
+// Accepting. All workers watch the listeners and whichever is awake accepts, so
+// that one that a callback blocks holds up nothing but its own; what was accepted
+// is handed round: with one socket for each worker the kernel's hash leaves some
+// with twice the connections of others.
 //
 // Descriptors are given out lowest first, so a new one's number tells how many
 // are in use: near the limit accepting pauses, and what is open is served on.
+// A pause is one atomic, which workers look at when a turn ends: whoever sees it
+// takes its poller off the listeners, and puts it back when it is over.
 
 import Synchronization
 
@@ -17,46 +20,10 @@ struct Handover: ~Copyable {
 
 extension Ref where Object == Server {
   static var acceptsPerTurn: Int { 64 }
+  static var acceptPause: Int64 { 50_000 }
 
-  func watchListeners() throws(Failure) {
-    for index in 0..<o.listeners.count {
-      let listener = o.listeners[index]
-      unsafe listener.o.owner = unsafe opaque
-      unsafe listener.o.ready = { object in
-        let listener = unsafe Ref<Listener>(opaque: object)
-        if let owner = unsafe listener.o.owner {
-          unsafe Ref<Server>(opaque: owner).accept(from: listener)
-        }
-      }
-      guard o.workers[0].o.loop.watch(listener, on: true) else {
-        throw Failure(.io, "a listener cannot be watched")
-      }
-      listener.o.isWatched = true
-    }
-  }
-
-  fileprivate func accept(from listener: Ref<Listener>) {
-    let system = o.workers[0].o.loop.o.system
-    for _ in 0..<Ref.acceptsPerTurn {
-      if o.isAcceptPaused { return }
-      var (descriptor, peer): (Int32, Peer) = (-1, Peer())
-      switch listener.accept(system) {
-      case .connection(let number, let address): (descriptor, peer) = (number, address)
-      case .aborted: continue
-      case .none: return
-      case .exhausted: return pauseAccepting()
-      }
-      if Int64(descriptor) &+ o.options.descriptorReserve >= o.descriptorLimit {
-        // One of the last: it is served, and no more are taken until some go.
-        pauseAccepting()
-      }
-      do throws(Failure) {
-        try handOver(descriptor, peer, isInLoop: true)
-      } catch {
-        unsafe system.end(system.context, descriptor, 1)
-      }
-    }
-  }
+  @inline(__always)
+  var isAcceptPaused: Bool { o.acceptAgain.load(ordering: .relaxed) != 0 }
 
   /// Gives a connection to the next worker; any thread, and by mail unless this
   /// is that worker's own and no lock is held.
@@ -76,42 +43,121 @@ extension Ref where Object == Server {
     worker.o.loop.o.mailbox.post(mail)
   }
 
-  private func pauseAccepting() {
-    if o.isAcceptPaused { return }
-    o.isAcceptPaused = true
-    o.workers[0].o.counters.add(.acceptPauses)
-    Log.write(.warning, "accepting pauses: file descriptors run short")
-    o.nextAcceptTry = o.workers[0].o.loop.o.now &+ 50_000
-    setWatching(false)
+  /// Descriptors run short; false when that is known. Others that are accepting
+  /// right now take one connection more each.
+  fileprivate func pauseAccepting(_ now: Int64) -> Bool {
+    let (isFirst, _) = o.acceptAgain.compareExchange(
+      expected: 0, desired: now &+ Ref.acceptPause, ordering: .relaxed)
+    if isFirst { Log.write(.warning, "accepting pauses: file descriptors run short") }
+    return isFirst
   }
 
-  /// Tries again: what was closed meanwhile, here or by the host, is free.
-  func resumeAccepting() {
-    guard o.workers[0].o.loop.o.now >= o.nextAcceptTry else { return }
-    o.descriptorLimit = Descriptors.limit
-    guard let next = Descriptors.next,
-      next &+ o.options.descriptorReserve < o.descriptorLimit
-    else {
-      o.nextAcceptTry = o.workers[0].o.loop.o.now &+ 50_000
-      return
+  /// Ends the pause if what was closed meanwhile, here or by the host, is enough.
+  /// One worker at a time looks, and one that another has overtaken changes nothing.
+  fileprivate func resumeAccepting(_ now: Int64) -> Bool {
+    let due = o.acceptAgain.load(ordering: .relaxed)
+    guard due != 0, now >= due else { return false }
+    let later = now &+ Ref.acceptPause
+    guard
+      o.acceptAgain.compareExchange(expected: due, desired: later, ordering: .relaxed).exchanged
+    else { return false }
+    let limit = Descriptors.limit
+    o.descriptorLimit.store(limit, ordering: .relaxed)
+    guard let next = Descriptors.next, next &+ o.options.descriptorReserve < limit else {
+      return false
     }
-    o.isAcceptPaused = false
-    Log.write(.info, "accepting goes on")
-    setWatching(true)
+    let (isOver, _) = o.acceptAgain.compareExchange(
+      expected: later, desired: 0, ordering: .relaxed)
+    if isOver { Log.write(.info, "accepting goes on") }
+    return isOver
+  }
+}
+
+extension Ref where Object == Worker {
+  /// Before the worker's thread starts.
+  func takeListeners() throws(Failure) {
+    o.isAcceptor = true
+    o.server.o.acceptors.wrappingAdd(1, ordering: .relaxed)
+    watchListeners()
+    if !o.isWatching { throw Failure(.io, "a listener cannot be watched") }
   }
 
-  private func setWatching(_ on: Bool) {
-    for index in 0..<o.listeners.count where o.listeners[index].o.isWatched != on {
-      if o.workers[0].o.loop.watch(o.listeners[index], on: on) {
-        o.listeners[index].o.isWatched = on
+  /// The server stops: on the worker's thread, or before it has one. The last one
+  /// closes the listeners: their numbers are soon others', and must be in no use.
+  func letGoOfListeners() {
+    guard o.isAcceptor else { return }
+    o.isAcceptor = false
+    unwatchListeners()
+    let left = o.server.o.acceptors.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue
+    guard left == 0 else { return }
+    for index in 0..<o.server.o.listeners.count { o.server.o.listeners[index].close() }
+  }
+
+  /// At the end of a turn, when a pause has begun or was there before. A listener
+  /// that nobody may accept from would wake its watchers again and again.
+  func reviewListeners() {
+    guard o.isAcceptor else { return }
+    if o.server.resumeAccepting(o.loop.o.now) { wakeOthers() }
+    if o.server.isAcceptPaused { unwatchListeners() } else { watchListeners() }
+  }
+
+  private func watchListeners() {
+    let server = o.server
+    while o.watched < server.o.listeners.count {
+      let listener = server.o.listeners[o.watched]
+      guard o.loop.watch(listener, isShared: server.o.workers.count > 1) else { return }
+      o.watched &+= 1
+    }
+    o.isWatching = true
+  }
+
+  private func unwatchListeners() {
+    o.isWatching = false
+    while o.watched > 0 {
+      o.watched &-= 1
+      o.loop.unwatch(o.server.o.listeners[o.watched])
+    }
+  }
+
+  func accept(from listener: Ref<Listener>) {
+    guard o.isAcceptor else { return }
+    let (server, system) = (o.server, o.loop.o.system)
+    for _ in 0..<Ref<Server>.acceptsPerTurn {
+      // A worker that has finished takes nothing on any more.
+      if server.isAcceptPaused || server.o.isStopping.load(ordering: .relaxed) { return }
+      var (descriptor, peer): (Int32, Peer) = (-1, Peer())
+      switch listener.accept(system) {
+      case .connection(let number, let address): (descriptor, peer) = (number, address)
+      case .aborted: continue
+      case .none: return
+      case .exhausted: return pauseAccepting()
+      }
+      let limit = server.o.descriptorLimit.load(ordering: .relaxed)
+      if Int64(descriptor) &+ server.o.options.descriptorReserve >= limit {
+        // One of the last: it is served, and no more are taken until some go.
+        pauseAccepting()
+      }
+      do throws(Failure) {
+        try server.handOver(descriptor, peer, isInLoop: true)
+      } catch {
+        unsafe system.end(system.context, descriptor, 1)
       }
     }
   }
 
-  /// The server stops: on worker 0's thread.
-  func closeListeners() {
-    setWatching(false)
-    for index in 0..<o.listeners.count { o.listeners[index].close() }
+  private func pauseAccepting() {
+    guard o.server.pauseAccepting(o.loop.o.now) else { return }
+    o.counters.add(.acceptPauses)
+    wakeOthers()
+  }
+
+  /// They see what has changed without waiting for something else to wake them:
+  /// this worker may be in a callback for long.
+  private func wakeOthers() {
+    let workers = o.server.o.workers.count
+    for index in 0..<workers where index != o.index {
+      o.server.o.workers[index].o.loop.o.mailbox.wake()
+    }
   }
 }
 

@@ -29,11 +29,9 @@ extension Ref where Object == Server {
   /// A request that the listeners have let through.
   @inline(__always)
   func handle(_ exchange: Ref<Exchange>) {
-    if case .route(let number) = exchange.o.destination {
-      let handler = unsafe o.router.routes[Int(number)].o.handler
-      if let channels = o.router.routes[Int(number)].o.channels {
-        return exchange.openChannel(channels)
-      }
+    if let route = exchange.o.route {
+      if let channels = route.o.channels { return exchange.openChannel(channels) }
+      let handler = unsafe route.o.handler
       if let function = unsafe handler.function {
         inside(exchange) { unsafe function(handler.context, exchange.o.handle.bits) }
       }
@@ -92,18 +90,17 @@ extension Ref where Object == Server {
 
   func call(_ place: WriterState.Place, _ exchange: Ref<Exchange>) {
     let handle = exchange.o.writer.handle
-    guard !isOver, Slots.isAlive(handle, .writer) else { return }
     let callback = unsafe exchange.takeCallback(place)
-    inside(nil) { unsafe callback.function?(callback.context, handle.bits) }
+    if !isOver, Slots.isAlive(handle, .writer) {
+      inside(nil) { unsafe callback.function?(callback.context, handle.bits) }
+    }
     unsafe drop(exchange.callbackEnded())
   }
 
   /// A channel of a route is open: the listeners, while its request is there. It is
   /// pulled where nobody listens.
   func tellOpened(_ exchange: Ref<Exchange>, _ channel: Ref<Channel>) {
-    guard case .route(let number) = exchange.o.destination,
-      let route = o.router.routes[Int(number)].o.channels
-    else { return }
+    guard let route = exchange.o.route?.o.channels else { return }
     var index = 0
     while unsafe index < route.o.listeners.onOpen.count, !isOver {
       let listener = unsafe route.o.listeners.onOpen[index]

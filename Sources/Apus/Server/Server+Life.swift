@@ -34,8 +34,8 @@ extension Ref where Object == Server {
     o.hasThreads = wanted > 0
     o.isQueued = o.hasThreads && o.options.dispatch == .tick
     o.isStopping.store(false, ordering: .relaxed)
-    o.descriptorLimit = Descriptors.limit
-    o.isAcceptPaused = false
+    o.descriptorLimit.store(Descriptors.limit, ordering: .relaxed)
+    o.acceptAgain.store(0, ordering: .relaxed)
     let count = max(1, Int(wanted))
     for index in 0..<count {
       let worker = try Worker.make(server: self, index: index)
@@ -46,7 +46,7 @@ extension Ref where Object == Server {
       worker.o.loop.o.readClock()
       if !o.hasThreads { try worker.o.loop.o.watchTimers() }
     }
-    try watchListeners()
+    for index in 0..<count { try o.workers[index].takeListeners() }
     o.workersLeft = count
     guard o.hasThreads else { return }
     for index in 0..<count {
@@ -67,12 +67,12 @@ extension Ref where Object == Server {
   private func abandonStart() {
     o.isReaping = true
     o.isStopping.store(true, ordering: .releasing)
-    // Without a thread nobody else is at the listeners.
-    if o.workers.count > 0, o.workers[0].o.thread == nil { closeListeners() }
     o.workersLeft = 0
     for index in 0..<o.workers.count {
-      if o.workers[index].o.thread != nil { o.workersLeft &+= 1 }
-      o.workers[index].o.loop.o.mailbox.post(o.workers[index].o.stopMail)
+      let worker = o.workers[index]
+      // Without a thread nobody is in its loop, and nobody else would.
+      if worker.o.thread == nil { worker.letGoOfListeners() } else { o.workersLeft &+= 1 }
+      worker.o.loop.o.mailbox.post(worker.o.stopMail)
     }
     o.lock.unlock()
     reap()
@@ -170,6 +170,8 @@ extension Ref where Object == Server {
       isLeft = false
       for index in 0..<o.workers.count {
         settle(o.workers[index])
+        // What the queue had no memory for.
+        while let event = o.workers[index].o.batch.removeLast() { discard(event) }
         isLeft = isLeft || !o.workers[index].o.ownMail.isEmpty
       }
     } while isLeft || hasEvents
@@ -190,19 +192,21 @@ extension Ref where Object == Server {
 
   /// Events that nobody will run any more.
   private func discardEvents() {
-    while let event = nextEvent() {
-      switch event.kind {
-      case .connected, .disconnected, .failed: unsafe Ref<Note>(opaque: event.object).free()
-      case .channel: unsafe Ref<ChannelNote>(opaque: event.object).run(isHeard: false)
-      default:
-        let exchange = unsafe Ref<Exchange>(opaque: event.object)
-        if event.kind == .request {
-          take(exchange)
-          exchange.handlerReturned()
-        }
-        exchange.takeOpened()?.release()
-        exchange.eventDone()
+    while let event = nextEvent() { discard(event) }
+  }
+
+  private func discard(_ event: Event) {
+    switch event.kind {
+    case .connected, .disconnected, .failed: unsafe Ref<Note>(opaque: event.object).free()
+    case .channel: unsafe Ref<ChannelNote>(opaque: event.object).run(isHeard: false)
+    default:
+      let exchange = unsafe Ref<Exchange>(opaque: event.object)
+      if event.kind == .request {
+        take(exchange)
+        exchange.handlerReturned()
       }
+      exchange.takeOpened()?.release()
+      exchange.eventDone()
     }
   }
 

@@ -41,7 +41,7 @@ extension Ref where Object == Server {
   /// is inside. The caller has taken it off the list.
   private func freeRetired(_ worker: Ref<Worker>) -> Bool {
     worker.settleRetired()
-    worker.o.retiredLock.lock()
+    guard worker.o.retiredLock.tryLock() else { return false }
     // In this order: who lets go of the last request came in before that.
     let isFree = worker.o.outstanding == 0 && worker.o.visitors.load(ordering: .acquiring) == 0
     worker.o.retiredLock.unlock()

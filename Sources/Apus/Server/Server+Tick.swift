@@ -186,7 +186,7 @@ extension Ref where Object == Server {
   private func pull(_ exchange: Ref<Exchange>) -> Bool {
     guard !o.isDying.load(ordering: .relaxed), hear(exchange) else { return false }
     switch exchange.o.destination {
-    case .route(let number) where o.router.routes[Int(number)].o.isHandled:
+    case .route where exchange.o.route?.o.isHandled ?? false:
       handle(exchange)
     case .route, .pulled:
       exchange.o.isPulled = true

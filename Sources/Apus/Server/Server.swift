@@ -51,15 +51,20 @@ typealias AccessFunction =
   let nextConnection = Atomic<UInt64>(0)
   let connections = Atomic<Int64>(0)
   let channels = Atomic<Int64>(0)
+  /// Channels that take what is deflated once for all.
+  let deflating = Atomic<Int64>(0)
+  var topics = Topics()
   let isStopping = Atomic<Bool>(false)
   let isDying = Atomic<Bool>(false)
   let isWoken = Atomic<Bool>(false)
   /// What stopped workers had counted.
   let pastCounters: Counters
   let nextWorker = Atomic<Int>(0)
-  var isAcceptPaused = false
-  var nextAcceptTry: Int64 = 0
-  var descriptorLimit: Int64 = 1024
+  /// While accepting pauses: when to look for descriptors again. Otherwise 0.
+  let acceptAgain = Atomic<Int64>(0)
+  let descriptorLimit = Atomic<Int64>(1024)
+  /// Workers that may still accept. The last one to let go closes the listeners.
+  let acceptors = Atomic<Int>(0)
 
   // ---- the thread that ticks
   var tickEvents = List<Event>()

@@ -86,7 +86,7 @@ struct Publication: ~Copyable {
 
   /// The topic of a name, with one more use; nil where there is none, or no memory
   /// to make it.
-  mutating func use(_ name: Bytes, makes: Bool) -> Ref<Topic>? {
+  mutating func use(_ name: Bytes, makes: Bool, workers: Int = 0) -> Ref<Topic>? {
     lock.lock()
     defer { lock.unlock() }
     let hash = Topics.hash(name)
@@ -103,7 +103,7 @@ struct Publication: ~Copyable {
     guard makes, count < buckets.count || grow(), let made = Ref<Topic>(make: Topic(hash: hash))
     else { return nil }
     made.o.name.append(name)
-    if made.o.name.failed {
+    if made.o.name.failed || !made.prepare(workers) {
       made.free()
       return nil
     }
@@ -202,6 +202,25 @@ extension Ref where Object == Server {
     }
     publication.o.mail = mail
     worker.post(mail)
+  }
+}
+
+extension Ref where Object == Topic {
+  /// A list for each worker, before anybody else sees the topic.
+  fileprivate func prepare(_ workers: Int) -> Bool {
+    for _ in 0..<workers {
+      guard let members = Ref<Members>(make: Members()) else { return false }
+      guard o.members.append(members) else {
+        members.free()
+        return false
+      }
+    }
+    return true
+  }
+
+  /// One worker's members. The worker's thread alone.
+  func members(of worker: Ref<Worker>) -> Ref<Members>? {
+    worker.o.index < o.members.count ? o.members[worker.o.index] : nil
   }
 }
 

@@ -130,7 +130,7 @@ extension Ref where Object == Exchange {
     channel.o.id = o.connection?.o.id ?? 0
     channel.o.receiver.givesFrames = upgrade.o.givesFrames
     channel.o.state = .open
-    if case .route(let number) = o.destination { channel.adoptRoute(number) }
+    if case .route(let number) = o.destination { channel.adoptRoute(number, o.route?.o.channels) }
     guard channel.note(path: o.path.bytes, subprotocol: subprotocol, key: key.bytes) else {
       _ = channel.endHandle()
       channel.release()

@@ -65,9 +65,7 @@ extension Ref where Object == Worker {
   /// A channel is open. Its request is there until this was told.
   func opened(_ exchange: Ref<Exchange>, _ channel: Ref<Channel>) {
     guard o.server.o.isQueued else { return o.server.tellOpened(exchange, channel) }
-    guard case .route(let number) = exchange.o.destination,
-      o.server.o.router.routes[Int(number)].o.channels != nil
-    else { return }
+    guard exchange.o.route?.o.channels != nil else { return }
     exchange.o.lock.lock()
     exchange.o.opened = channel
     if enqueue(.upgraded, exchange) {
@@ -77,6 +75,26 @@ extension Ref where Object == Worker {
     }
     exchange.o.lock.unlock()
     if exchange.o.opened == nil { channel.refuse(.noMemory) }
+  }
+
+  /// Queues an event that must not be lost: without memory it is for the next turn.
+  /// Until then mail is under way, so that the exchange stays.
+  private func enqueueOrOwe(_ kind: Event.Kind, _ exchange: Ref<Exchange>) {
+    if enqueue(kind, exchange) { return }
+    exchange.o.owed.insert(Owed(kind))
+    exchange.notifyLoop()
+  }
+
+  /// Once more. When the worker has finished nobody hears of it any more.
+  func enqueueOwed(_ exchange: Ref<Exchange>) {
+    let owed = exchange.o.owed
+    exchange.o.owed = []
+    if o.isFinished { return }
+    exchange.o.lock.lock()
+    defer { exchange.o.lock.unlock() }
+    if owed.contains(Owed(.body)) { enqueueOrOwe(.body, exchange) }
+    if owed.contains(Owed(.writerDrained)) { enqueueOrOwe(.writerDrained, exchange) }
+    if owed.contains(Owed(.writerClosed)) { enqueueOrOwe(.writerClosed, exchange) }
   }
 
   /// A piece of a streamed body, or its end (1: whole, -1: cut).
@@ -92,7 +110,10 @@ extension Ref where Object == Worker {
       exchange.o.incoming.append(piece)
       // Bytes that there was no memory for: the body will not be whole.
       if exchange.o.incoming.failed { exchange.o.incomingEnd = -1 }
-      if !exchange.o.isBodyQueued, enqueue(.body, exchange) { exchange.o.isBodyQueued = true }
+      if !exchange.o.isBodyQueued {
+        exchange.o.isBodyQueued = true
+        enqueueOrOwe(.body, exchange)
+      }
       exchange.o.lock.unlock()
       return
     }
@@ -104,8 +125,9 @@ extension Ref where Object == Worker {
   func writerDrained(_ exchange: Ref<Exchange>) {
     exchange.o.lock.lock()
     let isNew = unsafe exchange.o.writer.onDrain.isSet && !exchange.o.writer.isDrainQueued
-    if isNew, o.server.o.isQueued, enqueue(.writerDrained, exchange) {
+    if isNew, o.server.o.isQueued {
       exchange.o.writer.isDrainQueued = true
+      enqueueOrOwe(.writerDrained, exchange)
     }
     exchange.o.lock.unlock()
     if isNew, !o.server.o.isQueued { o.server.call(.drain, exchange) }
@@ -116,7 +138,7 @@ extension Ref where Object == Worker {
     exchange.o.lock.lock()
     let isNew = unsafe exchange.o.writer.onClose.isSet && !exchange.o.writer.isCloseQueued
     exchange.o.writer.isCloseQueued = true
-    if isNew, o.server.o.isQueued { _ = enqueue(.writerClosed, exchange) }
+    if isNew, o.server.o.isQueued { enqueueOrOwe(.writerClosed, exchange) }
     exchange.o.lock.unlock()
     if isNew, !o.server.o.isQueued { o.server.call(.close, exchange) }
   }
@@ -136,6 +158,8 @@ extension Ref where Object == Worker {
     if !Slots.isAlive(exchange.o.handle, .request) {
       exchange.o.handle = Slots.live(
         exchange.o.slot, exchange.o.slotIndex, at: o.loop.o.now, open: false)
+      // This one is no hold of the caller's, and not his to end.
+      exchange.o.isDeferred = false
     }
     if isShared { exchange.o.lock.unlock() }
     if o.server.o.isQueued {
@@ -144,8 +168,9 @@ extension Ref where Object == Worker {
         return o.counters.add(.unheard)
       }
       if exchange.o.isShared { exchange.o.lock.lock() }
-      _ = enqueue(.replied, exchange)
+      let isQueued = enqueue(.replied, exchange)
       if exchange.o.isShared { exchange.o.lock.unlock() }
+      if !isQueued { o.counters.add(.unheard) }
     } else {
       o.server.tellReplied(exchange)
     }
@@ -176,8 +201,10 @@ extension Ref where Object == Worker {
     let hasRoom = o.server.o.queue.hasRoom(for: 0, behind: o.batch.count, o.server)
     if o.server.o.isQueued, !hasRoom { return o.counters.add(.unheard) }
     guard let kept = Ref<Note>(make: note) else { return o.counters.add(.unheard) }
-    if o.server.o.isQueued, unsafe o.batch.append(Event(kind: kind, object: kept.opaque)) { return }
-    o.server.tell(kind, kept)
+    if !o.server.o.isQueued { return o.server.tell(kind, kept) }
+    if unsafe o.batch.append(Event(kind: kind, object: kept.opaque)) { return }
+    kept.free()
+    o.counters.add(.unheard)
   }
 }
 

@@ -33,6 +33,11 @@ struct Worker: ~Copyable {
   var nextRetired: Ref<Worker>? = nil
   /// Exchanges whose callbacks' contexts are to be dropped, once it has stopped.
   var firstEnding: Ref<Exchange>? = nil
+  /// Whether it may touch the listeners, how many of them its poller watches, and
+  /// whether that is all.
+  var isAcceptor = false
+  var watched = 0
+  var isWatching = false
   /// Set on the loop's thread: no more is taken on, and why the loop ends.
   var isDraining = false
   var isFinished = false
@@ -80,6 +85,10 @@ struct Worker: ~Copyable {
     unsafe loop.o.turnContext = unsafe worker.opaque
     unsafe loop.o.turnEnded = { context in
       if let context = unsafe context { unsafe Ref<Worker>(opaque: context).turnEnded() }
+    }
+    unsafe loop.o.accept = { context, listener in
+      guard let context = unsafe context else { return }
+      unsafe Ref<Worker>(opaque: context).accept(from: Ref<Listener>(opaque: listener))
     }
     return worker
   }
@@ -150,14 +159,18 @@ extension Ref where Object == Worker {
       o.ownMail = MailChain()
       mail.deliver()
     }
-    if !o.batch.isEmpty { o.server.o.queue.push(&o.batch) }
+    if !o.batch.isEmpty {
+      o.server.o.queue.push(&o.batch)
+      // Memory ran out for the rest: no waiting for another event.
+      if !o.batch.isEmpty { o.loop.o.isPressed = true }
+    }
     o.counters.set(.connections, o.connections)
     o.counters.set(.bytesIn, o.loop.o.bytesIn)
     o.counters.set(.bytesOut, o.loop.o.bytesOut)
     if o.isDraining {
       drain()
-    } else if o.index == 0, o.server.o.isAcceptPaused {
-      o.server.resumeAccepting()
+    } else if !o.isWatching || o.server.isAcceptPaused {
+      reviewListeners()
     }
   }
 
@@ -221,7 +234,7 @@ extension Ref where Object == Worker {
     if o.isDraining { return }
     o.isDraining = true
     o.drainDeadline = o.loop.o.now &+ o.server.o.options.drainTimeout &* 1000
-    if o.index == 0 { o.server.closeListeners() }
+    letGoOfListeners()
     var connection = o.firstConnection
     while let candidate = connection {
       connection = candidate.o.nextOfWorker
@@ -238,8 +251,9 @@ extension Ref where Object == Worker {
     if o.connections == 0 { o.isFinished = true }
   }
 
-  /// How long a turn may wait while the server stops.
-  var patience: Int32 { o.isDraining ? 20 : o.index == 0 && o.server.o.isAcceptPaused ? 50 : -1 }
+  /// How long a turn may wait: while the server stops, and while nothing but time
+  /// tells that accepting goes on.
+  var patience: Int32 { o.isDraining ? 20 : o.isWatching ? -1 : 50 }
 
   /// The thread's life: turns until the server has stopped.
   func run() {

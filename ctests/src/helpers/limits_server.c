@@ -24,6 +24,7 @@ static const struct {
   const char *name;
   int32_t (*set)(apus_server server, int32_t value);
 } options[] = {
+    {"workers", apus_server_set_workers},
     {"max_connections", apus_server_set_max_connections},
     {"max_pipelined", apus_server_set_max_pipelined},
     {"max_pending", apus_server_set_max_pending},

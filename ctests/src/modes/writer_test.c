@@ -26,9 +26,9 @@ static void count_drain(void *context, apus_writer writer) {
   atomic_fetch_add(&drains, 1);
 }
 
+/* By then the main thread may have destroyed the writer. */
 static void count_close(void *context, apus_writer writer) {
   CHECK(context == &drops);
-  CHECK_INT(1, apus_writer_is_alive(writer));
   CHECK_INT(0, apus_writer_is_connected(writer));
   atomic_fetch_add(&closes, 1);
 }
