@@ -99,7 +99,7 @@ typealias ClosedFunction =
   var scratch = ByteBuffer()
   var highWater: Int64 = 1024 * 1024
   var closesWhenFull = false
-  var wantsDrain = false
+  let wantsDrain = Atomic<Bool>(false)
   var listeners = ChannelListeners()
   /// The caller has it beyond its close, until it destroys it.
   var isKept = false
@@ -122,12 +122,16 @@ typealias ClosedFunction =
 
   // ---- what was received and not read
   var inbox = Inbox()
+  /// What messages on their way to the thread that ticks count for.
+  let waiting = Atomic<Int64>(0)
 
   // ---- the loop's
   var connection: Ref<Connection>? = nil
   var receiver: MessageReceiver
   var inflater: Ref<Inflater>? = nil
   var memberships = List<Ref<Membership>>()
+  /// The inbox may hold something: a listener hears that first.
+  var hasKept = false
   var lastHeard: Int64 = 0
   var lastPing: Int64 = 0
   /// Since when the receiver counts control frames.

@@ -80,6 +80,8 @@ extension Ref where Object == Exchange {
     o.holds.insert(.upgrade)
     upgrade.o.handle = Slots.live(slot, index, at: Clock.now, open: true)
     o.shared.store(true, ordering: .releasing)
+    // Its time limit is the loop's.
+    notifyLoop()
     return upgrade.o.handle
   }
 
