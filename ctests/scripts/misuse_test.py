@@ -41,10 +41,20 @@ BY_FUNCTION = {
     ("apus_leak_report_at_exit", "descriptor"): "-1",
     ("apus_server_set_backlog", "connections"): "16",
     ("apus_method_number", "name"): '"GET"',
+    ("apus_frame_mask", "data"): "outs.buffer", ("apus_frame_make_mask", "mask"): "outs.buffer",
+    ("apus_close_encode", "code"): "1000",
+    ("apus_handshake_check_origin", "policy"): "APUS_ORIGIN_LIST",
+    ("apus_handshake_check_origin", "origins"): '"http://a"',
+    ("apus_handshake_accept", "buffer"): "outs.text",
+    ("apus_handshake_accept", "capacity"): "sizeof outs.text",
+    ("apus_handshake_accept", "key"): '"dGhlIHNhbXBsZSBub25jZQ=="',
+    ("apus_handshake_check_response", "key"): '"dGhlIHNhbXBsZSBub25jZQ=="',
 }
 BY_TYPE = {
     "int32_t": "1", "int64_t": "1", "size_t": "1", "const char *": '"x"',
-    "size_t *": "&outs.length",
+    "size_t *": "&outs.length", "int32_t *": "&outs.number", "apus_frame *": "&outs.frame",
+    "const apus_frame *": "&some_frame", "uint64_t": "1", "const void *": '"data"',
+    "char *": "outs.buffer",
 }
 CALLBACKS = {
     "apus_handler_fn": "handler_fn", "apus_connection_fn": "connection_fn",
@@ -141,6 +151,30 @@ for limit in ("header", "body", "write", "keep_alive", "drain"):
 for kind in ("header", "trailer", "param", "query_param"):
     BAD[f"apus_request_{kind}_at"] = {"index": ["-1", "1000", *INT32]}
 
+# Section 11. A NULL buffer goes with a capacity, so it is wrong by itself.
+BIT = span(0, 1)
+NO_KEY = ["NULL", '""', '"x"', '"dGhlIHNhbXBsZSBub25jZQ"', '"dGhlIHNhbXBsZSBub25jZQAA"']
+FRAME = {"opcode": span(0, 15), "final": BIT, "reserved_bits": span(0, 7)}
+BAD |= {
+    "apus_frame_decode": {"data": ["NULL"]},
+    "apus_frame_check": {"frame": ["NULL"], "role": BIT, "in_message": BIT, "compressed": BIT},
+    "apus_frame_length": {"payload": ["-1", *INT64], "masked": BIT},
+    "apus_frame_encode": {**FRAME, "data": ["NULL"], "buffer": ["NULL"]},
+    "apus_frame_encode_header": {**FRAME, "payload": ["-1", "INT64_MIN"], "buffer": ["NULL"]},
+    "apus_frame_mask": {"mask": ["NULL"], "data": ["NULL"]},
+    "apus_frame_make_mask": {"mask": ["NULL"]},
+    "apus_utf8_is_valid": {"data": ["NULL"]},
+    "apus_close_encode": {"code": ["0", "1004", "1005", "65536 + 1000", *INT32],
+                          "reason": ["NULL", '"\\xff"'], "buffer": ["NULL"]},
+    "apus_close_decode": {"data": ["NULL"]},
+    "apus_handshake_check_origin": {"policy": span(0, 2), "origins": ["NULL", '"x"', '"http://"']},
+    "apus_handshake_protocol_at": {"buffer": ["NULL"]},
+    "apus_handshake_accept": {"key": NO_KEY, "buffer": ["NULL"]},
+    "apus_handshake_make_key": {"buffer": ["NULL"]},
+    "apus_handshake_check_response": {"data": ["NULL"], "key": NO_KEY,
+                                      "protocols": ['"a,a"', '"a b"', '","']},
+}
+
 # The code where it is not APUS_E_ARGUMENT; None: any negative one.
 CODES = {
     "apus_server_port": "APUS_E_NOT_FOUND", "apus_method_name": "APUS_E_NOT_FOUND",
@@ -166,6 +200,9 @@ EXCUSED_IN = {
     ("apus_server_route", "fn"), ("apus_server_route_named", "fn"),
     ("apus_writer_write", "data"), ("apus_writer_add_trailer", "name"),      # once begun
     ("apus_writer_add_trailer", "value"),
+    ("apus_frame_encode", "mask"), ("apus_frame_encode_header", "mask"),     # NULL: none
+    ("apus_frame_mask", "offset"), ("apus_close_is_valid", "code"),
+    ("apus_handshake_protocol_at", "index"),                                 # by a test of its own
 }
 EXCUSED_IN |= {(f"apus_server_{form}", "fn")
                for form in ("head", "post", "put", "patch", "delete", "any")}

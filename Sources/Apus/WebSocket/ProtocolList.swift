@@ -50,6 +50,13 @@ struct ProtocolList: ~Copyable {
   /// Whether what was taken is a field as its grammar has it: with one name at least.
   var isValid: Bool { !isMalformed && (!wasGiven || ranges.count > 0) }
 
+  /// Appends the name at an index; false where there is none.
+  func append(at index: Int, to buffer: inout ByteBuffer) -> Bool {
+    guard index >= 0, index < ranges.count else { return false }
+    buffer.append(self[index])
+    return true
+  }
+
   /// Appends the value of the field that offers these.
   func append(to buffer: inout ByteBuffer) {
     for index in 0..<ranges.count {

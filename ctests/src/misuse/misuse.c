@@ -23,11 +23,23 @@ struct outs {
   const char *name, *value;
   size_t length;
   apus_event event;
+  apus_frame frame;
+  int32_t number;
   char buffer[8];
+  char text[32];
   int drops;
 };
 
-static const struct outs untouched = {"name", "value", 77, {.kind = 78}, "buffer", 0};
+static const struct outs untouched = {.name = "name",
+                                      .value = "value",
+                                      .length = 77,
+                                      .event = {.kind = 78},
+                                      .frame = {.opcode = 79},
+                                      .number = 80,
+                                      .buffer = "buffer",
+                                      .text = "text"};
+/* A frame that there may be. */
+static const apus_frame some_frame = {.opcode = APUS_OPCODE_TEXT, .final = 1};
 
 static void count_drop(void *context) { ((struct outs *)context)->drops++; }
 
@@ -44,7 +56,8 @@ static void verdict(int right, const char *call, uint64_t handle, long long got)
 /* drops: how often drop is due, -1 where there is none. */
 static int outs_untouched(const struct outs *outs, int drops) {
   return outs->name == untouched.name && outs->value == untouched.value && outs->length == 77 &&
-         outs->event.kind == 78 && strcmp(outs->buffer, "buffer") == 0 &&
+         outs->event.kind == 78 && outs->frame.opcode == 79 && outs->number == 80 &&
+         strcmp(outs->buffer, "buffer") == 0 && strcmp(outs->text, "text") == 0 &&
          (drops < 0 || outs->drops == drops);
 }
 
