@@ -59,9 +59,11 @@ extension Ref where Object == Channel {
   private func next(_ bytes: inout MutableSpan<UInt8>, at index: inout Int)
     -> MessageReceiver.Step
   {
-    guard let inflater = o.inflater else { return o.receiver.next(&bytes, at: &index) }
+    if o.deflate == nil { return o.receiver.next(&bytes, at: &index) }
+    let channel = self
     return o.receiver.next(&bytes, at: &index) { piece, isEnd, buffer, room in
-      switch inflater.o.inflate(piece, isEnd: isEnd, to: &buffer, room: room) {
+      guard let inflater = channel.makeInflater() else { return .noMemory }
+      return switch inflater.o.inflate(piece, isEnd: isEnd, to: &buffer, room: room) {
       case .done: .done
       case .tooLong: .tooLong
       case .malformed: .malformed

@@ -29,7 +29,7 @@ extension Ref where Object == Channel {
     try checkOpen()
     if buffered >= o.highWater { try meetFull() }
     let isWhole = isFinal && (opcode == Opcode.text || opcode == Opcode.binary)
-    if isWhole, !o.sender.isInMessage, o.deflater != nil,
+    if isWhole, !o.sender.isInMessage, o.deflate != nil,
       payload.count >= Channel.leastCompressed
     {
       return try sendCompressed(payload, opcode, size)
@@ -54,7 +54,7 @@ extension Ref where Object == Channel {
   @inline(never)
   private func sendCompressed(_ payload: Bytes, _ opcode: UInt8, _ size: Int) throws(Failure) {
     if opcode == Opcode.text, !UTF8Validator.isValid(payload) { throw Failure(.text) }
-    guard let deflater = o.deflater else { return }
+    guard let deflater = makeDeflater() else { throw .noMemory }
     if o.mustForget {
       o.mustForget = false
       deflater.o.forget()

@@ -91,6 +91,8 @@ typealias ClosedFunction =
   /// Nil once the loop has let go of it.
   var worker: Ref<Worker>? = nil
   var sender: MessageSender
+  /// What was negotiated; set once.
+  var deflate: DeflateParameters? = nil
   var deflater: Ref<Deflater>? = nil
   var keys = MaskKeys()
   /// Frames that wait for the loop.
@@ -193,8 +195,9 @@ extension Ref where Object == Channel {
         slotIndex: index, slot: slot, role: role, server: server, mail: mail,
         limits: server.o.options.messages, deflates: deflate != nil))
     let channel = unsafe Ref(typed)
-    if let deflate { channel.compress(deflate) }
-    guard channel.o.lock.isUsable, deflate == nil || channel.o.inflater != nil else {
+    channel.o.deflate = deflate
+    channel.o.takesShared = role == .server && deflate?.serverMaxWindowBits == 15
+    guard channel.o.lock.isUsable else {
       Slots.give(index)
       channel.free()
       return nil
@@ -208,23 +211,28 @@ extension Ref where Object == Channel {
     return channel
   }
 
-  private func compress(_ deflate: DeflateParameters) {
+  // A quarter of a megabyte each: a channel that compresses nothing has none.
+
+  func makeDeflater() -> Ref<Deflater>? {
+    if let deflater = o.deflater { return deflater }
+    guard let deflate = o.deflate else { return nil }
     let isServer = o.role == .server
-    let own = isServer ? deflate.serverMaxWindowBits : deflate.clientMaxWindowBits
-    let other = isServer ? deflate.clientMaxWindowBits : deflate.serverMaxWindowBits
-    guard
-      let deflater = Deflater(
-        bits: own,
-        keepsContext:
-          !(isServer ? deflate.serverNoContextTakeover : deflate.clientNoContextTakeover)),
-      let inflater = Inflater(
-        bits: other,
-        keepsContext:
-          !(isServer ? deflate.clientNoContextTakeover : deflate.serverNoContextTakeover))
-    else { return }
-    o.takesShared = isServer && own == 15
+    let bits = isServer ? deflate.serverMaxWindowBits : deflate.clientMaxWindowBits
+    let forgets = isServer ? deflate.serverNoContextTakeover : deflate.clientNoContextTakeover
+    guard let deflater = Deflater(bits: bits, keepsContext: !forgets) else { return nil }
     o.deflater = Ref<Deflater>(make: deflater)
+    return o.deflater
+  }
+
+  func makeInflater() -> Ref<Inflater>? {
+    if let inflater = o.inflater { return inflater }
+    guard let deflate = o.deflate else { return nil }
+    let isServer = o.role == .server
+    let bits = isServer ? deflate.clientMaxWindowBits : deflate.serverMaxWindowBits
+    let forgets = isServer ? deflate.clientNoContextTakeover : deflate.serverNoContextTakeover
+    guard let inflater = Inflater(bits: bits, keepsContext: !forgets) else { return nil }
     o.inflater = Ref<Inflater>(make: inflater)
+    return o.inflater
   }
 
   /// Notes what the handshake told. False without memory.
