@@ -671,9 +671,10 @@ APUS_API int32_t apus_request_is_alive(apus_request request);
  * Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_request_defer(apus_request request);
 
-/* Gives up a deferred or parsed request. One that was not replied to, and has
- * no writer, gets 500. Returns 1 if the handle was live, 0 if not; inside its
- * own handler and not deferred: APUS_E_STATE. Thread: any. Since 0.1. */
+/* Gives up a deferred or parsed request. One that was not replied to, and has no
+ * writer and no ticket for an upgrade, gets 500. Returns 1 if the handle was live,
+ * 0 if not; inside its own handler and not deferred: APUS_E_STATE.
+ * Thread: any. Since 0.1. */
 APUS_API int32_t apus_request_destroy(apus_request request);
 
 /* Parses a request from bytes, without a connection. consumed gets the bytes

@@ -5,7 +5,8 @@
 // the host. What they share stands behind `lock`. Each of them counts as a
 // reference: the handle, the loop, mail and events on their way. The last one frees
 // it, on whatever thread that is; from the moment on that the loop has let go of it
-// nothing of the loop is touched. It keeps a pin of its server for as long as it is.
+// nothing of the loop is touched. Its handle keeps a pin of the server; all else that
+// has it is the server's own, and ends with that.
 
 import Synchronization
 
@@ -284,14 +285,20 @@ extension Ref where Object == Channel {
     free()
     Slots.give(index)
     server.o.channels.wrappingSubtract(1, ordering: .relaxed)
-    Slots.unpin(server.o.slot)
   }
 
   /// Ends the handle; true for the one caller that did.
   func endHandle() -> Bool {
     let (ended, pinned) = Slots.end(o.slot, o.handle)
-    if ended, !pinned { release() }
+    if ended, !pinned { handleEnded() }
     return ended
+  }
+
+  /// The handle's reference goes, and with it what kept the server.
+  fileprivate func handleEnded() {
+    let server = o.server.o.slot
+    release()
+    Slots.unpin(server)
   }
 
   /// Runs with the lock held.
@@ -320,5 +327,5 @@ extension Ref where Object == Channel {
 
 /// The last pin of a handle that has ended.
 private func channelUnpinned(_ object: UnsafeMutableRawPointer) {
-  unsafe Ref<Channel>(opaque: object).release()
+  unsafe Ref<Channel>(opaque: object).handleEnded()
 }
