@@ -159,8 +159,8 @@ typealias ClosedFunction =
 }
 
 extension Ref where Object == Channel {
-  /// Makes a channel with a handle; its references are the caller's. Nil without
-  /// memory.
+  /// Makes a channel, whose handle is not live yet; its references are the caller's.
+  /// Nil without memory.
   static func make(
     role: Role, server: Ref<Server>, worker: Ref<Worker>?, deflate: DeflateParameters?
   ) -> Ref<Channel>? {
@@ -191,10 +191,17 @@ extension Ref where Object == Channel {
     }
     channel.o.worker = worker
     channel.o.pingInterval = server.o.options.pingInterval
-    Slots.hold(server.o.slot)
     server.o.channels.wrappingAdd(1, ordering: .relaxed)
-    channel.o.handle = Slots.live(slot, index, at: Clock.now, open: true)
     return channel
+  }
+
+  /// Lets everybody find it, once it is what it is to be.
+  func open() {
+    o.lock.lock()
+    o.state = .open
+    Slots.hold(o.server.o.slot)
+    o.handle = Slots.live(o.slot, o.slotIndex, at: Clock.now, open: true)
+    o.lock.unlock()
   }
 
   private func compress(_ deflate: DeflateParameters) {
@@ -288,8 +295,8 @@ extension Ref where Object == Channel {
   }
 
   /// Ends the handle; true for the one caller that did.
-  func endHandle() -> Bool {
-    let (ended, pinned) = Slots.end(o.slot, o.handle)
+  func end(_ handle: Handle) -> Bool {
+    let (ended, pinned) = Slots.end(o.slot, handle)
     if ended, !pinned { handleEnded() }
     return ended
   }
