@@ -1071,7 +1071,8 @@ APUS_API apus_server apus_channel_server(apus_channel channel);
 APUS_API const char *apus_channel_path(apus_channel channel);
 APUS_API const char *apus_channel_protocol(apus_channel channel);
 APUS_API const char *apus_channel_key(apus_channel channel);
-/* Milliseconds since the last pong came; -1: none has. Thread: any. Since 0.1. */
+/* Milliseconds since the last pong came; -1: none has. Errors come as INT64_MIN.
+ * Thread: any. Since 0.1. */
 APUS_API int64_t apus_channel_last_pong_ms(apus_channel channel);
 
 /* Send a message whole, or not at all. APUS_E_FULL: the channel is above its
