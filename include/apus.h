@@ -673,9 +673,10 @@ APUS_API int32_t apus_request_is_alive(apus_request request);
  * Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_request_defer(apus_request request);
 
-/* Gives up a deferred or parsed request. One that was not replied to, and has
- * no writer, gets 500. Returns 1 if the handle was live, 0 if not; inside its
- * own handler and not deferred: APUS_E_STATE. Thread: any. Since 0.1. */
+/* Gives up a deferred or parsed request. One that was not replied to, and has no
+ * writer and no ticket for an upgrade, gets 500. Returns 1 if the handle was live,
+ * 0 if not; inside its own handler and not deferred: APUS_E_STATE.
+ * Thread: any. Since 0.1. */
 APUS_API int32_t apus_request_destroy(apus_request request);
 
 /* Parses a request from bytes, without a connection. consumed gets the bytes
@@ -1072,7 +1073,8 @@ APUS_API apus_server apus_channel_server(apus_channel channel);
 APUS_API const char *apus_channel_path(apus_channel channel);
 APUS_API const char *apus_channel_protocol(apus_channel channel);
 APUS_API const char *apus_channel_key(apus_channel channel);
-/* Milliseconds since the last pong came; -1: none has. Thread: any. Since 0.1. */
+/* Milliseconds since the last pong came; -1: none has. Errors come as INT64_MIN.
+ * Thread: any. Since 0.1. */
 APUS_API int64_t apus_channel_last_pong_ms(apus_channel channel);
 
 /* Send a message whole, or not at all. APUS_E_FULL: the channel is above its

@@ -38,7 +38,8 @@ object=${out%.so}.o
 "$swiftc" \
   -enable-experimental-feature Embedded -enable-experimental-feature Lifetimes \
   -swift-version 6 -strict-memory-safety -wmo -O -enforce-exclusivity=unchecked \
-  -parse-as-library -module-name Apus -I include -I Sources/CSystem -I Sources/CZlib -I Sources/COpenSSL \
+  -parse-as-library -module-name Apus -I include \
+  -I Sources/CSystem -I Sources/CZlib -I Sources/COpenSSL \
   -Xfrontend -function-sections \
   -c "${sources[@]}" -o "$object"
 

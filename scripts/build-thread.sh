@@ -24,7 +24,8 @@ mapfile -t sources < <(find Sources/Apus -name '*.swift' | LC_ALL=C sort)
 "$swiftc" \
   -enable-experimental-feature Lifetimes -swift-version 6 -strict-memory-safety \
   -suppress-warnings -wmo -O -g -enforce-exclusivity=unchecked \
-  -parse-as-library -module-name Apus -I include -I Sources/CSystem -I Sources/CZlib -I Sources/COpenSSL \
+  -parse-as-library -module-name Apus -I include \
+  -I Sources/CSystem -I Sources/CZlib -I Sources/COpenSSL \
   -emit-ir "${sources[@]}" -o "$base.plain.ll"
 
 # The pass leaves alone what does not ask for it. A cache of a witness table

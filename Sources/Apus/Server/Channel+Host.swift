@@ -252,7 +252,7 @@ extension Ref where Object == Channel {
     o.lock.lock()
     let isKept = o.isKept
     o.lock.unlock()
-    if !isKept { _ = endHandle() }
+    if !isKept { _ = end(o.handle) }
   }
 
   @inline(__always)

@@ -5,7 +5,8 @@
 // the host. What they share stands behind `lock`. Each of them counts as a
 // reference: the handle, the loop, mail and events on their way. The last one frees
 // it, on whatever thread that is; from the moment on that the loop has let go of it
-// nothing of the loop is touched. It keeps a pin of its server for as long as it is.
+// nothing of the loop is touched. Its handle keeps a pin of the server; all else that
+// has it is the server's own, and ends with that.
 
 import Synchronization
 
@@ -171,8 +172,8 @@ typealias ClosedFunction =
 }
 
 extension Ref where Object == Channel {
-  /// Makes a channel with a handle; its references are the caller's. Nil without
-  /// memory.
+  /// Makes a channel, whose handle is not live yet; its references are the caller's.
+  /// Nil without memory.
   static func make(
     role: Role, server: Ref<Server>, worker: Ref<Worker>?, deflate: DeflateParameters?
   ) -> Ref<Channel>? {
@@ -204,11 +205,18 @@ extension Ref where Object == Channel {
     }
     channel.o.worker = worker
     channel.o.pingInterval = server.o.options.pingInterval
-    Slots.hold(server.o.slot)
     server.o.channels.wrappingAdd(1, ordering: .relaxed)
     if channel.o.takesShared { server.o.deflating.wrappingAdd(1, ordering: .relaxed) }
-    channel.o.handle = Slots.live(slot, index, at: Clock.now, open: true)
     return channel
+  }
+
+  /// Lets everybody find it, once it is what it is to be.
+  func open() {
+    o.lock.lock()
+    o.state = .open
+    Slots.hold(o.server.o.slot)
+    o.handle = Slots.live(o.slot, o.slotIndex, at: Clock.now, open: true)
+    o.lock.unlock()
   }
 
   // A quarter of a megabyte each: a channel that compresses nothing has none.
@@ -307,14 +315,20 @@ extension Ref where Object == Channel {
     free()
     Slots.give(index)
     server.o.channels.wrappingSubtract(1, ordering: .relaxed)
-    Slots.unpin(server.o.slot)
   }
 
   /// Ends the handle; true for the one caller that did.
-  func endHandle() -> Bool {
-    let (ended, pinned) = Slots.end(o.slot, o.handle)
-    if ended, !pinned { release() }
+  func end(_ handle: Handle) -> Bool {
+    let (ended, pinned) = Slots.end(o.slot, handle)
+    if ended, !pinned { handleEnded() }
     return ended
+  }
+
+  /// The handle's reference goes, and with it what kept the server.
+  fileprivate func handleEnded() {
+    let server = o.server.o.slot
+    release()
+    Slots.unpin(server)
   }
 
   /// Runs with the lock held.
@@ -343,5 +357,5 @@ extension Ref where Object == Channel {
 
 /// The last pin of a handle that has ended.
 private func channelUnpinned(_ object: UnsafeMutableRawPointer) {
-  unsafe Ref<Channel>(opaque: object).release()
+  unsafe Ref<Channel>(opaque: object).handleEnded()
 }

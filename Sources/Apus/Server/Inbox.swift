@@ -180,8 +180,18 @@ extension Ref where Object == Channel {
   private func turn(_ left: Int64) throws(Failure) {
     let limit = min((left == .max ? Int64.max : left &+ 999) / 1000, 3_600_000)
     let server = o.server
-    try server.whileTicking { () throws(Failure) in
-      server.work(timeout: Int32(truncatingIfNeeded: limit))
+    do throws(Failure) {
+      try server.whileTicking { () throws(Failure) in
+        server.work(timeout: Int32(truncatingIfNeeded: limit))
+      }
+    } catch  where error.code == .thread {
+      // Another thread does it: that one wakes us, unless it stops to.
+      o.lock.lock()
+      defer { o.lock.unlock() }
+      guard o.inbox.prepareToWait() else { throw .noMemory }
+      if o.inbox.isEmpty, !o.inbox.isCancelled, o.state != .closed {
+        o.inbox.wait(o.lock, until: Clock.now &+ min(left, 20_000))
+      }
     }
   }
 

@@ -121,13 +121,13 @@ extension Ref where Object == Exchange {
     let key = field(name.bytes) ?? Text("")
     channel.o.id = o.connection?.o.id ?? 0
     channel.o.receiver.givesFrames = upgrade.o.givesFrames
-    channel.o.state = .open
     if case .route(let number) = o.destination { channel.adoptRoute(number, o.route?.o.channels) }
     guard channel.note(path: o.path.bytes, subprotocol: subprotocol, key: key.bytes) else {
-      _ = channel.endHandle()
+      channel.release()
       channel.release()
       throw .noMemory
     }
+    channel.open()
     o.channel = channel
     o.closes = false
     writeSwitch(upgrade, subprotocol)
