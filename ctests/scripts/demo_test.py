@@ -18,65 +18,8 @@ import threading
 import time
 import zlib
 
-LIBRARIES = os.path.dirname(os.environ["APUS_LIBRARY"])
-SOURCE = os.environ["APUS_SOURCE"]
-PATIENCE = 60  # seconds until something that does not come counts as lost
-
-checks = {"run": 0, "right": 0}
-skipped = []
-
-
-def check(what, expected, got):
-    checks["run"] += 1
-    if expected == got:
-        checks["right"] += 1
-    else:
-        print(f"WRONG {what}: expected {expected!r}, got {got!r}")
-
-
-def check_in(what, part, whole):
-    checks["run"] += 1
-    if part in whole:
-        checks["right"] += 1
-    else:
-        print(f"WRONG {what}: no {part!r} in {whole!r}")
-
-
-# ---- the program
-
-
-def flags():
-    environment = dict(os.environ, PKG_CONFIG_PATH=os.path.join(LIBRARIES, "pkgconfig"))
-    command = ["pkg-config", "--cflags", "--libs", "apus"]
-    return subprocess.run(command, check=True, capture_output=True, text=True,
-                          env=environment).stdout.split()
-
-
-def build(folder):
-    program = os.path.join(folder, "demo")
-    subprocess.run([
-        os.environ.get("CC", "cc"), "-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program,
-        os.path.join(SOURCE, "examples", "demo.c"), "-pthread", *flags(),
-        "-Wl,-rpath," + LIBRARIES], check=True)
-    return program
-
-
-class Demo:
-    """The running program. What it serves at is in its first line."""
-
-    def __init__(self, program):
-        self.process = subprocess.Popen([program, "0"], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        words = [word for word in line.split() if word.startswith("http://127.0.0.1:")]
-        self.url = words[0].rstrip("/") if words else ""
-        self.port = int(self.url.rsplit(":", 1)[1]) if words else 0
-        check_in("first line", "http://127.0.0.1:", line)
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        output, errors = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, output, errors
+from common import (PATIENCE, SOURCE, Program, check, check_in, compile_example, report,
+                    skipped)
 
 
 def ask(demo, method, target, body=None, headers=None):
@@ -442,7 +385,7 @@ def check_stop(demo):
 
 def check_interrupt(program):
     """Ctrl-C at once, and a port that is taken."""
-    demo = Demo(program)
+    demo = Program([program], stream="stdout")
     taken = subprocess.run([program, str(demo.port)], capture_output=True, text=True)
     check("exit status with a taken port", 1, taken.returncode)
     check_in("message about a taken port", "in use", taken.stderr)
@@ -453,8 +396,8 @@ def check_interrupt(program):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        program = build(folder)
-        demo = Demo(program)
+        program = compile_example("demo", folder)
+        demo = Program([program], stream="stdout")
         try:
             for step in (check_assets, check_counters, check_echo, check_slow, check_count,
                          check_upload, check_leaving, check_refusals, check_curl, check_node):
@@ -462,15 +405,9 @@ def main():
             check_browser(demo, folder)
             check_stop(demo)
         finally:
-            if demo.process.poll() is None:
-                demo.process.kill()
-                demo.process.wait()
+            demo.kill()
         check_interrupt(program)
-    for what in skipped:
-        print("skipped:", what)
-    print(f"demo_test: checks run {checks['run']}, right {checks['right']}, "
-          f"parts skipped {len(skipped)}")
-    return 0 if checks["run"] == checks["right"] else 1
+    return report("demo_test")
 
 
 if __name__ == "__main__":
