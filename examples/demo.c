@@ -1,15 +1,16 @@
 /*
- * demo.c - a tour of the library: a page with live counters, an echo, a reply
- * that comes a second later, one that comes in pieces, and an upload that is
- * taken as it arrives.
+ * demo.c - a tour of the library: a page with live counters, a chat and a counter
+ * that all open pages share, an echo, a reply that comes a second later, one that
+ * comes in pieces, and an upload that is taken as it arrives.
  *
  *   make demo            build the library and this, and run it
  *   build/demo [PORT]    8080 unless it is given; 0 is any free port
  *
  * Read it from the bottom: main() makes the server, add_routes() says which
  * function answers what. The handlers run on the library's worker threads, many
- * at a time, so that what they share needs a lock; here only the clock does.
- * demo_help.h has what is not about the library, demo_page.h the page as text.
+ * at a time, so that what they share needs a lock: the clock and the room have one.
+ * demo_help.h has what is not about the library, demo_page.h and demo_script.h the
+ * page as text.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,9 +22,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "demo_help.h"
 #include "demo_page.h"
+#include "demo_script.h"
 
 /* ------------------------------------------------------------------- the page
  *
@@ -85,6 +88,67 @@ static void send_counters(void *context, apus_request request) {
   }
   fprintf(out, "}\n");
   text_reply(&text, request, "application/json");
+}
+
+/* ------------------------------------------------------------------- the room
+ *
+ * A WebSocket route: each open page has a channel, and all channels are in one
+ * topic. The pages send "+", "-", or "say NAME TEXT" with tabs between, which goes
+ * to all others as it is. All get "room PEOPLE COUNT TURN" when one of these
+ * changes. Workers publish side by side: of two such lines, the one with the higher
+ * turn holds. */
+
+struct room {
+  pthread_mutex_t lock;
+  int64_t people, count, turn;
+};
+
+static const char topic[] = "room";
+
+static void change(apus_server server, struct room *room, int people, int count) {
+  char line[96];
+  pthread_mutex_lock(&room->lock);
+  room->people += people;
+  room->count += count;
+  int length = snprintf(line, sizeof line, "room\t%" PRId64 "\t%" PRId64 "\t%" PRId64, room->people,
+                        room->count, ++room->turn);
+  pthread_mutex_unlock(&room->lock);
+  apus_server_publish(server, topic, APUS_OPCODE_TEXT, line, (size_t)length, 0);
+}
+
+static void join(void *context, apus_channel channel, apus_request request) {
+  apus_channel_subscribe(channel, topic);
+  change(apus_request_server(request), context, 1, 0);
+}
+
+/* The bytes of a message have a NUL behind them, so that they are a string too. */
+static void hear(void *context, apus_channel channel, int32_t opcode, const void *data,
+                 size_t length) {
+  apus_server server = apus_channel_server(channel);
+  if (opcode == APUS_OPCODE_TEXT && strncmp(data, "say\t", 4) == 0) {
+    apus_server_publish(server, topic, opcode, data, length, channel);
+  } else if (strcmp(data, "+") == 0) {
+    change(server, context, 0, 1);
+  } else if (strcmp(data, "-") == 0) {
+    change(server, context, 0, -1);
+  } else {
+    apus_channel_close(channel, 1008, "say, + or -", APUS_STRLEN);
+  }
+}
+
+/* Once for each that has joined, and in no topic by now. */
+static void leave(void *context, apus_channel channel, int32_t code, const char *text,
+                  size_t length) {
+  (void)code, (void)text, (void)length;
+  change(apus_channel_server(channel), context, -1, 0);
+}
+
+static void add_room(apus_server server) {
+  static struct room room = {.lock = PTHREAD_MUTEX_INITIALIZER};
+  int32_t route = need(apus_server_websocket(server, "/room", join, &room, NULL), "route");
+  need(apus_server_on_message(server, route, hear, &room, NULL), "listener");
+  need(apus_server_on_close(server, route, leave, &room, NULL), "listener");
+  need(apus_server_set_max_message(server, 4096), "limit");
 }
 
 /* ------------------------------------------------------------------- the echo
@@ -235,6 +299,7 @@ static void add_routes(apus_server server, struct clock *clock) {
     need(apus_server_get(server, assets[i].path, send_asset, &assets[i], NULL), "route");
   }
   need(apus_server_on_receive(server, add_fields, NULL, NULL), "listener");
+  add_room(server);
   need(apus_server_get(server, "/api/counters", send_counters, NULL, NULL), "route");
   need(apus_server_any(server, "/api/echo/:name", echo, NULL, NULL), "route");
   need(apus_server_get(server, "/slow", answer_later, clock, NULL), "route");

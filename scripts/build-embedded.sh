@@ -8,16 +8,7 @@
 # CONTRIBUTING.md says what each is for.
 set -euo pipefail
 
-if [ $# -ne 1 ]; then
-  echo "usage: $0 OUT.so" >&2
-  exit 2
-fi
-mkdir -p "$(dirname "$1")"
-out=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-cd "$(dirname "$0")/.."
-
-swiftc=$(command -v swiftc) || { echo "swiftc is not on PATH" >&2; exit 1; }
-toolchain=$(dirname "$(dirname "$(readlink -f "$swiftc")")")
+. "$(dirname "$0")/toolchain.sh"
 triple=$(uname -m)-unknown-linux-gnu
 tables=$toolchain/lib/swift/embedded/$triple
 if [ ! -d "$tables" ]; then
@@ -28,22 +19,15 @@ fi
 # Nothing to do if nothing is newer than the library; a folder is newer once a
 # file in it has gone.
 inputs=(Sources/Apus Sources/CSystem Sources/CZlib Sources/COpenSSL include cmake/apus.map
-  scripts/build-embedded.sh)
+  scripts/build-embedded.sh scripts/toolchain.sh)
 if [ -e "$out" ] && [ -z "$(find "${inputs[@]}" -newer "$out")" ]; then
   exit 0
 fi
 
-mapfile -t sources < <(find Sources/Apus -name '*.swift' | LC_ALL=C sort)
 object=${out%.so}.o
-"$swiftc" \
-  -enable-experimental-feature Embedded -enable-experimental-feature Lifetimes \
-  -swift-version 6 -strict-memory-safety -wmo -O -enforce-exclusivity=unchecked \
-  -parse-as-library -module-name Apus -I include \
-  -I Sources/CSystem -I Sources/CZlib -I Sources/COpenSSL \
-  -Xfrontend -function-sections \
-  -c "${sources[@]}" -o "$object"
+"$swiftc" "${module[@]}" -enable-experimental-feature Embedded -wmo -O \
+  -Xfrontend -function-sections -c "${sources[@]}" -o "$object"
 
-abi=$(sed -n 's/^#define APUS_ABI_VERSION \([0-9]*\).*/\1/p' include/apus.h)
 "$toolchain/bin/clang" -shared -fuse-ld=lld -o "$out" "$object" \
   -Wl,-soname="libapus.so.$abi" \
   -Wl,--version-script=cmake/apus.map -Wl,--no-undefined-version \

@@ -8,24 +8,10 @@
 # bitcast") at a write through one addressor that lies behind another.
 set -euo pipefail
 
-if [ $# -ne 1 ]; then
-  echo "usage: $0 OUT.so" >&2
-  exit 2
-fi
-mkdir -p "$(dirname "$1")"
-out=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-cd "$(dirname "$0")/.."
-
-swiftc=$(command -v swiftc) || { echo "swiftc is not on PATH" >&2; exit 1; }
-toolchain=$(dirname "$(dirname "$(readlink -f "$swiftc")")")
+. "$(dirname "$0")/toolchain.sh"
 base=${out%.so}
 
-mapfile -t sources < <(find Sources/Apus -name '*.swift' | LC_ALL=C sort)
-"$swiftc" \
-  -enable-experimental-feature Lifetimes -swift-version 6 -strict-memory-safety \
-  -suppress-warnings -wmo -O -g -enforce-exclusivity=unchecked \
-  -parse-as-library -module-name Apus -I include \
-  -I Sources/CSystem -I Sources/CZlib -I Sources/COpenSSL \
+"$swiftc" "${module[@]}" -suppress-warnings -wmo -O -g \
   -emit-ir "${sources[@]}" -o "$base.plain.ll"
 
 # The pass leaves alone what does not ask for it. A cache of a witness table
@@ -42,7 +28,6 @@ if ! nm "$base.o" | grep __tsan_write8 >/dev/null; then
   exit 1
 fi
 
-abi=$(sed -n 's/^#define APUS_ABI_VERSION \([0-9]*\).*/\1/p' include/apus.h)
 "$swiftc" -emit-library -sanitize=thread -use-ld=lld -Xlinker "-soname=libapus.so.$abi" \
   "$base.o" -lz -lcrypto -o "$out"
 rm -f "$base.plain.ll" "$base.ll" "$base.o"

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The demo as a newcomer meets it: built against the installed library, asked for
 each of its URLs by Python, curl, node and a browser, and stopped by a signal. The
-browser presses every button, and leaves a picture in build/demo.png."""
+browser presses every button, talks to itself in a second page and to Python, and
+leaves a picture in build/demo.png."""
 # ctest: nosanitize
 import base64
 import fcntl
@@ -18,65 +19,14 @@ import threading
 import time
 import zlib
 
-LIBRARIES = os.path.dirname(os.environ["APUS_LIBRARY"])
-SOURCE = os.environ["APUS_SOURCE"]
-PATIENCE = 60  # seconds until something that does not come counts as lost
+from common import (PATIENCE, SOURCE, Program, check, check_in, compile_example, report,
+                    skipped)
 
-checks = {"run": 0, "right": 0}
-skipped = []
-
-
-def check(what, expected, got):
-    checks["run"] += 1
-    if expected == got:
-        checks["right"] += 1
-    else:
-        print(f"WRONG {what}: expected {expected!r}, got {got!r}")
-
-
-def check_in(what, part, whole):
-    checks["run"] += 1
-    if part in whole:
-        checks["right"] += 1
-    else:
-        print(f"WRONG {what}: no {part!r} in {whole!r}")
-
-
-# ---- the program
-
-
-def flags():
-    environment = dict(os.environ, PKG_CONFIG_PATH=os.path.join(LIBRARIES, "pkgconfig"))
-    command = ["pkg-config", "--cflags", "--libs", "apus"]
-    return subprocess.run(command, check=True, capture_output=True, text=True,
-                          env=environment).stdout.split()
-
-
-def build(folder):
-    program = os.path.join(folder, "demo")
-    subprocess.run([
-        os.environ.get("CC", "cc"), "-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program,
-        os.path.join(SOURCE, "examples", "demo.c"), "-pthread", *flags(),
-        "-Wl,-rpath," + LIBRARIES], check=True)
-    return program
-
-
-class Demo:
-    """The running program. What it serves at is in its first line."""
-
-    def __init__(self, program):
-        self.process = subprocess.Popen([program, "0"], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        words = [word for word in line.split() if word.startswith("http://127.0.0.1:")]
-        self.url = words[0].rstrip("/") if words else ""
-        self.port = int(self.url.rsplit(":", 1)[1]) if words else 0
-        check_in("first line", "http://127.0.0.1:", line)
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        output, errors = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, output, errors
+try:
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import connect
+except ImportError:
+    connect = None
 
 
 def ask(demo, method, target, body=None, headers=None):
@@ -217,6 +167,63 @@ def check_refusals(demo):
         check(name, 1, after[name] - before[name])
 
 
+# ---- the room, by Python
+
+
+def enter(demo):
+    return connect(demo.url.replace("http", "ws") + "/room", open_timeout=PATIENCE,
+                   close_timeout=PATIENCE)
+
+
+def hear_until(channel, start):
+    """Listens until a message comes that starts so; all that was heard."""
+    heard = []
+    while not (heard and heard[-1].startswith(start)):
+        heard.append(channel.recv(timeout=PATIENCE))
+    return heard
+
+
+def close_code(channel):
+    try:
+        while True:
+            channel.recv(timeout=PATIENCE)
+    except ConnectionClosed as closed:
+        return closed.rcvd and closed.rcvd.code
+
+
+def check_nonsense(demo):
+    for nonsense in ("shout", b"say\ta\tb", b"", "+1", "say " + "a" * 5000):
+        with enter(demo) as channel:
+            channel.send(nonsense)
+            check(f"close of {nonsense[:9]!r}", 1008 if len(nonsense) < 4096 else 1009,
+                  close_code(channel))
+
+
+def check_room(demo):
+    if connect is None:
+        skipped.append("the room: no websockets")
+        return
+    with enter(demo) as ada:
+        hear_until(ada, "room\t1\t0\t")
+        with enter(demo) as bob:
+            hear_until(bob, "room\t2\t0\t")
+            hear_until(ada, "room\t2\t0\t")
+            ada.send("say\tAda\tHello, \u00fc")
+            hear_until(bob, "say\tAda\tHello, \u00fc")
+            for _ in range(50):
+                ada.send("+")
+                bob.send("+")
+            heard = hear_until(ada, "room\t2\t100\t")
+            check("Ada hears not herself", [], [line for line in heard if "say" in line])
+            hear_until(bob, "room\t2\t100\t")
+            for _ in range(100):
+                bob.send("-")
+            hear_until(ada, "room\t2\t0\t")
+            hear_until(bob, "room\t2\t0\t")
+        hear_until(ada, "room\t1\t0\t")
+    check_nonsense(demo)
+
+
 # ---- by other clients
 
 
@@ -317,10 +324,13 @@ class Browser:
             self.events.append(got)
 
     def wait_event(self, method):
-        while not any(event.get("method") == method for event in self.events):
+        while not any(event.get("method") == method and event.get("sessionId") == self.session
+                      for event in self.events):
             self.events.append(self.message())
 
     def open(self, url):
+        """Opens a page. Calls are for the latest, or for the one of self.session."""
+        self.session = None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target,
                                  flatten=True)["sessionId"]
@@ -331,6 +341,7 @@ class Browser:
                   deviceScaleFactor=1, mobile=False)
         self.call("Page.navigate", url=url)
         self.wait_event("Page.loadEventFired")
+        return self.session
 
     def evaluate(self, expression):
         result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True,
@@ -357,21 +368,14 @@ class Browser:
         os.close(self.read)
 
 
-# Resolves with what the page shows once all of that has come, or after a while
-# with what is there by then.
+# Does something in the page, and resolves with what the page shows once that is
+# whole, or after a while with what is there by then.
 WATCH = """
 new Promise(resolve => {
   const text = id => document.getElementById(id).textContent;
-  const shown = () => ({
-    requests: document.querySelector('[data-count=requests]').textContent,
-    state: text('state'), echoed: text('echoed'), refusal: text('refusal'),
-    slow: [...document.querySelectorAll('#slow span')].map(span => span.textContent),
-    numbers: [...document.querySelectorAll('#numbers li')].map(item => item.textContent),
-    counted: text('counted'), uploaded: text('uploaded'), line: line.getAttribute('d'),
-  });
-  const isWhole = page => Number(page.requests) > 9 && page.echoed.startsWith('200') &&
-    page.refusal.startsWith('404') && page.slow.length === 5 && page.counted &&
-    page.slow.every(line => line.startsWith('answered')) && page.uploaded;
+  const texts = pattern => [...document.querySelectorAll(pattern)].map(item => item.textContent);
+  const shown = () => (%s);
+  const isWhole = page => %s;
   const look = () => {
     if (!isWhole(shown())) return;
     observer.disconnect();
@@ -380,9 +384,26 @@ new Promise(resolve => {
   const observer = new MutationObserver(look);
   observer.observe(document, { subtree: true, childList: true, characterData: true });
   setTimeout(() => resolve(shown()), 30000);
-  document.getElementById('all').click();
+  %s;
+  look();
 })
 """
+
+ALL = """{
+  requests: document.querySelector('[data-count=requests]').textContent,
+  state: text('state'), echoed: text('echoed'), refusal: text('refusal'),
+  slow: texts('#slow span'), numbers: texts('#numbers li'),
+  counted: text('counted'), uploaded: text('uploaded'), line: line.getAttribute('d'),
+}"""
+
+ALL_IS_WHOLE = """Number(page.requests) > 9 && page.echoed.startsWith('200') &&
+  page.refusal.startsWith('404') && page.slow.length === 5 && page.counted &&
+  page.slow.every(line => line.startsWith('answered')) && page.uploaded"""
+
+ROOM = """{
+  joined: text('joined'), here: text('here') + ' ' + text('people'), shared: text('shared'),
+  said: texts('#said li'), markup: document.querySelectorAll('#said img').length,
+}"""
 
 
 def find_browser():
@@ -404,6 +425,68 @@ def check_page(page):
     check_in("upload in the page", ", as computed here.", page["uploaded"])
 
 
+def wait_room(browser, session, condition, action=""):
+    browser.session = session
+    return browser.evaluate(WATCH % (ROOM, condition, action))
+
+
+def speak(name, words):
+    """Types in the page, and sends it."""
+    return (f"who.value = {json.dumps(name)}; words.value = {json.dumps(words)}; "
+            "talk.requestSubmit()")
+
+
+def check_pages(browser, url, first):
+    """Two pages of the browser: what one says and counts, the other shows."""
+    markup = "<img src=x onerror=alert(1)>"
+    wait_room(browser, first, "page.joined === 'connected'")
+    start = int(wait_room(browser, first, "page.shared !== '-'")["shared"])
+    second = browser.open(url)
+    page = wait_room(browser, second, "page.here.startsWith('2') && page.shared !== '-'")
+    check("the second page", ("connected", "2 people here", str(start), []),
+          (page["joined"], page["here"], page["shared"], page["said"]))
+    wait_room(browser, first, "page.here.startsWith('2')")
+    page = wait_room(browser, second, "page.said.length === 1", speak("Grace", markup))
+    check("what one says is there", ["Grace" + markup], page["said"])
+    page = wait_room(browser, first, "page.said.some(line => line.startsWith('Grace'))",
+                     speak("Ada", "Hello, Grace"))
+    check("what the other says", ["Ada" + "Hello, Grace", "Grace" + markup],
+          sorted(page["said"][-2:]))
+    check("markup is text", 0, page["markup"])
+    page = wait_room(browser, second, "page.said.length === 2")
+    check("the talk", ["Grace" + markup, "AdaHello, Grace"], page["said"])
+    page = wait_room(browser, second, f"page.shared === '{start + 2}'",
+                     "more.click(); more.click()")
+    check("counted here", str(start + 2), page["shared"])
+    page = wait_room(browser, first, f"page.shared === '{start + 1}'", "less.click()")
+    check("counted there", str(start + 1), page["shared"])
+    # A page that loses its channel gets another, and what holds by then.
+    page = wait_room(browser, second, "page.joined !== 'connected'", "socket.send('nonsense')")
+    check("a lost channel", ("reconnecting", "- people here"), (page["joined"], page["here"]))
+    page = wait_room(browser, second, "page.here.startsWith('2') && page.shared !== '-'")
+    check("another channel", ("connected", str(start + 1)), (page["joined"], page["shared"]))
+
+
+def check_with_python(demo, browser, first):
+    if connect is None:
+        return
+    with enter(demo) as channel:
+        hear_until(channel, "room\t3\t")
+        channel.send("say\tPy\thello")
+        page = wait_room(browser, first, "page.said.at(-1) === 'Pyhello'")
+        check("said by Python", "Pyhello", page["said"][-1])
+        wait_room(browser, first, "page.said.at(-1) === 'Adahello'", speak("Ada", "hello"))
+        hear_until(channel, "say\tAda\thello")
+
+
+def picture(browser, name, **options):
+    browser.call("Page.bringToFront")
+    data = browser.call("Page.captureScreenshot", **options)["data"]
+    os.makedirs(os.path.join(SOURCE, "build"), exist_ok=True)
+    with open(os.path.join(SOURCE, "build", name), "wb") as file:
+        file.write(base64.b64decode(data))
+
+
 def check_browser(demo, folder):
     program = find_browser()
     if program is None:
@@ -411,22 +494,23 @@ def check_browser(demo, folder):
         return
     browser = Browser(program, folder)
     try:
-        browser.open(demo.url + "/")
-        check_page(browser.evaluate(WATCH))
-        picture = browser.call("Page.captureScreenshot", captureBeyondViewport=True)
+        first = browser.open(demo.url + "/")
+        check_page(browser.evaluate(WATCH % (ALL, ALL_IS_WHOLE, "all.click()")))
+        check_pages(browser, demo.url + "/", first)
+        check_with_python(demo, browser, first)
+        picture(browser, "demo.png", captureBeyondViewport=True)
         check("complaints of the browser", [], browser.complaints())
     finally:
         browser.close()
-    os.makedirs(os.path.join(SOURCE, "build"), exist_ok=True)
-    with open(os.path.join(SOURCE, "build", "demo.png"), "wb") as file:
-        file.write(base64.b64decode(picture["data"]))
 
 
 # ---- the end
 
 
 def check_stop(demo):
-    """A request under way is finished; then the program ends with nothing left."""
+    """A request under way is finished, a channel is closed; then the program ends with
+    nothing left."""
+    channel = enter(demo) if connect else None
     connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=PATIENCE)
     connection.request("GET", "/count?to=10&every=50")
     reply = connection.getresponse()
@@ -438,11 +522,13 @@ def check_stop(demo):
     check("exit status", 0, demo.process.returncode)
     check_in("last line", "Stopped, with 0 handles left", output)
     check("standard error", "", errors)
+    if channel:
+        check("close of a channel", 1001, close_code(channel))
 
 
 def check_interrupt(program):
     """Ctrl-C at once, and a port that is taken."""
-    demo = Demo(program)
+    demo = Program([program], stream="stdout")
     taken = subprocess.run([program, str(demo.port)], capture_output=True, text=True)
     check("exit status with a taken port", 1, taken.returncode)
     check_in("message about a taken port", "in use", taken.stderr)
@@ -453,24 +539,19 @@ def check_interrupt(program):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        program = build(folder)
-        demo = Demo(program)
+        program = compile_example("demo", folder)
+        demo = Program([program], stream="stdout")
         try:
             for step in (check_assets, check_counters, check_echo, check_slow, check_count,
-                         check_upload, check_leaving, check_refusals, check_curl, check_node):
+                         check_upload, check_leaving, check_refusals, check_room, check_curl,
+                         check_node):
                 step(demo)
             check_browser(demo, folder)
             check_stop(demo)
         finally:
-            if demo.process.poll() is None:
-                demo.process.kill()
-                demo.process.wait()
+            demo.kill()
         check_interrupt(program)
-    for what in skipped:
-        print("skipped:", what)
-    print(f"demo_test: checks run {checks['run']}, right {checks['right']}, "
-          f"parts skipped {len(skipped)}")
-    return 0 if checks["run"] == checks["right"] else 1
+    return report("demo_test")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char_p, c_int32, c_size_t
 from ctypes import c_uint64, c_void_p
 
+from common import check, checks, report
+
 try:
     import requests
 except ImportError:
@@ -64,16 +66,6 @@ def load():
 
 
 apus = load()
-checks = {"run": 0, "right": 0}
-
-
-def check(what, expected, got):
-    checks["run"] += 1
-    if expected == got:
-        checks["right"] += 1
-    else:
-        print(f"WRONG {what}: expected {expected!r}, got {got!r}")
-
 
 def need(result):
     """A result that has to be a success."""
@@ -199,9 +191,7 @@ def main():
             asyncio.run(serve(workers, pulling))
             print(f"{workers} workers, {'next' if pulling else 'tick'}: {checks['right']} right")
     check("live handles", 0, apus.apus_live_count(0))
-    print(f"python_test with {'requests' if requests else 'urllib'}: "
-          f"checks run {checks['run']}, right {checks['right']}")
-    return 0 if checks["run"] == checks["right"] else 1
+    return report(f"python_test with {'requests' if requests else 'urllib'}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ In README.md, a comment before a block of code says what is done with it:
   run: cmake        it is a CMakeLists.txt that makes hello from hello.c
 """
 # ctest: nosanitize
-import contextlib
 import os
 import re
 import shutil
@@ -21,29 +20,10 @@ import tempfile
 import urllib.error
 import urllib.request
 
-SOURCE = os.environ["APUS_SOURCE"]
-LIBRARIES = os.path.dirname(os.environ["APUS_LIBRARY"])
+from common import (LIBRARIES, PATIENCE, SOURCE, check, check_in, checks, compile_by,
+                    compile_example, report, served, skipped)
+
 PYTHON = os.environ.get("PYTHON") or sys.executable
-PATIENCE = 60  # seconds until something that does not come counts as lost
-
-checks = {"run": 0, "right": 0}
-skipped = []
-
-
-def check(what, expected, got):
-    checks["run"] += 1
-    if expected == got:
-        checks["right"] += 1
-    else:
-        print(f"WRONG {what}: expected {expected!r}, got {got!r}")
-
-
-def check_in(what, part, whole):
-    checks["run"] += 1
-    if part in whole:
-        checks["right"] += 1
-    else:
-        print(f"WRONG {what}: no {part!r} in {whole!r}")
 
 
 def read(*path):
@@ -139,22 +119,6 @@ def check_limits(readme, header):
 # ---- the programs
 
 
-@contextlib.contextmanager
-def served(command, environment):
-    """A program that serves: its URL is the first line on its standard error."""
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True,
-                               env=dict(os.environ, **environment))
-    try:
-        line = process.stderr.readline()
-        check_in(f"first line of {command[-2]}", "http://127.0.0.1:", line)
-        yield process, line.strip()
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        process.stderr.close()
-
-
 def ask(url, method="GET"):
     request = urllib.request.Request(url, method=method)
     try:
@@ -173,37 +137,29 @@ def curl(url):
                           capture_output=True, text=True).stdout
 
 
-def check_hello(what, command, greeting, environment):
+def check_hello(what, command, greeting, **environment):
     """Serves, says so when its port is taken, and ends by a signal."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        with served([*command, "0"], environment) as (process, url):
-            check(f"curl of {what}", greeting, curl(url))
-            check(f"path of {what}", 404, ask(url + "none")[0])
-            check(f"method of {what}", 405, ask(url, "DELETE")[0])
-            port = url.rstrip("/").rsplit(":", 1)[1]
-            second = subprocess.run([*command, port], capture_output=True, text=True,
+        with served(command, **environment) as program:
+            check(f"curl of {what}", greeting, curl(program.url + "/"))
+            check(f"path of {what}", 404, ask(program.url + "/none")[0])
+            check(f"method of {what}", 405, ask(program.url + "/", "DELETE")[0])
+            second = subprocess.run([*command, str(program.port)], capture_output=True, text=True,
                                     timeout=PATIENCE, env=dict(os.environ, **environment))
             check(f"status of {what} with a taken port", 1, second.returncode)
             check_in(f"message of {what} with a taken port", "in use", second.stderr)
-            process.send_signal(number)
-            check(f"end of {what}", -number, process.wait(timeout=PATIENCE))
+            check(f"end of {what}", -number, program.stop(number)[0])
 
 
-def check_pull(program):
-    with served([program, "0"], {}) as (process, url):
-        check("pull", "Hello from C\n", curl(url))
-        check("pull with a name", (200, "Hello swift\n"), ask(url + "hello/swift"))
-        check("pull of no path", 404, ask(url + "none")[0])
-        check("pull of no method", 405, ask(url, "DELETE")[0])
-        check("pull to the end", (200, "Bye\n"), ask(url + "stop", "POST"))
-        check("end of pull", 0, process.wait(timeout=PATIENCE))
-        check("last words of pull", "", process.stderr.read())
-
-
-def compile_by(command, folder):
-    """Runs a shell command that compiles, where the library may be found."""
-    environment = dict(os.environ, PKG_CONFIG_PATH=os.path.join(LIBRARIES, "pkgconfig"))
-    subprocess.run(["sh", "-ec", command], check=True, cwd=folder, env=environment)
+def check_pull(path):
+    with served([path]) as program:
+        check("pull", "Hello from C\n", curl(program.url + "/"))
+        check("pull with a name", (200, "Hello swift\n"), ask(program.url + "/hello/swift"))
+        check("pull of no path", 404, ask(program.url + "/none")[0])
+        check("pull of no method", 405, ask(program.url + "/", "DELETE")[0])
+        check("pull to the end", (200, "Bye\n"), ask(program.url + "/stop", "POST"))
+        check("last words of pull", "", program.process.communicate(timeout=PATIENCE)[1])
+        check("end of pull", 0, program.process.returncode)
 
 
 def check_cmake(text, folder):
@@ -218,23 +174,21 @@ def check_cmake(text, folder):
     for command in (["-S", folder, "-B", build, "-DCMAKE_PREFIX_PATH=" + prefix],
                     ["--build", build]):
         subprocess.run(["cmake", *command], check=True, stdout=subprocess.DEVNULL)
-    check_hello("hello.c by CMake", [os.path.join(build, "hello")], "Hello from C\n", {})
+    check_hello("hello.c by CMake", [os.path.join(build, "hello")], "Hello from C\n")
 
 
 def check_programs(blocks, folder):
-    path = {"LD_LIBRARY_PATH": LIBRARIES}
     shutil.copy(os.path.join(SOURCE, "examples", "hello.c"), folder)
     compile_by(blocks["pkg-config"], folder)
-    check_hello("hello.c", [os.path.join(folder, "hello")], "Hello from C\n", path)
+    check_hello("hello.c", [os.path.join(folder, "hello")], "Hello from C\n",
+                LD_LIBRARY_PATH=LIBRARIES)
     check_hello("hello.py", [PYTHON, os.path.join(SOURCE, "examples", "hello.py")],
-                "Hello from Python\n", path)
+                "Hello from Python\n", LD_LIBRARY_PATH=LIBRARIES)
     # All examples compile without a warning.
-    flags = "-std=c11 -O1 -Wall -Wextra -Werror -pthread"
-    for name in sorted(os.listdir(os.path.join(SOURCE, "examples"))):
-        if name.endswith(".c"):
-            compile_by(f"${{CC:-cc}} {flags} -o {name[:-2]} '{SOURCE}/examples/{name}' "
-                       f"$(pkg-config --cflags --libs apus) -Wl,-rpath,'{LIBRARIES}'", folder)
-    check_pull(os.path.join(folder, "pull"))
+    programs = {name: compile_example(name[:-2], folder)
+                for name in sorted(os.listdir(os.path.join(SOURCE, "examples")))
+                if name.endswith(".c")}
+    check_pull(programs["pull.c"])
     os.mkdir(os.path.join(folder, "cmake"))
     check_cmake(blocks["cmake"], os.path.join(folder, "cmake"))
 
@@ -248,11 +202,7 @@ def main():
     check_limits(readme, header)
     with tempfile.TemporaryDirectory() as folder:
         check_programs(blocks, folder)
-    for what in sorted(set(skipped)):
-        print("skipped:", what)
-    print(f"readme_test: checks run {checks['run']}, right {checks['right']}, "
-          f"parts skipped {len(set(skipped))}")
-    return 0 if checks["run"] == checks["right"] else 1
+    return report("readme_test")
 
 
 if __name__ == "__main__":
