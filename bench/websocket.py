@@ -1,7 +1,9 @@
 """The measurements of WebSocket: echoes, one to many, idle channels. Each takes the
 servers and returns plain numbers."""
 
+import os
 import shutil
+import subprocess
 
 import measure
 import servers
@@ -9,7 +11,9 @@ import servers
 SIZE, LARGE, PUBLISHED = 20, 16384, 64  # bytes of a message
 SUBSCRIBERS = 1000
 BURSTS = (1, 16)  # messages that everyone gets at once
-SECTIONS = ("ws-echo", "ws-publish", "ws-idle", "ws-allocations", "ws-syscalls")
+SECTIONS = ("ws-echo", "ws-publish", "ws-idle", "ws-allocations", "ws-syscalls",
+            "ws-unmask")
+UNMASKED = (20, 125, 1024, 16384, 1 << 20)  # bytes of a payload
 
 # The orders that bench/apus_publish.c and bench/ws_reference.c take, by what they are.
 WAYS = {"reference, a send each": "s", "reference, a send for all": "p",
@@ -69,31 +73,39 @@ def publish(arguments, chosen, apus, scratch, say):
     with running_or_none(publisher, scratch) as apus_runs, \
             running_or_none(reference, scratch) as reference_runs:
         for burst in BURSTS:
-            rounds = {}
+            rounds, ways = {}, list(WAYS)
             for number in range(arguments.rounds):
-                for way, letter in WAYS.items():
+                turn = number % len(ways)
+                for way in ways[turn:] + ways[:turn]:
                     running = reference_runs if way.startswith("reference") else apus_runs
                     if running is None:
                         continue
-                    one_round = timed_round(arguments, SUBSCRIBERS, PUBLISHED, burst, letter)
-                    result = one_round(running)
+                    try:
+                        result = timed_round(arguments, SUBSCRIBERS, PUBLISHED, burst,
+                                             WAYS[way])(running)
+                    except (RuntimeError, OSError, ZeroDivisionError) as problem:
+                        say(f"  publish {burst}: {way}: {problem}")
+                        rounds[way] = None
+                        ways = [other for other in ways if other != way]
+                        break
                     rounds.setdefault(way, []).append(result)
                     say(f"  publish {burst:2} {number + 1}/{arguments.rounds} {way:26}"
                         f"{result['rate']:10.0f}/s {result['cpu']:7.2f} µs"
                         f"{result['others'] * 100:4.0f} % others")
-            results[burst] = summaries(rounds)
+            results[burst] = summaries({way: rounds[way] for way in WAYS if rounds.get(way)})
     return results
 
 
 def summaries(rounds):
-    """Each way beside the sends one by one in the same place: how many times their
-    messages for the same CPU time."""
+    """Each way beside others: how many times their messages for the same CPU time."""
     results = {}
     for way, own in rounds.items():
         place = way.partition(",")[0]
-        beside = rounds[f"{place}, a send each" if place == "reference" else f"{place}, one by one"]
-        results[way] = measure.summary(own, beside)
-        results[way]["times"] = 1 / results[way]["ratio"]
+        beside = f"{place}, a send each" if place == "reference" else f"{place}, one by one"
+        results[way] = measure.summary(own, rounds.get(beside))
+        for key, other in (("times", beside), ("bare", "reference, a send each")):
+            ratio = measure.summary(own, rounds.get(other))["ratio"]
+            results[way][key] = 1 / ratio if ratio else None
     return results
 
 
@@ -171,6 +183,25 @@ def system_calls(arguments, chosen, apus, scratch, each, say):
     return results
 
 
+def unmask(say):
+    """GB/s by the size of a payload; none without a Swift compiler."""
+    binary = measure.tool("unmask")
+    sources = [os.path.join(servers.BENCH, "unmask.swift"),
+               os.path.join(servers.ROOT, "Sources", "Apus", "WebSocket", "Mask.swift")]
+    if not shutil.which("swiftc"):
+        say("skipped: unmasking: there is no swiftc")
+        return {}
+    built = subprocess.run(["swiftc", "-O", "-wmo", "-parse-as-library", "-swift-version", "6",
+                            "-enable-experimental-feature", "Lifetimes", "-o", binary, *sources],
+                           capture_output=True, text=True)
+    if built.returncode != 0:
+        say(f"skipped: unmasking: {built.stderr.strip().splitlines()[0]}")
+        return {}
+    results = {size: float(measure.run_load([binary, str(size)], 10)) for size in UNMASKED}
+    say("  unmask " + "  ".join(f"{size}: {rate:.1f} GB/s" for size, rate in results.items()))
+    return results
+
+
 def run(arguments, scratch, chosen, apus, throughput, each, say):
     """All sections that are asked for; throughput and each are those of run.py."""
     figures = {"servers": chosen, "arguments": arguments, "pinned": servers.cores() is not None}
@@ -185,4 +216,6 @@ def run(arguments, scratch, chosen, apus, throughput, each, say):
         figures["allocations"] = allocations(arguments, chosen, scratch, each)
     if "ws-syscalls" in wanted:
         figures["syscalls"] = system_calls(arguments, chosen, apus, scratch, each, say)
+    if "ws-unmask" in wanted:
+        figures["unmask"] = unmask(say)
     return figures
