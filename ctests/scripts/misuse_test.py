@@ -27,6 +27,7 @@ HANDLES = {"apus_server": "SERVER", "apus_request": "REQUEST", "apus_writer": "W
 PLAUSIBLE = {
     "host": '"127.0.0.1"', "pattern": '"/plausible"', "path": '"/nowhere/at/all"',
     "method": "APUS_GET", "status": "200", "dispatch": "0", "port": "0", "timeout_ms": "0",
+    "except": "0", "topic": '"topic"',
     "data": '"x"', "location": '"/"', "tag": '"tag"', "capacity": "sizeof outs.buffer",
     "buffer": "outs.buffer", "context": "&outs", "drop": "count_drop", "event": "&outs.event",
     "previous": "0", "counter": "0", "index": "0", "listener": "0", "code": "-1",
@@ -63,7 +64,8 @@ CALLBACKS = {
     "apus_replied_fn": "replied_fn", "apus_failed_fn": "failed_fn",
     "apus_server_fn": "server_fn", "apus_access_fn": "access_fn", "apus_body_fn": "body_fn",
     "apus_writer_fn": "writer_fn", "apus_open_fn": "open_fn", "apus_channel_fn": "channel_fn",
-    "apus_message_fn": "message_fn", "apus_closed_fn": "closed_fn", "apus_log_fn": None, "apus_leak_fn": None,
+    "apus_message_fn": "message_fn", "apus_closed_fn": "closed_fn", "apus_log_fn": None,
+    "apus_leak_fn": None,
 }
 
 # ---- What is bad, by function and parameter -----------------------------------
@@ -72,6 +74,8 @@ INT32 = ["INT32_MIN", "INT32_MAX"]
 INT64 = ["INT64_MIN", "INT64_MAX"]
 FIELD_NAME = ["NULL", '""', '"A B"', '"A:"', '"X\\r\\nY"', '"X\\n"', '"X\\x7f"']
 FIELD_VALUE = ["NULL", '"a\\r\\nX-B: c"', '"a\\n"', '"a\\r"', '"\\x01"', '"\\x7f"']
+LONG_TOPIC = '"' + 256 * "t" + '"'
+TOPIC = ["NULL", '""', LONG_TOPIC]
 ROUTE = ["-1", "64", *INT32]
 STATUS = ["1", "99", "100", "199", "600", "-1", *INT32]
 
@@ -171,6 +175,11 @@ BAD = {
     "apus_channel_close": {"code": ["1", "999", "1004", "1005", "1006", "1015", "1016", "2999",
                                     "5000", "66536", "-1000", *INT32],
                            "reason": ["NULL", '"\\xff"']},
+    "apus_channel_subscribe": {"topic": TOPIC},
+    "apus_channel_unsubscribe": {"topic": TOPIC},
+    "apus_server_publish": {"topic": TOPIC, "opcode": ["0", "3", "8", "9", "10", *span(0, 15)],
+                            "data": ["NULL", '"\\xff"']},
+    "apus_server_subscriber_count": {"topic": ["NULL"]},
     "apus_channel_set_high_water": {"bytes": span(1, "1LL << 40", INT64)},
     "apus_channel_set_close_when_full": {"on": span(0, 1)},
     "apus_channel_set_ping": {"interval": span(0, 86400000), "deadline": span(0, 86400000)},
@@ -223,6 +232,7 @@ for kind in ("header", "trailer", "param", "query_param"):
 # Parameters of which every value is good, and why.
 EXCUSED = {
     "context": "handed through", "drop": "may be NULL", "length": "goes with its data",
+    "except": "a handle that is left out, live or not",
     "consumed": "out", "event": "out", "capacity": "goes with its buffer",
     "handle": "tested as a handle", "previous": "a place in a walk, live or not",
 }

@@ -27,6 +27,18 @@ func boundary(_ body: () throws(Failure) -> Int32) -> Int32 {
   }
 }
 
+/// The same for those with a longer result.
+@inline(__always)
+func boundaryOfLong(_ body: () throws(Failure) -> Int64) -> Int64 {
+  do throws(Failure) {
+    if Process.isForked { throw Failure(.fork, Code.fork.message) }
+    return try body()
+  } catch {
+    ThreadContext.note(error)
+    return Int64(error.code.rawValue)
+  }
+}
+
 @inline(__always)
 private func held<Object: ~Copyable, Result>(
   _ handle: UInt64, _ kind: Kind, _ body: (Ref<Object>, Ref<Slot>) throws(Failure) -> Result

@@ -216,7 +216,7 @@ public func apusChannelClose(
 
 @_cdecl("apus_channel_buffered")
 public func apusChannelBuffered(_ handle: UInt64) -> Int64 {
-  boundary(failing: Int64(Code.handle.rawValue)) { () throws(Failure) in
+  boundaryOfLong { () throws(Failure) in
     try withChannel(handle) { channel throws(Failure) in channel.locked { channel.buffered } }
   }
 }

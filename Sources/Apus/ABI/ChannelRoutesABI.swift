@@ -134,7 +134,7 @@ public func apusServerSetUpgradeTimeout(_ handle: UInt64, _ milliseconds: Int32)
 
 @_cdecl("apus_server_channel_count")
 public func apusServerChannelCount(_ handle: UInt64) -> Int64 {
-  boundary(failing: Int64(Code.handle.rawValue)) { () throws(Failure) in
+  boundaryOfLong { () throws(Failure) in
     try withServer(handle) { server throws(Failure) in
       server.o.channels.load(ordering: .relaxed)
     }
@@ -183,7 +183,7 @@ public func apusServerPublish(
 
 @_cdecl("apus_server_subscriber_count")
 public func apusServerSubscriberCount(_ handle: UInt64, _ topic: UnsafePointer<CChar>?) -> Int64 {
-  boundary(failing: Int64(Code.argument.rawValue)) { () throws(Failure) in
+  boundaryOfLong { () throws(Failure) in
     try withServer(handle) { server throws(Failure) in
       let name = try unsafe text(topic)
       guard let topic = server.o.topics.use(name.bytes, makes: false) else { return 0 }
