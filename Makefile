@@ -86,7 +86,7 @@ package: build ## make the .deb and the .tar.gz
 format: ## lay out the Swift and the C sources
 	scripts/install-needs.sh format
 	swift format format --in-place --recursive --configuration .swift-format \
-	  $(wildcard Sources Tests fuzz) Package.swift
+	  $(wildcard Sources Tests bench fuzz) Package.swift
 	find $(wildcard Sources include examples ctests bench fuzz) -name '*.[ch]' \
 	  -exec clang-format -i {} +
 
