@@ -66,6 +66,7 @@ static const char demo_js[] =
     "// ---- together: a WebSocket; messages are a word, and what belongs to it behind tabs\n"
     "\n"
     "const SAID_LINES = 200;\n"
+    "const sockets = location.origin.replace('http', 'ws');\n"
     "let socket = null;\n"
     "let turn = 0;\n"
     "let waits = 0;  // attempts in vain since the last connection\n"
@@ -103,7 +104,7 @@ static const char demo_js[] =
     "}\n"
     "\n"
     "function join() {\n"
-    "  socket = new WebSocket(location.origin.replace('http', 'ws') + '/room');\n"
+    "  socket = new WebSocket(sockets + '/room');\n"
     "  socket.onopen = () => {\n"
     "    waits = turn = 0;\n"
     "    showJoined('connected', true);\n"
@@ -311,7 +312,8 @@ static const char demo_js[] =
     "  setTimeout(() => $('made').click(), 1200);\n"
     "};\n"
     "\n"
-    "text('curl', $('curl').textContent.replaceAll('HERE', location.origin));\n"
+    "text('curl', $('curl').textContent.replaceAll('HERE', location.origin)\n"
+    "  .replace('SOCKETS', sockets));\n"
     "join();\n"
     "poll();\n";
 

@@ -467,6 +467,30 @@ def check_pages(browser, url, first):
     check("another channel", ("connected", str(start + 1)), (page["joined"], page["shared"]))
 
 
+def press(browser, key, code, text=""):
+    options = {"key": key, "code": key.strip() or "Space", "windowsVirtualKeyCode": code}
+    browser.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text,
+                 **options)
+    browser.call("Input.dispatchKeyEvent", type="keyUp", **options)
+
+
+def check_keyboard(browser, first):
+    """Says and counts without a pointer."""
+    browser.session = first
+    browser.call("Page.bringToFront")
+    count = int(browser.evaluate("words.focus(), shared.textContent"))
+    browser.call("Input.insertText", text="typed")
+    press(browser, "Enter", 13, "\r")
+    page = wait_room(browser, first, "page.said.at(-1).endsWith('typed')")
+    check("said by keys", "typed", page["said"][-1][-5:])
+    for _ in ("to Say", "to One less"):
+        press(browser, "Tab", 9)
+    check("the way of Tab", "less", browser.evaluate("document.activeElement.id"))
+    press(browser, " ", 32, " ")
+    page = wait_room(browser, first, f"page.shared === '{count - 1}'")
+    check("counted by keys", str(count - 1), page["shared"])
+
+
 def check_with_python(demo, browser, first):
     if connect is None:
         return
@@ -497,6 +521,7 @@ def check_browser(demo, folder):
         first = browser.open(demo.url + "/")
         check_page(browser.evaluate(WATCH % (ALL, ALL_IS_WHOLE, "all.click()")))
         check_pages(browser, demo.url + "/", first)
+        check_keyboard(browser, first)
         check_with_python(demo, browser, first)
         picture(browser, "demo.png", captureBeyondViewport=True)
         check("complaints of the browser", [], browser.complaints())

@@ -124,9 +124,12 @@ check "no file remembers the first prefix" no_old_path
 library=$moved/lib/libapus.so.$version
 readelf -dW "$library" >"$work/dynamic"
 ldd "$library" >"$work/needs" 2>/dev/null
-known='linux-vdso|ld-linux[^ ]*|libc|libm|libgcc_s|libstdc\+\+|libssl|libcrypto|libz'
+known='linux-vdso|ld-linux[^ ]*|libc|libm|libgcc_s|libstdc\+\+|libcrypto|libz'
 only_known() { ! grep -vE "^\s*([^ ]*/)?($known)\.so" "$work/needs"; }
 check "it needs only the system's libraries" only_known
+for needed in libcrypto.so.3 libz.so.1; do
+  check "it needs $needed" grep -qF "Shared library: [$needed]" "$work/dynamic"
+done
 check "its soname" grep -qF "Library soname: [libapus.so.$abi]" "$work/dynamic"
 check "it is never unloaded" grep -qE 'FLAGS_1.*NODELETE' "$work/dynamic"
 own_runpath() { ! grep -E '\((RUNPATH|RPATH)\)' "$work/dynamic" | grep -vF '[$ORIGIN]'; }
@@ -164,8 +167,9 @@ if command -v dpkg-deb >/dev/null; then
   dpkg-deb -f "$deb" >"$work/control"
   check "the .deb has its version" grep -qx "Version: $version" "$work/control"
   if command -v dpkg-shlibdeps >/dev/null; then
-    check "the .deb names what it depends on" grep -q '^Depends:.*libc6' "$work/control"
-    check "the .deb depends on zlib" grep -q '^Depends:.*zlib1g' "$work/control"
+    for package in libc6 libssl3 zlib1g; do
+      check "the .deb depends on $package" grep -q "^Depends:.*$package" "$work/control"
+    done
   fi
 fi
 

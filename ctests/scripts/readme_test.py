@@ -6,6 +6,7 @@ names exist; its tables of limits are those of the header.
 In README.md, a comment before a block of code says what is done with it:
 
   file: PATH        it is that file
+  part: PATH        it is some of that file
   run: pkg-config   it is run in a folder with hello.c, and makes hello
   run: cmake        it is a CMakeLists.txt that makes hello from hello.c
 """
@@ -44,11 +45,14 @@ def check_blocks(readme):
         if action == "file":
             check(f"the block of {what}", read(what), text)
             files.append(what)
+        elif action == "part":
+            check_in(f"the part of {what}", text, read(what))
+            files.append(what)
         elif action == "run":
             found[what] = text
         else:
             check("a block without a comment", "sh", language)
-    check("files", ["examples/hello.c", "examples/hello.py"], files)
+    check("files", ["examples/hello.c", "examples/hello.py", "examples/chat.c"], files)
     check("blocks to run", ["cmake", "pkg-config"], sorted(found))
     return found
 
@@ -93,11 +97,32 @@ def setters(header):
     return found
 
 
+def limits(readme):
+    part = readme[readme.index("## Limits\n"):]
+    return part[:part.index("\n## ", 1)]
+
+
+CHANNEL_LIMITS = ["apus_channel_set_high_water", "apus_server_set_max_fragments",
+                  "apus_server_set_max_message", "apus_server_set_ping_interval",
+                  "apus_server_set_upgrade_timeout"]
+
+
+def check_channel_limits(readme, header):
+    """The same for the limits of channels, whose rows name the whole function."""
+    found = []
+    for row in re.findall(r"^\| [^|`]+ \| `(apus_\w+)` \|(.*)\|$", limits(readme), re.MULTILINE):
+        name, (scope, default, _) = row[0], [cell.strip() for cell in row[1].split("|")]
+        comment = re.search(rf"/\*((?:(?!\*/).)*)\*/\nAPUS_API \w+ {name}\(", header, re.DOTALL)
+        comment = re.sub(r"[\s*]+", " ", comment.group(1)) if comment else ""
+        check_in(f"range of {name}", f": {scope}", comment)
+        check_in(f"default of {name}", f"Default {default}", comment)
+        found.append(name)
+    check("limits of channels", CHANNEL_LIMITS, sorted(found))
+
+
 def check_limits(readme, header):
     """Each row's range, default and status stand in the header's comment."""
-    part = readme[readme.index("## Limits\n"):]
-    part = part[:part.index("\n## ", 1)]
-    known, rows = setters(header), {}
+    part, known, rows = limits(readme), setters(header), {}
     for row in re.findall(r"^\| `(\w+)` \|(.*)\|$", part, re.MULTILINE):
         rows[row[0]] = [cell.strip() for cell in row[1].split("|")]
     check("limits", sorted(known), sorted(rows))
@@ -200,6 +225,7 @@ def main():
     check_links(readme)
     check_targets(readme)
     check_limits(readme, header)
+    check_channel_limits(readme, header)
     with tempfile.TemporaryDirectory() as folder:
         check_programs(blocks, folder)
     return report("readme_test")
