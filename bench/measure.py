@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from servers import BUILD, Running, child_setup, cores
+from servers import BUILD, Running, child_setup, cores, cpu_of
 
 # What a call is, by its name and by the kind of its descriptor.
 RECEIVE = {"recvfrom", "recvmsg", "read", "readv"}
@@ -74,10 +74,28 @@ def round_of(running, load):
     total, user, system = (b - a for a, b in zip(before, running.cpu()))
     working, loading = (b - a for a, b in zip(machine, machine_time()))
     available = (time.monotonic() - start) * os.cpu_count()
+    return figures_of(requests, seconds, total, user, system,
+                      max(0, working - loading - total) / available)
+
+
+def step_round(running, steps):
+    """The same of one step of a load that was started before: what it took to open
+    its connections is not in the figures."""
+    def used():
+        return machine_time()[0], *running.cpu(), cpu_of(steps.process.pid)[0]
+
+    before, start = used(), time.monotonic()
+    result = steps.run()
+    working, total, user, system, loading = (b - a for a, b in zip(before, used()))
+    available = (time.monotonic() - start) * os.cpu_count()
+    return figures_of(result["requests"], result["seconds"], total, user, system,
+                      max(0, working - loading - total) / available)
+
+
+def figures_of(requests, seconds, total, user, system, others):
     return {"requests": requests, "seconds": seconds, "rate": requests / seconds,
             "cpu": total / requests * 1e6, "user": user, "system": system,
-            "busy": total / seconds,
-            "others": max(0, working - loading - total) / available}
+            "busy": total / seconds, "others": others}
 
 
 def summary(rounds, reference):
@@ -97,19 +115,20 @@ def summary(rounds, reference):
 
 
 class Steps:
-    """The load in steps: connections that are open and warm, and a run of exactly
-    so many requests at each call of run()."""
+    """A load in steps: connections that are open and warm, and a run of it at each
+    call of run(), of exactly so many requests if their number is given."""
 
-    def __init__(self, port, connections, requests):
+    def __init__(self, command, requests=None):
         self.requests = requests
         self.process = subprocess.Popen(
-            [tool("pipeline"), str(port), str(connections), "1", "requests", str(requests), "step"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            preexec_fn=child_setup(load_core()))
+            [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, preexec_fn=child_setup(load_core()))
 
     def __enter__(self):
         if self.process.stdout.readline().strip() != "ready":
-            raise RuntimeError("the load did not start")
+            problem = self.process.stderr.read().strip()
+            self.__exit__()
+            raise RuntimeError(problem or "the load did not start")
         return self
 
     def __exit__(self, *_):
@@ -120,26 +139,36 @@ class Steps:
             self.process.kill()
             self.process.wait()
         self.process.stdout.close()
+        self.process.stderr.close()
 
     def run(self):
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
         result = json.loads(self.process.stdout.readline() or "{}")
-        if result.get("requests") != self.requests or result["lost"]:
+        if not result:
+            raise RuntimeError(self.process.stderr.read().strip() or "the load ended")
+        if self.requests not in (None, result["requests"]) or result["lost"]:
             raise RuntimeError("the load lost replies")
         return result
 
 
-def idle_memory(server, scratch, connections):
+def http_steps(connections, requests):
+    """A function from a port to steps of requests, one at a time on a connection."""
+    return lambda port: Steps([tool("pipeline"), port, connections, 1, "requests", requests,
+                               "step"], requests)
+
+
+def idle_memory(server, scratch, connections, kind="http"):
     """Bytes of resident memory that each of many idle connections costs."""
     with Running(server, scratch) as running:
-        text = run_load([tool("idle"), str(running.port), str(connections),
+        text = run_load([tool("idle"), str(running.port), str(connections), kind,
                          str(running.process.pid)], 120)
         return json.loads(text)
 
 
-def allocations(server, scratch, connections, requests):
-    """Calls of the allocator per request, in the steady state."""
+def allocations(server, scratch, steps_of, requests):
+    """Calls of the allocator per request, in the steady state; steps_of makes the
+    load's steps, of so many requests, for a port."""
     path = os.path.join(scratch, server.name + ".allocs")
     environment = {"LD_PRELOAD": tool("allocs.so"), "ALLOCS_FILE": path}
 
@@ -148,7 +177,7 @@ def allocations(server, scratch, connections, requests):
             return sum(struct.unpack("4Q", file.read(32)))
 
     with Running(server, scratch, environment) as running:
-        with Steps(running.port, connections, requests) as steps:
+        with steps_of(running.port) as steps:
             steps.run()  # the first run warms up pools and buffers
             before = count()
             steps.run()
@@ -156,10 +185,10 @@ def allocations(server, scratch, connections, requests):
             return {"calls": calls, "each": calls / requests}
 
 
-def system_calls(server, scratch, connections, requests):
+def system_calls(server, scratch, steps_of, requests):
     """Calls per request by name and purpose, in the steady state, by strace."""
     with Running(server, scratch) as running:
-        with Steps(running.port, connections, requests) as steps:
+        with steps_of(running.port) as steps:
             log = tempfile.NamedTemporaryFile(dir=scratch, mode="r")
             tracer = subprocess.Popen(
                 ["strace", "-f", "-y", "-q", "-s", "0", "-o", log.name, "-p",

@@ -86,7 +86,7 @@ def server_table(figures, results, header, cells):
 # ---- the sections
 
 
-def throughput_section(figures, section, title):
+def throughput_section(figures, section, title, unit="requests/s"):
     def cells(result):
         ratio = f"{result['ratio']:.2f}" if result["ratio"] else "-"
         low, high = result["spread"]
@@ -94,15 +94,19 @@ def throughput_section(figures, section, title):
                 f"{result['user']:.2f}", f"{result['system']:.2f}", ratio,
                 f"{result['busy'] * 100:.0f} %"]
 
-    header = ["server", "requests/s", "CPU µs", "range", "user µs", "system µs", "× reference",
+    header = ["server", unit, "CPU µs", "range", "user µs", "system µs", "× reference",
               "busy"]
     results = figures[section]
     others = [result["others"] for result in results.values() if "others" in result]
-    text = f"## {title}\n\n" + server_table(figures, results, header, cells)
-    if others and max(others) > DISTURBED:
-        text += f"\nDisturbed: other programs used up to {max(others) * 100:.0f} % of the " \
-            "machine during these rounds.\nThe ratios hold better than the rates.\n"
-    return text
+    return f"## {title}\n\n" + server_table(figures, results, header, cells) + disturbance(others)
+
+
+def disturbance(others):
+    """A warning, where other programs had more than a little of the machine."""
+    if not others or max(others) <= DISTURBED:
+        return ""
+    return f"\nDisturbed: other programs used up to {max(others) * 100:.0f} % of the " \
+        "machine during these rounds.\nThe ratios hold better than the rates.\n"
 
 
 def idle_section(figures):
@@ -206,9 +210,9 @@ def digits(what):
     return 4 if what.startswith("allocations") else 2
 
 
-def targets_section(figures):
+def targets_table(found):
     rows = []
-    for what, target, figure, met, unit in targets(figures):
+    for what, target, figure, met, unit in found:
         shown = "not measured" if figure is None else f"{figure:.{digits(what)}f} {unit}".strip()
         rows.append([what, target, shown, "-" if figure is None else "yes" if met else "no"])
     return "## Targets of Apus\n\nWith worker dispatch, unless it says otherwise.\n\n" + \
@@ -233,14 +237,10 @@ def system_facts(pinned):
             f"{servers.output(servers.CC, '--version').splitlines()[0]}"]
 
 
-def machine(figures):
-    arguments = figures["arguments"]
-    wrk = re.search(r"wrk (\S+)", unchecked("wrk", "-v"))
+def machine(figures, rounds, load=""):
+    """The machine, what a round was, and the servers; load names the load program."""
     day, system = system_facts(figures["pinned"])
-    lines = [day, f"{system}, wrk {wrk[1] if wrk else 'unknown'}",
-             f"- Rounds: {arguments.rounds} of {arguments.seconds} s, "
-             f"{arguments.connections} connections, {arguments.depth} requests at once "
-             "where pipelined", ""]
+    lines = [day, system + load, rounds, ""]
     rows = [[server.name, server.what, "skipped: " + server.skipped if server.skipped
              else server.version] for server in figures["servers"]]
     return "## Machine and servers\n\n" + "\n".join(lines) + "\n" + \
@@ -257,9 +257,17 @@ def unchecked(*command):
     return result.stdout + result.stderr
 
 
+def http_machine(figures):
+    arguments = figures["arguments"]
+    wrk = re.search(r"wrk (\S+)", unchecked("wrk", "-v"))
+    return machine(figures, f"- Rounds: {arguments.rounds} of {arguments.seconds} s, "
+                   f"{arguments.connections} connections, {arguments.depth} requests at once "
+                   "where pipelined", f", wrk {wrk[1] if wrk else 'unknown'}")
+
+
 def markdown(figures):
     arguments = figures["arguments"]
-    parts = [INTRODUCTION, targets_section(figures)]
+    parts = [INTRODUCTION, targets_table(targets(figures))]
     for section, title in (("keepalive", "Keep-alive"), ("saturated", "Keep-alive, saturated"),
                            ("pipelined", f"Pipelined, {arguments.depth} deep")):
         if section in figures:
@@ -269,4 +277,4 @@ def markdown(figures):
                            ("syscalls", system_calls_section), ("library", library_section)):
         if figures.get(section):
             parts.append(write(figures))
-    return "\n".join(parts + [machine(figures), METHOD])
+    return "\n".join(parts + [http_machine(figures), METHOD])

@@ -17,19 +17,25 @@ import tempfile
 import measure
 import report
 import servers
+import websocket
+import websocket_page
 
 LOADS = ("keepalive", "saturated", "pipelined")
-SECTIONS = LOADS + ("idle", "allocations", "syscalls", "library")
+HTTP = LOADS + ("idle", "allocations", "syscalls", "library")
+GROUPS = {"http": HTTP, "websocket": websocket.SECTIONS}
+PAGES = {"http": "benchmarks.md", "websocket": "benchmarks-websocket.md"}
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__.splitlines()[0])
     names = [server.name for server in servers.catalogue()]
     parser.add_argument("--only", metavar="NAMES", help="servers, of " + ",".join(names) +
-                        "; then nothing is written unless --output says where")
-    parser.add_argument("--sections", metavar="NAMES", default=",".join(SECTIONS),
-                        help="measurements, of " + ",".join(SECTIONS) +
-                        "; fewer than all: as --only")
+                        "; then no page is written unless --output says where")
+    parser.add_argument("--sections", metavar="NAMES", default=",".join(GROUPS),
+                        help="measurements: " + "; or ".join(
+                            f"{group}, which is {','.join(names)}"
+                            for group, names in GROUPS.items()) +
+                        ". A group of which some are left out has its page not written")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
     parser.add_argument("--seconds", type=int, default=3, help="of each load in a round (3)")
     parser.add_argument("--connections", type=int, default=64, help="of the loads (64)")
@@ -38,32 +44,39 @@ def parse_arguments():
     parser.add_argument("--prefix", default=os.path.join(servers.ROOT, "build", "stage"),
                         help="where Apus is installed (build/stage); without it there, "
                         ".build/release/libapus.so is taken")
-    parser.add_argument("--output", help="the Markdown file (docs/benchmarks.md)")
+    parser.add_argument("--output", help="one Markdown file for all (" + ", ".join(
+        f"docs/{page}" for page in PAGES.values()) + ")")
     parser.add_argument("--json", help="also writes the figures here")
     arguments = parser.parse_args()
-    arguments.sections = arguments.sections.split(",")
+    arguments.sections = [section for name in arguments.sections.split(",")
+                          for section in GROUPS.get(name, (name,))]
     for name in arguments.only.split(",") if arguments.only else []:
         if name not in names:
             parser.error(f"no server is called {name}")
     for name in arguments.sections:
-        if name not in SECTIONS:
+        if not any(name in group for group in GROUPS.values()):
             parser.error(f"no measurement is called {name}")
     if min(arguments.rounds, arguments.seconds, arguments.connections, arguments.depth,
            arguments.idle) < 1:
         parser.error("numbers are from 1")
-    complete = not arguments.only and len(set(arguments.sections)) == len(SECTIONS)
-    if arguments.output is None and complete:
-        arguments.output = os.path.join(servers.ROOT, "docs", "benchmarks.md")
     return arguments
+
+
+def page_of(arguments, group):
+    """The file that a group's page goes to, or None."""
+    if arguments.output:
+        return arguments.output
+    complete = not arguments.only and set(GROUPS[group]) <= set(arguments.sections)
+    return os.path.join(servers.ROOT, "docs", PAGES[group]) if complete else None
 
 
 def say(text):
     print(text, flush=True)
 
 
-def choose(arguments, apus):
+def choose(arguments, apus, catalogue):
     wanted = arguments.only.split(",") if arguments.only else None
-    chosen = [s for s in servers.catalogue() if wanted is None or s.name in wanted]
+    chosen = [s for s in catalogue if wanted is None or s.name in wanted]
     for server in chosen:
         if server.name == "civetweb":
             server.arguments = (str(arguments.connections),)
@@ -73,9 +86,8 @@ def choose(arguments, apus):
     return chosen
 
 
-def throughput(arguments, chosen, scratch, section):
-    """Rounds of one load, in which each server has its turn; who begins moves on
-    from round to round."""
+def http_round(arguments, section):
+    """A function that runs one round of a load with a server that runs."""
     if section == "keepalive":
         def load(port):
             return measure.wrk(port, arguments.connections, arguments.seconds)
@@ -84,6 +96,12 @@ def throughput(arguments, chosen, scratch, section):
 
         def load(port):
             return measure.pipelined(port, arguments.connections, depth, arguments.seconds)
+    return lambda running: measure.round_of(running, load)
+
+
+def throughput(arguments, chosen, scratch, section, one_round):
+    """Rounds of one load, in which each server has its turn; who begins moves on
+    from round to round."""
     running, rounds, failed = start_all(chosen, scratch)
     try:
         for number in range(arguments.rounds):
@@ -93,7 +111,7 @@ def throughput(arguments, chosen, scratch, section):
                 if name in failed:
                     continue
                 try:
-                    result = measure.round_of(one, load)
+                    result = one_round(one)
                 except (RuntimeError, OSError, ZeroDivisionError) as problem:
                     failed[name] = str(problem)
                     say(f"  {section}: {name}: {problem}")
@@ -123,7 +141,8 @@ def start_all(chosen, scratch):
         try:
             one.__enter__()
             running.append(one)
-            measure.pipelined(one.port, 16, 1, 0.3)
+            if not server.websocket:  # each round of those warms up by itself
+                measure.pipelined(one.port, 16, 1, 0.3)
         except (RuntimeError, OSError) as problem:
             failed[server.name] = str(problem)
             say(f"  {server.name}: {problem}")
@@ -160,7 +179,7 @@ def measure_idle(arguments, chosen, scratch):
 
 def measure_allocations(arguments, chosen, scratch):
     return each(chosen, "allocations", lambda server: measure.allocations(
-        server, scratch, arguments.connections, 100_000))
+        server, scratch, measure.http_steps(arguments.connections, 100_000), 100_000))
 
 
 def measure_system_calls(arguments, chosen, scratch):
@@ -168,7 +187,8 @@ def measure_system_calls(arguments, chosen, scratch):
         say("skipped: system calls: strace is not installed")
         return {}
     return {count: each(chosen, f"syscalls {count:2}", lambda server: measure.system_calls(
-        server, scratch, count, 2000)) for count in (1, arguments.connections)}
+        server, scratch, measure.http_steps(count, 2000), 2000))
+            for count in (1, arguments.connections)}
 
 
 def measure_libraries(chosen, apus):
@@ -184,20 +204,15 @@ def measure_libraries(chosen, apus):
     return {name: measure.library_figures(path) for name, path in paths.items()}
 
 
-def run(arguments, scratch):
-    servers.build_tools()
-    apus = servers.find_apus(os.path.abspath(arguments.prefix))
-    chosen = choose(arguments, apus)
+def run_http(arguments, scratch, chosen, apus):
     if not shutil.which("wrk"):
         say("skipped: keepalive: wrk is not installed")
         arguments.sections = [s for s in arguments.sections if s != "keepalive"]
-    active = sum(1 for server in chosen if not server.skipped)
-    # Nothing here should take this long; if something hangs, this ends it.
-    signal.alarm(300 + active * (120 + arguments.rounds * len(LOADS) * (arguments.seconds + 2)))
     figures = {"servers": chosen, "arguments": arguments, "pinned": servers.cores() is not None}
     for section in LOADS:
         if section in arguments.sections:
-            figures[section] = throughput(arguments, chosen, scratch, section)
+            figures[section] = throughput(arguments, chosen, scratch, section,
+                                          http_round(arguments, section))
     if "idle" in arguments.sections:
         figures["idle"] = measure_idle(arguments, chosen, scratch)
     if "allocations" in arguments.sections:
@@ -209,6 +224,36 @@ def run(arguments, scratch):
     return figures
 
 
+def run(arguments, scratch):
+    """The figures of each group of which something is to be measured."""
+    servers.build_tools()
+    apus = servers.find_apus(os.path.abspath(arguments.prefix))
+    found = {}
+    for group, catalogue in (("http", servers.catalogue),
+                             ("websocket", servers.websocket_catalogue)):
+        if not set(GROUPS[group]) & set(arguments.sections):
+            continue
+        chosen = choose(arguments, apus, catalogue())
+        active = sum(1 for server in chosen if not server.skipped)
+        # Nothing here should take this long; if something hangs, this ends it.
+        loads = len(LOADS) if group == "http" else 10
+        signal.alarm(300 + active * (180 + arguments.rounds * loads * (arguments.seconds + 3)))
+        if group == "http":
+            found[group] = run_http(arguments, scratch, chosen, apus)
+        else:
+            found[group] = websocket.run(arguments, scratch, chosen, apus, throughput, each, say)
+    return found
+
+
+def plain(figures):
+    """The figures as JSON can hold them."""
+    if isinstance(figures, dict):
+        return {key if isinstance(key, str) else " ".join(map(str, key))
+                if isinstance(key, tuple) else str(key): plain(value)
+                for key, value in figures.items() if key not in ("servers", "arguments")}
+    return figures
+
+
 def main():
     arguments = parse_arguments()
     for number in (signal.SIGTERM, signal.SIGALRM):
@@ -216,17 +261,20 @@ def main():
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="apus-bench-", dir=memory) as scratch:
         os.chmod(scratch, 0o755)  # a server may give up its rights and read files here
-        figures = run(arguments, scratch)
-    text = report.markdown(figures)
-    say("\n" + text)
-    if arguments.output:
-        with open(arguments.output, "w") as file:
-            file.write(text)
-        say(f"written: {os.path.relpath(arguments.output)}")
+        found = run(arguments, scratch)
+    written = {}
+    for group, figures in found.items():
+        text = (report if group == "http" else websocket_page).markdown(figures)
+        say("\n" + text)
+        written.setdefault(page_of(arguments, group), []).append(text)
+    for page, texts in written.items():
+        if page:
+            with open(page, "w") as file:
+                file.write("\n".join(texts))
+            say(f"written: {os.path.relpath(page)}")
     if arguments.json:
         with open(arguments.json, "w") as file:
-            json.dump({key: value for key, value in figures.items()
-                       if key not in ("servers", "arguments")}, file, indent=1)
+            json.dump(plain(found), file, indent=1)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ class Server:
     package: str = ""  # pkg-config's name, for the version
     macro: tuple = ()  # or a header and its macro, for the same
     idle: bool = True  # whether it can hold 10,000 connections
+    websocket: bool = False  # it has channels, and no answer to a plain GET
     skipped: str = ""
     version: str = ""
     binary: str = ""
@@ -63,6 +64,32 @@ def catalogue():
     ]
 
 
+def websocket_catalogue():
+    """The servers that echo messages."""
+    def echo(name, what, source, *rest, **options):
+        return Server(name, what, source, *rest, websocket=True, **options)
+
+    return [
+        echo("reference", "a bare epoll loop that unmasks and sends back: the floor",
+             "ws_reference.c"),
+        echo("apus-worker", "Apus, worker dispatch: one worker thread runs the listener",
+             "apus_ws.c", arguments=("worker",)),
+        echo("apus-tick", "Apus, tick dispatch: one worker thread, the listener on main's thread",
+             "apus_ws.c", arguments=("tick",)),
+        echo("libwebsockets", "libwebsockets, one thread, its own poll loop",
+             "peer_ws_libwebsockets.c", "libwebsockets.h", ("-lwebsockets",),
+             macro=("libwebsockets.h", "LWS_LIBRARY_VERSION")),
+        echo("civetweb", "civetweb, one thread for each channel", "peer_ws_civetweb.c",
+             "civetweb.h", ("-lcivetweb",), macro=("civetweb.h", "CIVETWEB_VERSION"), idle=False),
+    ]
+
+
+def publisher():
+    """The server that sends to many."""
+    return Server("apus-publish", "Apus, worker dispatch: one to many", "apus_publish.c",
+                  websocket=True)
+
+
 # ---- building
 
 
@@ -87,6 +114,7 @@ def compile_c(source, binary, *flags):
 def build_tools():
     os.makedirs(BUILD, exist_ok=True)
     for source, binary, flags in (("pipeline.c", "pipeline", ()), ("idle.c", "idle", ()),
+                                  ("ws_load.c", "ws_load", ()),
                                   ("load_time.c", "load_time", ("-ldl",)),
                                   ("allocs.c", "allocs.so", ("-shared", "-fPIC"))):
         problem = compile_c(source, os.path.join(BUILD, binary), *flags)
@@ -131,7 +159,7 @@ def prepare(server, apus):
         server.version = (re.search(r"\d+\.\d+[.\d]*", text) or [""])[0]
         return
     flags = list(server.libraries)
-    if server.source == "apus_server.c":
+    if server.source.startswith("apus_"):
         if apus is None:
             server.skipped = "the library is not built"
             return
@@ -148,7 +176,7 @@ def prepare(server, apus):
 
 
 def version_of(server, apus):
-    if server.source == "apus_server.c":
+    if server.source.startswith("apus_"):
         library = ctypes.CDLL(os.path.realpath(apus[1]))
         library.apus_version.restype = ctypes.c_char_p
         return library.apus_version().decode()
@@ -206,6 +234,15 @@ def fetch(port):
         return answer
 
 
+def shake_hands(port):
+    """The status of the answer to a WebSocket handshake; raises OSError if none comes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+        peer.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+                     b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        return peer.recv(65536).partition(b" ")[2][:3]
+
+
 class Running:
     """A server process on a port of its own; a context manager."""
 
@@ -258,6 +295,8 @@ class Running:
             if self.process.poll() is not None:
                 return f"ended with {self.process.returncode}"
             try:
+                if self.server.websocket:
+                    return "" if shake_hands(self.port) == b"101" else "refuses the handshake"
                 answer = fetch(self.port)
             except OSError:
                 time.sleep(0.02)
@@ -294,14 +333,18 @@ class Running:
         return os.listdir(f"/proc/{self.process.pid}/task")
 
     def cpu(self):
-        """(total, user, system) in seconds of all threads. The total is the
-        scheduler's, exact; user and system come in ticks of 10 ms."""
-        pid = self.process.pid
-        total = 0
-        for thread in self.threads():
-            with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
-                total += int(file.read().split()[0])
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-        tick = os.sysconf("SC_CLK_TCK")
-        return total / 1e9, int(fields[11]) / tick, int(fields[12]) / tick
+        """As cpu_of()."""
+        return cpu_of(self.process.pid)
+
+
+def cpu_of(pid):
+    """(total, user, system) in seconds of all threads of a process. The total is
+    the scheduler's, exact; user and system come in ticks of 10 ms."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+            total += int(file.read().split()[0])
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    tick = os.sysconf("SC_CLK_TCK")
+    return total / 1e9, int(fields[11]) / tick, int(fields[12]) / tick

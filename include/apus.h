@@ -16,6 +16,7 @@
  *   8  Writer             what goes back over time, from any thread
  *   9  Upgrade            from a request to a channel
  *  10  Channel            WebSocket
+ *  11  WebSocket without a connection: frames and handshakes as bytes
  *
  * ============================================================================
  * 1  CONVENTIONS
@@ -672,9 +673,10 @@ APUS_API int32_t apus_request_is_alive(apus_request request);
  * Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_request_defer(apus_request request);
 
-/* Gives up a deferred or parsed request. One that was not replied to, and has
- * no writer, gets 500. Returns 1 if the handle was live, 0 if not; inside its
- * own handler and not deferred: APUS_E_STATE. Thread: any. Since 0.1. */
+/* Gives up a deferred or parsed request. One that was not replied to, and has no
+ * writer and no ticket for an upgrade, gets 500. Returns 1 if the handle was live,
+ * 0 if not; inside its own handler and not deferred: APUS_E_STATE.
+ * Thread: any. Since 0.1. */
 APUS_API int32_t apus_request_destroy(apus_request request);
 
 /* Parses a request from bytes, without a connection. consumed gets the bytes
@@ -1071,7 +1073,8 @@ APUS_API apus_server apus_channel_server(apus_channel channel);
 APUS_API const char *apus_channel_path(apus_channel channel);
 APUS_API const char *apus_channel_protocol(apus_channel channel);
 APUS_API const char *apus_channel_key(apus_channel channel);
-/* Milliseconds since the last pong came; -1: none has. Thread: any. Since 0.1. */
+/* Milliseconds since the last pong came; -1: none has. Errors come as INT64_MIN.
+ * Thread: any. Since 0.1. */
 APUS_API int64_t apus_channel_last_pong_ms(apus_channel channel);
 
 /* Send a message whole, or not at all. APUS_E_FULL: the channel is above its
@@ -1156,6 +1159,201 @@ APUS_API int32_t apus_channel_on_drain(apus_channel channel, apus_channel_fn fun
 APUS_API int32_t apus_channel_recv(apus_channel channel, apus_message *message, int32_t timeout_ms);
 /* Ends a wait to receive, or else the next one, once. Thread: any. Since 0.1. */
 APUS_API int32_t apus_channel_cancel(apus_channel channel);
+
+/* ============================================================================
+ * 11  WEBSOCKET WITHOUT A CONNECTION
+ *
+ * Frames, close codes and handshakes as bytes and numbers, for proxies, tests and
+ * programs that do their own I/O. Nothing here has a state, waits, or needs a
+ * server. A request's handshake is read from a request of section 6, so also from
+ * one of apus_request_parse().
+ *
+ * CHECKS return 0 for what is sound, and otherwise the positive number that is due
+ * to the peer: a close code or an HTTP status. apus_last_error() is then
+ * APUS_E_PROTOCOL, and apus_last_error_message() a sentence that may go to the peer
+ * as well. A negative result is about the call, as everywhere.
+ *
+ * What is written goes to a buffer of the caller's, whole or not at all: one that
+ * is too small gives APUS_E_TOO_LARGE.
+ * ========================================================================== */
+
+/* Sizes that are always enough, with the NUL behind text. Since 0.1. */
+enum {
+  APUS_FRAME_HEADER_SIZE = 14,    /* a frame without its payload */
+  APUS_CLOSE_SIZE = 125,          /* the payload of a Close frame */
+  APUS_HANDSHAKE_KEY_SIZE = 25,   /* a Sec-WebSocket-Key */
+  APUS_HANDSHAKE_ACCEPT_SIZE = 29 /* a Sec-WebSocket-Accept */
+};
+
+/* ---- frames */
+
+/* The header of a frame (RFC 6455 section 5.2). One struct and not nine pointers,
+ * since its parts are read, checked and passed on together. The layout is frozen:
+ * 64 bytes, no padding. Since 0.1. */
+typedef struct apus_frame {
+  int32_t opcode;        /* 0 to 15: APUS_OPCODE_*, or a reserved one */
+  int32_t final;         /* 1: the last frame of its message */
+  int32_t reserved_bits; /* RSV1 4, RSV2 2, RSV3 1 */
+  int32_t masked;        /* 1: mask is the key of the payload */
+  uint8_t mask[4];       /* in the order of the wire; zeros if not masked */
+  int32_t header_length; /* 2 to 14: where the payload starts */
+  int64_t length;        /* of the payload */
+  uint64_t reserved[4];
+} apus_frame;
+
+/* Reads the header of the frame that data starts with. The payload need not be
+ * there. Whether a peer may send such a frame is apus_frame_check()'s matter.
+ * Returns header_length with the frame, or 0 while the header is not whole; frame
+ * is left as it was then.
+ * Errors: APUS_E_PROTOCOL (a length that is not in its shortest form, or above
+ * 2^63 - 1: 1002 is due), APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_frame_decode(const void *data, size_t length, apus_frame *frame);
+
+/* A check (see above), by a header, of what an APUS_ROLE_* may receive: masking,
+ * opcodes, fragments, reserved bits, the size of control frames. in_message is 1
+ * between the first and the last frame of a message, compressed is 1 where
+ * permessage-deflate was negotiated. header_length is not looked at.
+ * Returns 0, or a close code: 1002.
+ * Errors: APUS_E_ARGUMENT (frame NULL, anything out of range).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_frame_check(const apus_frame *frame, int32_t role, int32_t in_message,
+                                  int32_t compressed);
+
+/* How long a frame is, header and payload, masked (1) or not (0), for
+ * apus_frame_encode().
+ * Errors: APUS_E_ARGUMENT (payload below 0, or so long that the frame's length is
+ * no int64_t). Thread: any. Since 0.1. */
+APUS_API int64_t apus_frame_length(int64_t payload, int32_t masked);
+
+/* Writes a frame. opcode is 0 to 15, final 0 or 1, reserved_bits 0 to 7 as in
+ * apus_frame; what makes no sense is written too, for those who test others. mask
+ * is the 4 bytes of the key by which the payload is masked on its way, or NULL.
+ * The payload may stand in the buffer already, at its place in the frame;
+ * otherwise the two are apart.
+ * Returns the frame's length.
+ * Errors: APUS_E_TOO_LARGE, APUS_E_ARGUMENT (also: data and buffer overlap).
+ * Thread: any. Since 0.1. */
+APUS_API int64_t apus_frame_encode(int32_t opcode, int32_t final, int32_t reserved_bits,
+                                   const void *mask, const void *data, size_t length, void *buffer,
+                                   size_t capacity);
+
+/* Writes a frame's header alone, for a payload of so many bytes that goes its own
+ * way. With a mask, apus_frame_mask() is the caller's to call.
+ * Returns the header's length.
+ * Errors: APUS_E_TOO_LARGE, APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_frame_encode_header(int32_t opcode, int32_t final, int32_t reserved_bits,
+                                          const void *mask, int64_t payload, void *buffer,
+                                          size_t capacity);
+
+/* Masks or unmasks bytes of a payload where they stand; mask is the 4 bytes of the
+ * key. offset is where in its payload the first of them is, so that a payload may
+ * come in pieces.
+ * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_frame_mask(const void *mask, uint64_t offset, void *data, size_t length);
+
+/* Draws a masking key that nobody can foretell (RFC 6455 section 5.3), 4 bytes: a
+ * new one for each frame that a client sends.
+ * Errors: APUS_E_ARGUMENT (mask NULL), APUS_E_IO (no chance to be had),
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_frame_make_mask(void *mask);
+
+/* 1 if the bytes are UTF-8 from the first to the last, as text messages must be,
+ * else 0. Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_utf8_is_valid(const void *data, size_t length);
+
+/* ---- the payload of a Close frame */
+
+/* 1 if a code may stand in a Close frame (1000 to 1003, 1007 to 1014, 3000 to
+ * 4999), else 0. Thread: any. Since 0.1. */
+APUS_API int32_t apus_close_is_valid(int32_t code);
+
+/* Writes a code and a reason, at most 123 bytes of UTF-8. Code 0 without a reason is
+ * the empty payload.
+ * Returns the payload's length: 0, or 2 to 125.
+ * Errors: APUS_E_TOO_LARGE, APUS_E_ARGUMENT (also a code that may not be sent, a
+ * reason that is longer or not UTF-8). Thread: any. Since 0.1. */
+APUS_API int32_t apus_close_encode(int32_t code, const void *reason, size_t length, void *buffer,
+                                   size_t capacity);
+
+/* A check (see above) of a payload that came, which also reads it. code gets the
+ * code, 1005 where there is none. The reason is what follows: length - 2 bytes from
+ * data + 2.
+ * Returns 0, or a close code: 1002, or 1007 for a reason that is not UTF-8.
+ * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_close_decode(const void *data, size_t length, int32_t *code);
+
+/* ---- the opening handshake: a server's side, by a request */
+
+/* 1 if the request asks for a WebSocket, by Upgrade and Connection, sound or not;
+ * else 0. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_handshake_is_upgrade(apus_request request);
+
+/* A check (see above) of a request as a WebSocket handshake (RFC 6455 section
+ * 4.2.1): method, version, fields, key, subprotocols, extensions; not its origin.
+ * Returns 0, or a status: 400, 405 (to be sent with "Allow: GET"), or 426 (with
+ * "Upgrade: websocket" and "Sec-WebSocket-Version: 13").
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_handshake_check(apus_request request);
+
+/* A check (see above) of the request's Origin, by one of APUS_ORIGIN_* and, for
+ * APUS_ORIGIN_LIST, a list as apus_server_set_origin_policy() takes it. A request
+ * without Origin is let through: it comes from no browser.
+ * Returns 0, or a status: 403; apus_last_error() is then APUS_E_PERMISSION.
+ * Errors: APUS_E_ARGUMENT, APUS_E_MEMORY. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_handshake_check_origin(apus_request request, int32_t policy,
+                                             const char *origins);
+
+/* The number in Sec-WebSocket-Version, 0 to 255; only 13 is in use.
+ * Errors: APUS_E_NOT_FOUND (no such field), APUS_E_PROTOCOL (malformed, or more
+ * than one). Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_handshake_version(apus_request request);
+
+/* The Sec-WebSocket-Key, borrowed like the request's fields.
+ * Errors: APUS_E_NOT_FOUND (no such field), APUS_E_PROTOCOL (not 16 bytes in
+ * Base64, or more than one). Thread: the request's. Since 0.1. */
+APUS_API const char *apus_handshake_key(apus_request request);
+
+/* How many subprotocols the client offers; 0 if none.
+ * Errors: APUS_E_PROTOCOL (not a list of different tokens, or more than 100), as of
+ * the next one. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_handshake_protocol_count(apus_request request);
+/* Copies the name of an offered subprotocol, in the client's order of preference
+ * from 0, into buffer, cut to capacity with a NUL.
+ * Returns the length of the whole name.
+ * Errors: APUS_E_NOT_FOUND (no such index), APUS_E_ARGUMENT (buffer NULL),
+ * APUS_E_MEMORY, and the above. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_handshake_protocol_at(apus_request request, int32_t index, char *buffer,
+                                            size_t capacity);
+
+/* Writes the Sec-WebSocket-Accept that answers a key: 28 characters and a NUL.
+ * Returns 28.
+ * Errors: APUS_E_ARGUMENT (key is not 16 bytes in Base64), APUS_E_TOO_LARGE,
+ * APUS_E_IO (no SHA-1 in this system's OpenSSL), APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_handshake_accept(const char *key, char *buffer, size_t capacity);
+
+/* ---- the opening handshake: a client's side */
+
+/* Writes a new key, of 16 bytes that nobody can foretell: 24 characters and a NUL.
+ * Returns 24.
+ * Errors: APUS_E_ARGUMENT, APUS_E_TOO_LARGE, APUS_E_IO (no chance to be had),
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_handshake_make_key(char *buffer, size_t capacity);
+
+/* Whether the bytes of a server's response, as they came, open the WebSocket (RFC
+ * 6455 section 4.1). It takes bytes and not fields, so that a field that comes
+ * twice is seen; other 1xx responses in front are skipped. key is the request's
+ * Sec-WebSocket-Key. protocols are the subprotocols it offered, with commas, or
+ * NULL; protocol gets the index of the one chosen, from 0, or -1 for none. The
+ * request must have offered no extension.
+ * Returns the bytes that the response took, behind which frames may stand, or 0
+ * while it is not whole.
+ * Errors: APUS_E_PROTOCOL (it does not open it: apus_last_error_message() says why;
+ * also any status but 101), APUS_E_TOO_LARGE (more than 32 KiB or 100 fields),
+ * APUS_E_ARGUMENT (data, key or protocols), APUS_E_IO, APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_handshake_check_response(const void *data, size_t length, const char *key,
+                                               const char *protocols, int32_t *protocol);
 
 #ifdef __cplusplus
 }

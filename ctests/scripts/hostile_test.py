@@ -34,6 +34,7 @@ try:
     import h11
 except ImportError:
     sys.exit("hostile_test needs the Python package h11, which is not installed")
+import hostile_websocket
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SEED = int(os.environ.get("APUS_SEED") or random.randrange(1 << 32))
@@ -48,12 +49,14 @@ class Wrong(Exception):
 
 
 class Server:
-    """A hostile_server in a process of its own."""
+    """A hostile_server in a process of its own. What it frees of large messages goes
+    back to the system, so that a leak is seen beside it."""
 
     def __init__(self, mode, path=None):
         program = os.path.join(os.environ["APUS_BIN"], "hostile_server")
         self.process = subprocess.Popen([program, mode] + ([path] if path else []),
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        env=dict(os.environ, MALLOC_MMAP_THRESHOLD_="65536"))
         self.port = int(self.process.stdout.readline())
         self.path = path
 
@@ -174,8 +177,8 @@ class Replies:
             raise Wrong(f"a reply of {reply.status} without one Date")
         self.done.append(reply)
         self.parser, self.rest = None, b""
+        self.method = b"GET"
         if trailing:
-            self.method = b"GET"
             self.feed(trailing)
 
     def end(self):
@@ -190,6 +193,12 @@ class Case:
         self.bytes = base64.b64decode(data["bytes"])
         self.method = b"HEAD" if self.bytes.startswith(b"HEAD ") else b"GET"
         self.continues = False
+        self.deflate = data.get("deflate", False)
+        self.upgraded = data.get("websocket", False)
+        self.is_websocket = self.upgraded or "101" in data["expect"]
+        self.expect = data["expect"]
+        if self.is_websocket:
+            return
         self.forms = []
         for form in data["expect"].split("|"):
             if form.startswith("100+"):
@@ -322,6 +331,33 @@ class Run:
         return None
 
 
+class WebSocketRun(Run):
+    """One case of frames, or of a handshake that opens a WebSocket."""
+
+    def check(self):
+        chance = random.Random(f"{SEED} {self.name()}")
+        with self.server.connect(self.unix) as self.peer:
+            self.port = 0 if self.unix else self.peer.getsockname()[1]
+            peer = hostile_websocket.Peer(self.peer, self.case.deflate)
+            try:
+                if self.case.upgraded:
+                    self.send(hostile_websocket.request(self.case.deflate))
+                    peer.take_head()
+                for part in pieces(self.case, self.way, chance):
+                    self.send(part)
+                if not self.case.upgraded:
+                    peer.take_head()
+                problem = peer.problem(self.case.expect, self.send)
+            except hostile_websocket.Broken as broken:
+                problem = str(broken)
+        calls, canaries, _, _ = self.server.count(self.port)
+        if calls > 1 or canaries:
+            problem = f"handler calls {calls}, canaries {canaries}"
+        if problem:
+            raise Wrong(problem)
+        return calls, canaries
+
+
 def status_matches(want, reply):
     if want == "2xx":
         return 200 <= reply.status <= 299
@@ -353,8 +389,13 @@ class Total:
 
 
 def run_all(total, server, cases, ways, unix):
-    runs = [Run(server, case, way, canary, unix)
-            for way in ways for case in cases for canary in (False, True)]
+    runs = []
+    for way in ways:
+        for case in cases:
+            if case.is_websocket:
+                runs.append(WebSocketRun(server, case, way, False, unix))
+            else:
+                runs += [Run(server, case, way, canary, unix) for canary in (False, True)]
     if unix:  # its clients have no ports, so one at a time
         return [total.attempt(run) for run in runs]
     with ThreadPoolExecutor(6) as pool:

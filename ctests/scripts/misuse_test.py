@@ -19,7 +19,8 @@ LONG_NAME = '"ABCDEFGHIJKLMNOPQRSTUVWXYZ1234567"'
 LONG_PATH = '"/' + "x" * 120 + '"'
 IMPOSSIBLE = "(size_t)-2"
 
-HANDLES = {"apus_server": "SERVER", "apus_request": "REQUEST", "apus_writer": "WRITER"}
+HANDLES = {"apus_server": "SERVER", "apus_request": "REQUEST", "apus_writer": "WRITER",
+           "apus_upgrade": "UPGRADE", "apus_channel": "CHANNEL"}
 
 # ---- What a plausible call looks like, by parameter ---------------------------
 
@@ -30,7 +31,8 @@ PLAUSIBLE = {
     "buffer": "outs.buffer", "context": "&outs", "drop": "count_drop", "event": "&outs.event",
     "previous": "0", "counter": "0", "index": "0", "listener": "0", "code": "-1",
     "opcode": "1", "kind": "0", "bytes": "65536", "ms": "1000", "workers": "1",
-    "name": '"X-Name"', "value": '"value"', "type": '"text/plain"',
+    "name": '"X-Name"', "value": '"value"', "type": '"text/plain"', "route": "0",
+    "policy": "2", "origins": '"http://a"', "reason": '"x"', "message": "&outs.message",
 }
 BY_FUNCTION = {
     ("apus_server_route_named", "method"): '"GET"',
@@ -40,17 +42,28 @@ BY_FUNCTION = {
     ("apus_server_adopt_connection", "descriptor"): "spare_connection",
     ("apus_leak_report_at_exit", "descriptor"): "-1",
     ("apus_server_set_backlog", "connections"): "16",
-    ("apus_method_number", "name"): '"GET"',
+    ("apus_frame_mask", "data"): "outs.buffer", ("apus_frame_make_mask", "mask"): "outs.buffer",
+    ("apus_close_encode", "code"): "1000",
+    ("apus_handshake_check_origin", "policy"): "APUS_ORIGIN_LIST",
+    ("apus_handshake_check_origin", "origins"): '"http://a"',
+    ("apus_handshake_accept", "buffer"): "outs.text",
+    ("apus_handshake_accept", "capacity"): "sizeof outs.text",
+    ("apus_handshake_accept", "key"): '"dGhlIHNhbXBsZSBub25jZQ=="',
+    ("apus_handshake_check_response", "key"): '"dGhlIHNhbXBsZSBub25jZQ=="',
+    ("apus_method_number", "name"): '"GET"', ("apus_channel_close", "code"): "1000",
 }
 BY_TYPE = {
     "int32_t": "1", "int64_t": "1", "size_t": "1", "const char *": '"x"',
-    "size_t *": "&outs.length",
+    "size_t *": "&outs.length", "int32_t *": "&outs.number", "apus_frame *": "&outs.frame",
+    "const apus_frame *": "&some_frame", "uint64_t": "1", "const void *": '"data"',
+    "char *": "outs.buffer",
 }
 CALLBACKS = {
     "apus_handler_fn": "handler_fn", "apus_connection_fn": "connection_fn",
     "apus_replied_fn": "replied_fn", "apus_failed_fn": "failed_fn",
     "apus_server_fn": "server_fn", "apus_access_fn": "access_fn", "apus_body_fn": "body_fn",
-    "apus_writer_fn": "writer_fn", "apus_log_fn": None, "apus_leak_fn": None,
+    "apus_writer_fn": "writer_fn", "apus_open_fn": "open_fn", "apus_channel_fn": "channel_fn",
+    "apus_message_fn": "message_fn", "apus_closed_fn": "closed_fn", "apus_log_fn": None, "apus_leak_fn": None,
 }
 
 # ---- What is bad, by function and parameter -----------------------------------
@@ -59,6 +72,7 @@ INT32 = ["INT32_MIN", "INT32_MAX"]
 INT64 = ["INT64_MIN", "INT64_MAX"]
 FIELD_NAME = ["NULL", '""', '"A B"', '"A:"', '"X\\r\\nY"', '"X\\n"', '"X\\x7f"']
 FIELD_VALUE = ["NULL", '"a\\r\\nX-B: c"', '"a\\n"', '"a\\r"', '"\\x01"', '"\\x7f"']
+ROUTE = ["-1", "64", *INT32]
 STATUS = ["1", "99", "100", "199", "600", "-1", *INT32]
 
 
@@ -131,21 +145,77 @@ BAD = {
     "apus_status_reason": {"status": ["99", "600", "0", "-1", *INT32]},
     "apus_opcode_name": {"opcode": ["3", "7", "11", "15", "16", "-1", *INT32]},
     "apus_opcode_is_control": {"opcode": ["-1", "16", *INT32]},
+    "apus_server_websocket": {"pattern": ["NULL", '""', '"x"', '"/*a/b"']},
+    "apus_server_on_message": {"route": ROUTE, "function": ["NULL"]},
+    "apus_server_on_close": {"route": ROUTE, "function": ["NULL"]},
+    "apus_server_set_protocols": {"route": ROUTE,
+                                  "protocols": ["NULL", '"a b"', '"a,a"', '"a\\r\\n"', '","']},
+    "apus_server_set_origin_policy": {"policy": span(0, 2),
+                                      "origins": ["NULL", '"a"', '"http://a/b"', '"http://"']},
+    "apus_server_set_max_message": {"bytes": span(1, "1LL << 40", INT64)},
+    "apus_server_set_max_fragments": {"frames": span(1, 1000000)},
+    "apus_server_set_ping_interval": {"ms": span(0, 86400000)},
+    "apus_server_set_deflate": {"on": span(0, 1)},
+    "apus_upgrade_accept": {"subprotocol": ['"b"', '"A"', '"a, a"', '"a\\r\\nX-B: c"']},
+    "apus_upgrade_refuse": {"status": ["0", "299", *STATUS]},
+    "apus_upgrade_set_frames": {"on": span(0, 1)},
+    "apus_upgrade_protocol_at": {"index": ["-1", "1", *INT32]},
+    "apus_channel_send_text": {"data": ["NULL", '"\\xff"']},
+    "apus_channel_send_binary": {"data": ["NULL"]},
+    "apus_channel_send": {"opcode": ["0", "3", "7", "8", "11", "15", *span(0, 15)],
+                          "final": span(0, 1), "data": ["NULL", '"\\xff"']},
+    "apus_channel_send_fragments": {"opcode": ["0", "3", "8", "9", "10", *span(0, 15)],
+                                    "data": ["NULL", '"\\xff"'], "size": ["0"]},
+    "apus_channel_ping": {"data": ["NULL"]},
+    "apus_channel_pong": {"data": ["NULL"]},
+    "apus_channel_close": {"code": ["1", "999", "1004", "1005", "1006", "1015", "1016", "2999",
+                                    "5000", "66536", "-1000", *INT32],
+                           "reason": ["NULL", '"\\xff"']},
+    "apus_channel_set_high_water": {"bytes": span(1, "1LL << 40", INT64)},
+    "apus_channel_set_close_when_full": {"on": span(0, 1)},
+    "apus_channel_set_ping": {"interval": span(0, 86400000), "deadline": span(0, 86400000)},
+    "apus_channel_recv": {"timeout_ms": ["-2", "INT32_MIN"], "message": ["NULL"]},
 }
+for event in ("message", "pong", "close", "error", "drain"):
+    BAD["apus_channel_on_" + event] = {"function": ["NULL"]}
 for form in ("get", "head", "post", "put", "patch", "delete", "any"):
     BAD["apus_server_" + form] = {"pattern": ["NULL", '""', '"x"']}
 for event in ("connect", "disconnect", "receive", "reply", "error", "tick", "access"):
     BAD["apus_server_on_" + event] = {"fn": ["NULL"]}
-for limit in ("header", "body", "write", "keep_alive", "drain"):
+for limit in ("header", "body", "write", "keep_alive", "drain", "upgrade"):
     BAD[f"apus_server_set_{limit}_timeout"] = {"ms": span(0, 86400000)}
 for kind in ("header", "trailer", "param", "query_param"):
     BAD[f"apus_request_{kind}_at"] = {"index": ["-1", "1000", *INT32]}
+
+# Section 11. A NULL buffer goes with a capacity, so it is wrong by itself.
+BIT = span(0, 1)
+NO_KEY = ["NULL", '""', '"x"', '"dGhlIHNhbXBsZSBub25jZQ"', '"dGhlIHNhbXBsZSBub25jZQAA"']
+FRAME = {"opcode": span(0, 15), "final": BIT, "reserved_bits": span(0, 7)}
+BAD |= {
+    "apus_frame_decode": {"data": ["NULL"]},
+    "apus_frame_check": {"frame": ["NULL"], "role": BIT, "in_message": BIT, "compressed": BIT},
+    "apus_frame_length": {"payload": ["-1", *INT64], "masked": BIT},
+    "apus_frame_encode": {**FRAME, "data": ["NULL"], "buffer": ["NULL"]},
+    "apus_frame_encode_header": {**FRAME, "payload": ["-1", "INT64_MIN"], "buffer": ["NULL"]},
+    "apus_frame_mask": {"mask": ["NULL"], "data": ["NULL"]},
+    "apus_frame_make_mask": {"mask": ["NULL"]},
+    "apus_utf8_is_valid": {"data": ["NULL"]},
+    "apus_close_encode": {"code": ["0", "1004", "1005", "65536 + 1000", *INT32],
+                          "reason": ["NULL", '"\\xff"'], "buffer": ["NULL"]},
+    "apus_close_decode": {"data": ["NULL"]},
+    "apus_handshake_check_origin": {"policy": span(0, 2), "origins": ["NULL", '"x"', '"http://"']},
+    "apus_handshake_protocol_at": {"buffer": ["NULL"]},
+    "apus_handshake_accept": {"key": NO_KEY, "buffer": ["NULL"]},
+    "apus_handshake_make_key": {"buffer": ["NULL"]},
+    "apus_handshake_check_response": {"data": ["NULL"], "key": NO_KEY,
+                                      "protocols": ['"a,a"', '"a b"', '","']},
+}
 
 # The code where it is not APUS_E_ARGUMENT; None: any negative one.
 CODES = {
     "apus_server_port": "APUS_E_NOT_FOUND", "apus_method_name": "APUS_E_NOT_FOUND",
     "apus_status_reason": "APUS_E_NOT_FOUND", "apus_opcode_name": "APUS_E_NOT_FOUND",
-    "apus_request_on_body": None,
+    "apus_request_on_body": None, "apus_upgrade_protocol_at": "APUS_E_NOT_FOUND",
 }
 for kind in ("header", "trailer", "param", "query_param"):
     CODES[f"apus_request_{kind}_at"] = "APUS_E_NOT_FOUND"
@@ -163,9 +233,13 @@ EXCUSED_IN = {
     ("apus_error_name", "code"), ("apus_error_message", "code"), ("apus_set_log", "fn"),
     ("apus_writer_on_drain", "fn"), ("apus_writer_on_close", "fn"),
     ("apus_request_trailer", "name"),
+    ("apus_server_websocket", "function"),
     ("apus_server_route", "fn"), ("apus_server_route_named", "fn"),
     ("apus_writer_write", "data"), ("apus_writer_add_trailer", "name"),      # once begun
     ("apus_writer_add_trailer", "value"),
+    ("apus_frame_encode", "mask"), ("apus_frame_encode_header", "mask"),     # NULL: none
+    ("apus_frame_mask", "offset"), ("apus_close_is_valid", "code"),
+    ("apus_handshake_protocol_at", "index"),                                 # by a test of its own
 }
 EXCUSED_IN |= {(f"apus_server_{form}", "fn")
                for form in ("head", "post", "put", "patch", "delete", "any")}
@@ -177,6 +251,10 @@ FAILURES = {
     "apus_server_is_running": ("0", False), "apus_request_is_alive": ("0", False),
     "apus_request_destroy": ("0", False), "apus_writer_destroy": ("0", False),
     "apus_writer_is_alive": ("0", False), "apus_writer_is_connected": ("0", False),
+    "apus_upgrade_destroy": ("0", False), "apus_upgrade_is_alive": ("0", False),
+    "apus_channel_destroy": ("0", False), "apus_channel_is_alive": ("0", False),
+    "apus_channel_is_connected": ("0", True),
+    "apus_channel_last_pong_ms": ("INT64_MIN", True),
 }
 
 
@@ -295,8 +373,8 @@ def started(functions):
     out = ""
     for function in functions:
         name = function.name
-        if re.match(r"apus_server_(set_|listen|adopt_listener|route|on_|start|serve|tick|next)"
-                    r"|apus_server_(get|head|post|put|patch|delete|any)$", name):
+        if re.match(r"apus_server_(set_|listen|adopt_listener|route|on_|start|serve|tick)"
+                    r"|apus_server_(next|websocket|get|head|post|put|patch|delete|any)$", name):
             out += function.check("handle", "APUS_E_STATE")
     return out
 
@@ -333,6 +411,10 @@ def generate(functions):
     out += wrap("bad_arguments_of_parsed", "apus_request handle",
                 collect(lambda f: f.handle == "REQUEST" and parsed.match(f.name)))
     out += wrap("bad_arguments_of_writer", "apus_writer handle", wrong_writes(functions))
+    out += wrap("bad_arguments_of_upgrade", "apus_upgrade handle",
+                collect(lambda f: f.handle == "UPGRADE"))
+    out += wrap("bad_arguments_of_channel", "apus_channel handle",
+                collect(lambda f: f.handle == "CHANNEL"))
     out += wrap("started_server", "apus_server handle", started(functions))
     return out
 

@@ -54,7 +54,10 @@ func withServer<Result>(
 func withRequest<Result>(
   _ handle: UInt64, _ body: (Ref<Exchange>) throws(Failure) -> Result
 ) throws(Failure) -> Result {
-  if let object = unsafe ThreadContext.exchange(of: handle) {
+  // In the callback of a channel it is that one's handle which is noted.
+  if handle >> 48 == UInt64(Kind.request.rawValue),
+    let object = unsafe ThreadContext.exchange(of: handle)
+  {
     let exchange = unsafe Ref<Exchange>(opaque: object)
     if !exchange.o.isShared { return try body(exchange) }
     if exchange.o.isDeferred, !Slots.isAlive(exchange.o.handle, .request) { throw .deadHandle }

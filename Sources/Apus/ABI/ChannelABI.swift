@@ -39,7 +39,7 @@ public func apusChannelDestroy(_ handle: UInt64) -> Int32 {
     case .held(let object, let slot):
       defer { Slots.unpin(slot) }
       let channel = unsafe Ref<Channel>(opaque: object)
-      guard channel.endHandle() else { throw .deadHandle }
+      guard channel.end(Handle(bits: handle)) else { throw .deadHandle }
       channel.locked { channel.breakOff() }
       channel.cancel()
       return 1

@@ -44,7 +44,9 @@ public func apusRequestDestroy(_ handle: UInt64) -> Int32 {
       guard exchange.o.worker != nil else {
         return Slots.end(exchange.o.slot, exchange.o.handle).ended
       }
-      if !exchange.o.isReplied, exchange.o.writer.handle.bits == 0 {
+      // A writer or a ticket is to answer; a ticket that is given up has.
+      let isOpen = exchange.o.writer.handle.bits == 0 && exchange.o.upgrade == nil
+      if !exchange.o.isReplied, isOpen {
         exchange.completeOrBreak(500)
       }
       return exchange.endDeferredLocked()

@@ -94,11 +94,8 @@ public func apusUpgradeProtocolAt(_ handle: UInt64, _ index: Int32) -> UnsafePoi
   unsafe boundary(failing: nil) { () throws(Failure) in
     unsafe try withUpgrade(handle) { exchange throws(Failure) in
       let upgrade = try exchange.checkUpgrade()
-      guard index >= 0, index < upgrade.o.protocols.count else {
+      guard let text = unsafe upgrade.o.protocols.terminated(Int(index)) else {
         throw Failure(.notFound, "the client offers no more")
-      }
-      guard let text = exchange.o.arena.copy(upgrade.o.protocols[Int(index)]) else {
-        throw .noMemory
       }
       return unsafe text.characters
     }

@@ -24,6 +24,25 @@ enum Crypto {
   }
 }
 
+extension HandshakeKey {
+  /// Appends the value of Sec-WebSocket-Accept for a key (RFC 6455 §4.2.2 item 5.4).
+  /// False when there is no SHA-1 to be had, or no memory.
+  static func appendAccept(key: Bytes, to buffer: inout ByteBuffer) -> Bool {
+    var input = ByteBuffer()
+    var digest = ByteBuffer()
+    appendInput(key: key, to: &input)
+    return !input.failed && Crypto.appendSHA1(input.bytes, to: &digest)
+      && appendAccept(digest: digest.bytes, to: &buffer) && !buffer.failed
+  }
+
+  /// Appends a new key. False when there is no chance to be had, or no memory.
+  static func appendNew(to buffer: inout ByteBuffer) -> Bool {
+    var random = ByteBuffer()
+    return Crypto.appendRandom(16, to: &random) && append(random: random.bytes, to: &buffer)
+      && !buffer.failed
+  }
+}
+
 /// Keys for masking (RFC 6455 §5.3), drawn from chance in larger pieces. One thread
 /// at a time.
 struct MaskKeys: ~Copyable {

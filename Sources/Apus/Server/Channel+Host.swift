@@ -29,6 +29,9 @@ import Synchronization
   }
 
   deinit { letter?.free() }
+
+  /// What a message of so many bytes counts for: a thousand small ones are a lot.
+  static func weight(_ count: Int) -> Int64 { Int64(count) &+ 1024 }
 }
 
 extension Ref where Object == Channel {
@@ -43,6 +46,7 @@ extension Ref where Object == Channel {
     if !o.hasListener.load(ordering: .acquiring) {
       return unsafe keep(opcode, isFinal, Span(_unsafeStart: start, count: count))
     }
+    if o.hasKept { emptyInbox() }
     if o.server.o.isQueued {
       return unsafe queue(.message, opcode, isFinal, Span(_unsafeStart: start, count: count))
     }
@@ -103,6 +107,11 @@ extension Ref where Object == Channel {
       return refuse(.noMemory)
     }
     o.server.o.queue.bytes.wrappingAdd(Int64(bytes.count), ordering: .relaxed)
+    let waiting = o.waiting.wrappingAdd(
+      ChannelNote.weight(bytes.count), ordering: .sequentiallyConsistent
+    ).newValue
+    // A peer that is faster than the host must not fill the queue that all have.
+    if waiting >= Inbox.limit { o.inbox.isStalled.store(true, ordering: .sequentiallyConsistent) }
     queue(note)
   }
 
@@ -243,7 +252,7 @@ extension Ref where Object == Channel {
     o.lock.lock()
     let isKept = o.isKept
     o.lock.unlock()
-    if !isKept { _ = endHandle() }
+    if !isKept { _ = end(o.handle) }
   }
 
   @inline(__always)
@@ -252,6 +261,18 @@ extension Ref where Object == Channel {
     if !server.o.hasThreads || server.o.isQueued { server.o.callbacks &+= 1 }
     unsafe ThreadContext.inside(
       server.opaque, request: o.handle.bits, exchange: opaque, body)
+  }
+}
+
+extension Ref where Object == Channel {
+  /// A message that waited has been told: there may be room for more.
+  fileprivate func noteRun(_ count: Int) {
+    o.waiting.wrappingSubtract(
+      ChannelNote.weight(count), ordering: .sequentiallyConsistent)
+    guard o.inbox.isStalled.load(ordering: .sequentiallyConsistent) else { return }
+    o.lock.lock()
+    notifyLoop()
+    o.lock.unlock()
   }
 }
 
@@ -269,6 +290,7 @@ extension Ref where Object == ChannelNote {
           unsafe channel.callMessage(o.number, start, letter.o.count)
         }
       }
+      channel.noteRun(letter.o.count)
     } else if isHeard {
       switch o.kind {
       case .error: channel.callError(o.number, o.sentence)

@@ -59,9 +59,11 @@ extension Ref where Object == Channel {
   private func next(_ bytes: inout MutableSpan<UInt8>, at index: inout Int)
     -> MessageReceiver.Step
   {
-    guard let inflater = o.inflater else { return o.receiver.next(&bytes, at: &index) }
+    if o.deflate == nil { return o.receiver.next(&bytes, at: &index) }
+    let channel = self
     return o.receiver.next(&bytes, at: &index) { piece, isEnd, buffer, room in
-      switch inflater.o.inflate(piece, isEnd: isEnd, to: &buffer, room: room) {
+      guard let inflater = channel.makeInflater() else { return .noMemory }
+      return switch inflater.o.inflate(piece, isEnd: isEnd, to: &buffer, room: room) {
       case .done: .done
       case .tooLong: .tooLong
       case .malformed: .malformed
@@ -70,10 +72,10 @@ extension Ref where Object == Channel {
     }
   }
 
-  /// The caller's inbox is full: reading stops until it has been read from.
+  /// Too much waits for the host: reading stops until it has taken some.
   fileprivate func mustWait(_ connection: Ref<Connection>) -> Bool {
     o.lock.lock()
-    let isFull = o.inbox.isFull
+    let isFull = o.inbox.isFull || o.waiting.load(ordering: .sequentiallyConsistent) >= Inbox.limit
     if !isFull { o.inbox.isStalled.store(false, ordering: .relaxed) }
     o.lock.unlock()
     if isFull { connection.o.stream.pause(true) }
@@ -86,6 +88,9 @@ extension Ref where Object == Channel {
     if o.hasListener.load(ordering: .acquiring) { emptyInbox() }
     guard connection.o.stream.o.isPaused, !mustWait(connection) else { return }
     connection.o.stream.pause(false)
+    // What it has said meanwhile was not looked at.
+    o.lastHeard = connection.o.worker.o.loop.o.now
+    armTimer()
     if connection.o.stream.o.hasInput { connection.o.stream.deliver() }
   }
 
@@ -163,7 +168,7 @@ extension Ref where Object == Channel {
     o.state = .closing
     moveOutput(to: connection.o.stream)
     o.lock.unlock()
-    if isFirst { tellError(.protocolBroken, violation.reason) }
+    if isFirst { tellError(violation.result, violation.reason) }
     startClosing()
     connection.o.isClosing = true
     closeIfSaid()
@@ -244,7 +249,8 @@ extension Ref where Object == Channel {
   }
 
   /// The connection is dead: nothing of the loop is touched by others from here on.
-  func gone() {
+  /// Of a channel that the host does not know it is told nothing.
+  func gone(isKnown: Bool = true) {
     o.isDeaf = true
     o.lock.lock()
     let worker = o.worker
@@ -255,6 +261,9 @@ extension Ref where Object == Channel {
     o.inbox.wake()
     o.lock.unlock()
     leaveTopics()
+    guard isKnown else { return closeTold() }
+    // A listener may have come since the last message did.
+    if o.hasListener.load(ordering: .acquiring) { emptyInbox() }
     if let worker { tellClosed(worker) }
   }
 
@@ -276,11 +285,22 @@ extension Ref where Object == Channel {
     if connection.o.stream.o.buffered > 0, options.writeTimeout > 0 {
       due = connection.o.stream.o.lastSent &+ options.writeTimeout &* 1000
     }
-    if o.pingInterval > 0 {
-      let ping = max(o.lastHeard, o.lastPing) &+ o.pingInterval &* 1000
+    let (interval, patience) = pingTimes
+    // While nothing is read the peer cannot be heard.
+    if interval > 0, !connection.o.stream.o.isPaused {
+      let isAsked = o.lastPing > o.lastHeard
+      let ping = isAsked ? o.lastPing &+ patience : o.lastHeard &+ interval
       due = due == 0 ? ping : min(due, ping)
     }
     return due
+  }
+
+  /// After how much silence the peer is asked, and given up, in microseconds.
+  private var pingTimes: (interval: Int64, patience: Int64) {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    let interval = o.pingInterval &* 1000
+    return (interval, o.pongTimeout > 0 ? o.pongTimeout &* 1000 : interval)
   }
 
   func armTimer() {
@@ -312,9 +332,12 @@ extension Ref where Object == Channel {
 
   /// A silent peer is asked, and given up when it does not answer in time.
   private func keepAlive(_ connection: Ref<Connection>, _ now: Int64) {
-    let interval = o.pingInterval &* 1000
+    let (interval, patience) = pingTimes
     guard interval > 0, !connection.o.stream.o.isPaused else { return }
-    let patience = o.pongTimeout > 0 ? o.pongTimeout &* 1000 : interval
+    // Who takes what waits for him is there.
+    if connection.o.stream.o.buffered > 0 {
+      o.lastHeard = max(o.lastHeard, connection.o.stream.o.lastSent)
+    }
     if o.lastPing > o.lastHeard, now &- o.lastPing >= patience {
       connection.o.worker.o.counters.add(.timeoutIdle)
       tellError(.timeout, "the peer does not answer pings")
@@ -323,7 +346,20 @@ extension Ref where Object == Channel {
     guard o.lastPing <= o.lastHeard, now &- o.lastHeard >= interval else { return }
     o.lastPing = now
     o.lock.lock()
-    if o.state == .open { try? send(Bytes(), opcode: Opcode.ping) }
+    // Past the mark nothing is added, and what waits there asks as well.
+    if o.state == .open, buffered < o.highWater { try? send(Bytes(), opcode: Opcode.ping) }
     o.lock.unlock()
+  }
+}
+
+extension Violation {
+  /// What the host is told.
+  fileprivate var result: Code {
+    switch code {
+    case CloseCode.tooBig: .tooLarge
+    case CloseCode.internalError: .memory
+    case Violation.busy.code: .full
+    default: .protocolBroken
+    }
   }
 }

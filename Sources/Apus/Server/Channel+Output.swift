@@ -29,7 +29,7 @@ extension Ref where Object == Channel {
     try checkOpen()
     if buffered >= o.highWater { try meetFull() }
     let isWhole = isFinal && (opcode == Opcode.text || opcode == Opcode.binary)
-    if isWhole, !o.sender.isInMessage, o.deflater != nil,
+    if isWhole, !o.sender.isInMessage, o.deflate != nil,
       payload.count >= Channel.leastCompressed
     {
       return try sendCompressed(payload, opcode, size)
@@ -54,7 +54,7 @@ extension Ref where Object == Channel {
   @inline(never)
   private func sendCompressed(_ payload: Bytes, _ opcode: UInt8, _ size: Int) throws(Failure) {
     if opcode == Opcode.text, !UTF8Validator.isValid(payload) { throw Failure(.text) }
-    guard let deflater = o.deflater else { return }
+    guard let deflater = makeDeflater() else { throw .noMemory }
     if o.mustForget {
       o.mustForget = false
       deflater.o.forget()
@@ -90,8 +90,9 @@ extension Ref where Object == Channel {
     if isOnLoop, o.output.isEmpty, let connection = o.connection, !connection.o.isDead,
       let buffer = connection.o.stream.writing()
     {
-      try body(&buffer.o)
-      return connection.o.stream.o.loop.addDirty(connection.o.stream)
+      // Also of nothing: the stream has its buffer until it is flushed.
+      connection.o.stream.o.loop.addDirty(connection.o.stream)
+      return try body(&buffer.o)
     }
     try body(&o.output)
     notifyLoop()
@@ -100,7 +101,9 @@ extension Ref where Object == Channel {
   /// The high-water mark is passed.
   @inline(never)
   private func meetFull() throws(Failure) {
-    o.wantsDrain = true
+    o.wantsDrain.store(true, ordering: .relaxed)
+    // It may have been drained meanwhile.
+    notifyLoop()
     if o.closesWhenFull {
       try? close(code: CloseCode.policy, reason: Text("too slow a reader").bytes)
     }
@@ -146,6 +149,7 @@ extension Ref where Object == Channel {
     if isAbandoned { return abandon() }
     settleTopics()
     if isClosing { startClosing() } else { armTimer() }
+    tellDrained()
     readOn()
   }
 
@@ -163,13 +167,18 @@ extension Ref where Object == Channel {
     let left = Int64(connection.o.stream.o.buffered)
     o.unsent.store(left, ordering: .relaxed)
     if connection.o.isClosing, left == 0 { return closeIfSaid() }
-    guard o.wantsDrain || left > 0 else { return }
+    tellDrained()
+    if left > 0 { armTimer() }
+  }
+
+  /// Somebody waits for room, and there is some.
+  private func tellDrained() {
+    guard o.wantsDrain.load(ordering: .relaxed) else { return }
     o.lock.lock()
-    let isLow = o.wantsDrain && buffered <= o.highWater / 2
-    if isLow { o.wantsDrain = false }
+    let isLow = buffered <= o.highWater / 2
+    if isLow { o.wantsDrain.store(false, ordering: .relaxed) }
     o.lock.unlock()
     if isLow { tell(.drain) }
-    if left > 0 { armTimer() }
   }
 }
 

@@ -110,7 +110,7 @@ extension Ref where Object == Channel {
     guard o.state == .open else { return o.lock.unlock() }
     if buffered >= o.highWater {
       let closes = o.closesWhenFull
-      o.wantsDrain = true
+      o.wantsDrain.store(true, ordering: .relaxed)
       o.lock.unlock()
       connection.o.worker.o.counters.add(.unheard)
       if closes {

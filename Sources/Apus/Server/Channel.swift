@@ -5,7 +5,8 @@
 // the host. What they share stands behind `lock`. Each of them counts as a
 // reference: the handle, the loop, mail and events on their way. The last one frees
 // it, on whatever thread that is; from the moment on that the loop has let go of it
-// nothing of the loop is touched. It keeps a pin of its server for as long as it is.
+// nothing of the loop is touched. Its handle keeps a pin of the server; all else that
+// has it is the server's own, and ends with that.
 
 import Synchronization
 
@@ -91,6 +92,8 @@ typealias ClosedFunction =
   /// Nil once the loop has let go of it.
   var worker: Ref<Worker>? = nil
   var sender: MessageSender
+  /// What was negotiated; set once.
+  var deflate: DeflateParameters? = nil
   var deflater: Ref<Deflater>? = nil
   var keys = MaskKeys()
   /// Frames that wait for the loop.
@@ -99,7 +102,7 @@ typealias ClosedFunction =
   var scratch = ByteBuffer()
   var highWater: Int64 = 1024 * 1024
   var closesWhenFull = false
-  var wantsDrain = false
+  let wantsDrain = Atomic<Bool>(false)
   var listeners = ChannelListeners()
   /// The caller has it beyond its close, until it destroys it.
   var isKept = false
@@ -122,12 +125,16 @@ typealias ClosedFunction =
 
   // ---- what was received and not read
   var inbox = Inbox()
+  /// What messages on their way to the thread that ticks count for.
+  let waiting = Atomic<Int64>(0)
 
   // ---- the loop's
   var connection: Ref<Connection>? = nil
   var receiver: MessageReceiver
   var inflater: Ref<Inflater>? = nil
   var memberships = List<Ref<Membership>>()
+  /// The inbox may hold something: a listener hears that first.
+  var hasKept = false
   var lastHeard: Int64 = 0
   var lastPing: Int64 = 0
   /// Since when the receiver counts control frames.
@@ -165,8 +172,8 @@ typealias ClosedFunction =
 }
 
 extension Ref where Object == Channel {
-  /// Makes a channel with a handle; its references are the caller's. Nil without
-  /// memory.
+  /// Makes a channel, whose handle is not live yet; its references are the caller's.
+  /// Nil without memory.
   static func make(
     role: Role, server: Ref<Server>, worker: Ref<Worker>?, deflate: DeflateParameters?
   ) -> Ref<Channel>? {
@@ -189,38 +196,51 @@ extension Ref where Object == Channel {
         slotIndex: index, slot: slot, role: role, server: server, mail: mail,
         limits: server.o.options.messages, deflates: deflate != nil))
     let channel = unsafe Ref(typed)
-    if let deflate { channel.compress(deflate) }
-    guard channel.o.lock.isUsable, deflate == nil || channel.o.inflater != nil else {
+    channel.o.deflate = deflate
+    channel.o.takesShared = role == .server && deflate?.serverMaxWindowBits == 15
+    guard channel.o.lock.isUsable else {
       Slots.give(index)
       channel.free()
       return nil
     }
     channel.o.worker = worker
     channel.o.pingInterval = server.o.options.pingInterval
-    Slots.hold(server.o.slot)
     server.o.channels.wrappingAdd(1, ordering: .relaxed)
     if channel.o.takesShared { server.o.deflating.wrappingAdd(1, ordering: .relaxed) }
-    channel.o.handle = Slots.live(slot, index, at: Clock.now, open: true)
     return channel
   }
 
-  private func compress(_ deflate: DeflateParameters) {
+  /// Lets everybody find it, once it is what it is to be.
+  func open() {
+    o.lock.lock()
+    o.state = .open
+    Slots.hold(o.server.o.slot)
+    o.handle = Slots.live(o.slot, o.slotIndex, at: Clock.now, open: true)
+    o.lock.unlock()
+  }
+
+  // A quarter of a megabyte each: a channel that compresses nothing has none.
+
+  func makeDeflater() -> Ref<Deflater>? {
+    if let deflater = o.deflater { return deflater }
+    guard let deflate = o.deflate else { return nil }
     let isServer = o.role == .server
-    let own = isServer ? deflate.serverMaxWindowBits : deflate.clientMaxWindowBits
-    let other = isServer ? deflate.clientMaxWindowBits : deflate.serverMaxWindowBits
-    guard
-      let deflater = Deflater(
-        bits: own,
-        keepsContext:
-          !(isServer ? deflate.serverNoContextTakeover : deflate.clientNoContextTakeover)),
-      let inflater = Inflater(
-        bits: other,
-        keepsContext:
-          !(isServer ? deflate.clientNoContextTakeover : deflate.serverNoContextTakeover))
-    else { return }
-    o.takesShared = isServer && own == 15
+    let bits = isServer ? deflate.serverMaxWindowBits : deflate.clientMaxWindowBits
+    let forgets = isServer ? deflate.serverNoContextTakeover : deflate.clientNoContextTakeover
+    guard let deflater = Deflater(bits: bits, keepsContext: !forgets) else { return nil }
     o.deflater = Ref<Deflater>(make: deflater)
+    return o.deflater
+  }
+
+  func makeInflater() -> Ref<Inflater>? {
+    if let inflater = o.inflater { return inflater }
+    guard let deflate = o.deflate else { return nil }
+    let isServer = o.role == .server
+    let bits = isServer ? deflate.clientMaxWindowBits : deflate.serverMaxWindowBits
+    let forgets = isServer ? deflate.clientNoContextTakeover : deflate.serverNoContextTakeover
+    guard let inflater = Inflater(bits: bits, keepsContext: !forgets) else { return nil }
     o.inflater = Ref<Inflater>(make: inflater)
+    return o.inflater
   }
 
   /// Notes what the handshake told. False without memory.
@@ -295,14 +315,20 @@ extension Ref where Object == Channel {
     free()
     Slots.give(index)
     server.o.channels.wrappingSubtract(1, ordering: .relaxed)
-    Slots.unpin(server.o.slot)
   }
 
   /// Ends the handle; true for the one caller that did.
-  func endHandle() -> Bool {
-    let (ended, pinned) = Slots.end(o.slot, o.handle)
-    if ended, !pinned { release() }
+  func end(_ handle: Handle) -> Bool {
+    let (ended, pinned) = Slots.end(o.slot, handle)
+    if ended, !pinned { handleEnded() }
     return ended
+  }
+
+  /// The handle's reference goes, and with it what kept the server.
+  fileprivate func handleEnded() {
+    let server = o.server.o.slot
+    release()
+    Slots.unpin(server)
   }
 
   /// Runs with the lock held.
@@ -331,5 +357,5 @@ extension Ref where Object == Channel {
 
 /// The last pin of a handle that has ended.
 private func channelUnpinned(_ object: UnsafeMutableRawPointer) {
-  unsafe Ref<Channel>(opaque: object).release()
+  unsafe Ref<Channel>(opaque: object).handleEnded()
 }

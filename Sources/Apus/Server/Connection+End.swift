@@ -111,7 +111,8 @@ extension Ref where Object == Connection {
     let channel = exchange.o.channel
     exchange.o.channel = nil
     exchange.o.lock.unlock()
-    channel?.gone()
+    // Those of a route are not known before they are open.
+    channel?.gone(isKnown: (channel?.o.route ?? -1) < 0)
     channel?.release()
   }
 

@@ -16,11 +16,17 @@ extension Ref where Object == Connection {
         ? (408, limit(options.bodyTimeout, from: o.since))
         : (408, limit(options.headerTimeout, from: o.since))
     }
-    if let first = o.first {
-      guard let upgrade = first.o.upgrade, !first.o.isReplied else { return (0, 0) }
-      return (101, limit(options.upgradeTimeout, from: upgrade.o.since))
-    }
+    if let first = o.first { return (101, ticketEnd(of: first, options)) }
     return (0, limit(options.keepAliveTimeout, from: o.since))
+  }
+
+  /// Until when an exchange's ticket is good; one with a ticket is shared.
+  private func ticketEnd(of exchange: Ref<Exchange>, _ options: ServerOptions) -> Int64 {
+    guard exchange.o.isShared else { return 0 }
+    exchange.o.lock.lock()
+    defer { exchange.o.lock.unlock() }
+    guard let upgrade = exchange.o.upgrade, !exchange.o.isReplied else { return 0 }
+    return limit(options.upgradeTimeout, from: upgrade.o.since)
   }
 
   private func limit(_ milliseconds: Int64, from start: Int64) -> Int64 {

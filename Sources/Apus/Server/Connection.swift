@@ -276,7 +276,8 @@ extension Ref where Object == Connection {
     o.current = nil
     exchange.o.isInputEnded = true
     o.machine.nextRequest()
-    if exchange.o.closes { o.isClosing = true }
+    // What stands behind one that asks for another protocol may yet count.
+    if exchange.o.closes, !exchange.o.head.wantsUpgrade { o.isClosing = true }
     o.since = o.worker.o.loop.o.now
     if exchange.o.isDispatched {
       o.worker.deliver(exchange, Bytes(), last: 1)

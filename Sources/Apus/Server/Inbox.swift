@@ -107,6 +107,7 @@ extension Ref where Object == Channel {
   @inline(never)
   func keep(_ opcode: UInt8, _ isFinal: Bool, _ bytes: Bytes) {
     guard let letter = Letter.make(opcode, isFinal, bytes) else { return refuse(.noMemory) }
+    o.hasKept = true
     o.lock.lock()
     o.inbox.add(letter)
     o.lock.unlock()
@@ -115,9 +116,10 @@ extension Ref where Object == Channel {
 
   /// A listener has come later than the messages: it hears them now.
   func emptyInbox() {
+    o.hasKept = false
     while true {
       o.lock.lock()
-      let letter = o.inbox.isRead ? nil : o.inbox.take()
+      let letter = o.inbox.take()
       o.lock.unlock()
       guard let letter else { return }
       let start = unsafe letter.text
@@ -159,6 +161,8 @@ extension Ref where Object == Channel {
           o.lock.unlock()
           throw .noMemory
         }
+        // What was sent on this thread may be what the peer waits for.
+        if unsafe ThreadContext.isTicking(o.server.opaque) { o.server.sendGathered() }
         o.inbox.wait(o.lock, until: until == .max ? -1 : until)
       }
       o.lock.unlock()
@@ -176,8 +180,18 @@ extension Ref where Object == Channel {
   private func turn(_ left: Int64) throws(Failure) {
     let limit = min((left == .max ? Int64.max : left &+ 999) / 1000, 3_600_000)
     let server = o.server
-    _ = try server.whileTicking { () throws(Failure) in
-      server.tick(timeout: Int32(truncatingIfNeeded: limit))
+    do throws(Failure) {
+      try server.whileTicking { () throws(Failure) in
+        server.work(timeout: Int32(truncatingIfNeeded: limit))
+      }
+    } catch  where error.code == .thread {
+      // Another thread does it: that one wakes us, unless it stops to.
+      o.lock.lock()
+      defer { o.lock.unlock() }
+      guard o.inbox.prepareToWait() else { throw .noMemory }
+      if o.inbox.isEmpty, !o.inbox.isCancelled, o.state != .closed {
+        o.inbox.wait(o.lock, until: Clock.now &+ min(left, 20_000))
+      }
     }
   }
 

@@ -253,14 +253,18 @@ extension Ref where Object == Server {
   func destroy() {
     o.isDying.store(true, ordering: .releasing)
     let runs = beginStop()
+    // A channel keeps its server.
+    endChannels()
     if isInCallback { return }
     if runs { waitUntilStopped() }
     // Somebody may be in a callback that a tick has called, or takes a start back.
     o.lock.lock()
     while o.isTicking || o.isReaping { o.changed.wait(o.lock, until: -1) }
     o.lock.unlock()
-    // Not under the lock: contexts are dropped on the way.
+    // Not under the lock: contexts are dropped on the way. A ticket may have become a
+    // channel since.
     endHandles()
+    endChannels()
   }
 
   /// The last pin has gone: nobody is in the server any more.

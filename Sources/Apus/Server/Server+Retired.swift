@@ -65,18 +65,23 @@ extension Ref where Object == Server {
     }
   }
 
-  /// Ends the deferred requests and the writers of this server.
+  /// Ends the handles of this server's channels.
+  func endChannels() {
+    Slots.forEach { slot, handle in
+      guard handle.kind == .channel, case .held(let object, _) = Slots.pin(handle, .channel)
+      else { return }
+      if unsafe Ref<Channel>(opaque: object).o.server == self { _ = Slots.end(slot, handle) }
+      Slots.unpin(slot)
+    }
+  }
+
+  /// Ends the deferred requests, the writers and the tickets of this server.
   func endHandles() {
     Slots.forEach { slot, handle in
       guard let kind = handle.kind,
-        kind == .request || kind == .writer || kind == .channel || kind == .upgrade,
+        kind == .request || kind == .writer || kind == .upgrade,
         case .held(let object, _) = Slots.pin(handle, kind)
       else { return }
-      if kind == .channel {
-        let channel = unsafe Ref<Channel>(opaque: object)
-        if channel.o.server == self { _ = Slots.end(slot, handle) }
-        return Slots.unpin(slot)
-      }
       let exchange = unsafe Ref<Exchange>(opaque: object)
       if exchange.o.worker?.o.server == self {
         if kind == .writer {

@@ -169,10 +169,23 @@ extension Ref where Object == Server {
 
   // ---- pull
 
+  /// Without threads: does the I/O for somebody who waits for something else. Events
+  /// stay where they are if the host takes those by itself.
+  func work(timeout: Int32) {
+    guard o.wasPulled else {
+      _ = tick(timeout: timeout)
+      return
+    }
+    o.isQueued = true
+    turn(timeout)
+    o.isQueued = false
+  }
+
   /// Takes the next request; nil when time has passed. The caller is the thread
   /// that ticks.
   func next(timeout: Int32) -> Pulled? {
     o.isPulling = true
+    o.wasPulled = true
     if !o.hasThreads { o.isQueued = true }
     step(timeout: timeout) { $0.o.pulled != nil }
     o.isPulling = false
@@ -218,7 +231,7 @@ extension Ref where Object == Server {
     return true
   }
 
-  private func sendGathered() {
+  func sendGathered() {
     var index = 0
     while index < o.chains.count {
       if !o.chains[index].isEmpty, index < o.workers.count {

@@ -74,6 +74,8 @@ typealias AccessFunction =
   var callbacks: Int32 = 0
   /// A pull is under way, and what it has got.
   var isPulling = false
+  /// The host takes events by itself.
+  var wasPulled = false
   var pulled: Pulled? = nil
 
   // ---- its life, behind the lock

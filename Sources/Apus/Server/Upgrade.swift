@@ -46,40 +46,32 @@ extension Ref where Object == Exchange {
       try refuseHandshake(problem)
       throw Failure(.protocolBroken, problem.reason)
     }
-    guard server.allows(originOf: self) else {
+    guard isOriginAllowed(server.o.options.originPolicy, server.o.origins) else {
       try completeStatus(403, reason: "This page's origin may not open a WebSocket here.")
       throw Failure(.permission, "the origin is not allowed")
     }
-    var input = ByteBuffer()
-    var digest = ByteBuffer()
-    HandshakeKey.appendInput(key: handshake.key, to: &input)
-    guard Crypto.appendSHA1(input.bytes, to: &digest) else {
-      throw Failure(.io, "no SHA-1 from OpenSSL")
-    }
-    return try keepUpgrade(&handshake, digest.bytes)
+    return try keepUpgrade(&handshake)
   }
 
-  private func keepUpgrade(_ handshake: inout ServerHandshake, _ digest: Bytes) throws(Failure)
-    -> Handle
-  {
+  private func keepUpgrade(_ handshake: inout ServerHandshake) throws(Failure) -> Handle {
     guard let index = unsafe Slots.take(.upgrade, opaque, upgradeUnpinned),
       let slot = Slots.slot(UInt64(index))
     else { throw .noMemory }
     let upgrade = Ref<Upgrade>(
       make: Upgrade(
         slotIndex: index, slot: slot, deflate: handshake.deflate, since: o.receivedAt))
-    guard let upgrade, HandshakeKey.appendAccept(digest: digest, to: &upgrade.o.accept),
-      !upgrade.o.accept.failed
-    else {
+    guard let upgrade, HandshakeKey.appendAccept(key: handshake.key, to: &upgrade.o.accept) else {
       upgrade?.free()
       Slots.give(index)
-      throw .noMemory
+      throw Failure(.io, "no memory, or no SHA-1 from OpenSSL")
     }
     swap(&upgrade.o.protocols, &handshake.protocols)
     o.upgrade = upgrade
     o.holds.insert(.upgrade)
     upgrade.o.handle = Slots.live(slot, index, at: Clock.now, open: true)
     o.shared.store(true, ordering: .releasing)
+    // Its time limit is the loop's.
+    notifyLoop()
     return upgrade.o.handle
   }
 
@@ -129,13 +121,13 @@ extension Ref where Object == Exchange {
     let key = field(name.bytes) ?? Text("")
     channel.o.id = o.connection?.o.id ?? 0
     channel.o.receiver.givesFrames = upgrade.o.givesFrames
-    channel.o.state = .open
     if case .route(let number) = o.destination { channel.adoptRoute(number, o.route?.o.channels) }
     guard channel.note(path: o.path.bytes, subprotocol: subprotocol, key: key.bytes) else {
-      _ = channel.endHandle()
+      channel.release()
       channel.release()
       throw .noMemory
     }
+    channel.open()
     o.channel = channel
     o.closes = false
     writeSwitch(upgrade, subprotocol)
@@ -249,21 +241,5 @@ extension ProtocolList {
       if let own = self.index(of: others[index]) { return self[own] }
     }
     return Span()
-  }
-}
-
-extension Ref where Object == Server {
-  /// RFC 6455 §10.2: whether a page of that origin may. A request without an Origin
-  /// comes from no browser.
-  func allows(originOf exchange: Ref<Exchange>) -> Bool {
-    let name = Text("origin")
-    guard let origin = exchange.field(name.bytes) else { return true }
-    switch o.options.originPolicy {
-    case .any: return true
-    case .same:
-      guard let host = exchange.part(exchange.o.head.authority) else { return false }
-      return Origin.isSame(origin.bytes, host: host.bytes)
-    case .list: return o.origins.contains(origin.bytes)
-    }
   }
 }

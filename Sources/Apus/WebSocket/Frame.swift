@@ -16,4 +16,18 @@ enum Frame {
     buffer.append(payload)
     return true
   }
+
+  /// Writes a frame whose length and mask are the header's own, to where there is room
+  /// for it. The payload is apart from that, or stands at its place in it already.
+  @unsafe static func write(
+    _ header: FrameHeader, _ payload: UnsafePointer<UInt8>, to target: UnsafeMutablePointer<UInt8>
+  ) {
+    let count = Int(header.length)
+    let place = unsafe target + header.write(to: target)
+    if let key = header.mask {
+      unsafe Mask.combine(payload, place, count, key, 0)
+    } else if unsafe payload != UnsafePointer(place) {
+      unsafe place.copy(Span(_unsafeStart: payload, count: count))
+    }
+  }
 }

@@ -78,17 +78,28 @@ struct FrameHeader: Equatable {
   }
 
   func append(to buffer: inout ByteBuffer) {
-    buffer.append(firstByte)
-    buffer.append(secondByte)
+    guard let space = unsafe buffer.space(count) else { return }
+    buffer.filled(unsafe write(to: space))
+  }
+
+  /// Writes it to where there is room for `count` bytes, which is what it returns.
+  @unsafe @discardableResult
+  func write(to target: UnsafeMutablePointer<UInt8>) -> Int {
+    unsafe target[0] = firstByte
+    unsafe target[1] = secondByte
+    var index = 2
     if length > 125 {
       var shift: Int64 = length <= 0xFFFF ? 8 : 56
       while shift >= 0 {
-        buffer.append(UInt8(truncatingIfNeeded: length >> shift))
+        unsafe target[index] = UInt8(truncatingIfNeeded: length >> shift)
+        index &+= 1
         shift &-= 8
       }
     }
     if let mask {
-      for index in 0..<4 { buffer.append(mask[index]) }
+      for offset in 0..<4 { unsafe target[index &+ offset] = mask[offset] }
+      index &+= 4
     }
+    return index
   }
 }

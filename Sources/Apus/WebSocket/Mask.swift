@@ -41,8 +41,10 @@ enum Mask {
     return true
   }
 
-  /// `target` and `source` hold `count` bytes each, and are the same or apart.
-  private static func combine(
+  /// Masks bytes on their way from one place to another, or where they stand; the
+  /// first of them is byte `phase` of its payload. `target` and `source` hold `count`
+  /// bytes each, and are the same or apart.
+  @unsafe static func combine(
     _ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer, _ count: Int, _ key: MaskKey,
     _ phase: Int
   ) {

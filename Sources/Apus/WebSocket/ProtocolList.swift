@@ -20,6 +20,12 @@ struct ProtocolList: ~Copyable {
     }
   }
 
+  /// The same with a NUL behind it, until the list changes.
+  @unsafe func terminated(_ index: Int) -> Text? {
+    guard index >= 0, index < ranges.count, let base = unsafe text.pointer else { return nil }
+    return unsafe Text(start: base + ranges[index].lowerBound, count: ranges[index].count)
+  }
+
   func index(of name: Bytes) -> Int? {
     for index in 0..<ranges.count where self[index].equals(name) { return index }
     return nil
@@ -44,11 +50,19 @@ struct ProtocolList: ~Copyable {
     }
     let start = text.count
     text.append(name)
-    return !text.failed && ranges.append(start..<text.count)
+    text.append(0)
+    return !text.failed && ranges.append(start..<(start &+ name.count))
   }
 
   /// Whether what was taken is a field as its grammar has it: with one name at least.
   var isValid: Bool { !isMalformed && (!wasGiven || ranges.count > 0) }
+
+  /// Appends the name at an index; false where there is none.
+  func append(at index: Int, to buffer: inout ByteBuffer) -> Bool {
+    guard index >= 0, index < ranges.count else { return false }
+    buffer.append(self[index])
+    return true
+  }
 
   /// Appends the value of the field that offers these.
   func append(to buffer: inout ByteBuffer) {

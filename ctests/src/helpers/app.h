@@ -17,6 +17,7 @@ static const char *const harness_mode_names[] = {"tick", "pull", "worker", "thre
 
 struct app_route {
   apus_handler_fn fn;
+  apus_open_fn open;
   void *context;
 };
 
@@ -38,8 +39,14 @@ static _Thread_local int harness_kept;
 /* One event of the pull mode: looked up and handed to the handler that the
  * other modes would have called. */
 static inline void app_pulled(struct app *app, const apus_event *event) {
-  CHECK_INT(APUS_EVENT_REQUEST, event->kind);
   CHECK(event->route >= 0 && event->route < APP_ROUTES);
+  const struct app_route *route = &app->routes[event->route];
+  if (event->kind == APUS_EVENT_CHANNEL) {
+    CHECK(event->connection >= 1);
+    if (route->open != NULL) route->open(route->context, event->handle, 0);
+    return;
+  }
+  CHECK_INT(APUS_EVENT_REQUEST, event->kind);
   CHECK(app->routes[event->route].fn != NULL);
   /* Dead already only if another thread has destroyed the server meanwhile. */
   CHECK(apus_handle_kind(event->handle) == APUS_KIND_REQUEST || !apus_server_is_alive(app->server));
@@ -93,7 +100,7 @@ static inline void app_make(struct app *app, enum mode mode) {
 static inline int32_t app_keep_route(struct app *app, int32_t number, apus_handler_fn fn,
                                      void *context) {
   CHECK(number >= 0 && number < APP_ROUTES);
-  app->routes[number] = (struct app_route){fn, context};
+  app->routes[number] = (struct app_route){.fn = fn, .context = context};
   return number;
 }
 
@@ -117,6 +124,16 @@ static inline int32_t app_stream(struct app *app, int32_t method, const char *pa
                                  apus_handler_fn fn, void *context) {
   int32_t number = apus_server_route_stream(app->server, method, pattern, fn, context, NULL);
   return app_keep_route(app, number, fn, context);
+}
+
+/* Adds a route for WebSockets; pulled channels are handed over without a request. */
+static inline int32_t app_websocket(struct app *app, const char *pattern, apus_open_fn open,
+                                    void *context) {
+  apus_open_fn given = app->mode == MODE_PULL ? NULL : open;
+  int32_t number = apus_server_websocket(app->server, pattern, given, context, NULL);
+  CHECK(number >= 0 && number < APP_ROUTES);
+  app->routes[number] = (struct app_route){.open = open, .context = context};
+  return number;
 }
 
 /* Starts the server, which has its listeners, and what drives it. */

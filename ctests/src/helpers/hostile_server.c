@@ -13,6 +13,7 @@
  *   GET /count?port= handler calls and canaries of that client port (0: of the
  *                    Unix socket) since it was last asked, and both in all
  *   GET /chunks      200 in three chunks with a trailer
+ *   /ws              a WebSocket that sends back each message
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -77,6 +78,30 @@ static void chunks_handler(void *context, apus_request request) {
   apus_writer_destroy(writer);
 }
 
+/* A pulled channel comes without its request, and is not counted. */
+static void open_handler(void *context, apus_channel channel, apus_request request) {
+  (void)context, (void)channel;
+  if (request != 0) count_call(request);
+}
+
+static void message_handler(void *context, apus_channel channel, int32_t opcode, const void *data,
+                            size_t length) {
+  (void)context;
+  if (opcode == APUS_OPCODE_TEXT) {
+    apus_channel_send_text(channel, data, length);
+  } else {
+    apus_channel_send_binary(channel, data, length);
+  }
+}
+
+/* A pulled channel is ours. */
+static void close_handler(void *context, apus_channel channel, int32_t code, const char *text,
+                          size_t length) {
+  const struct app *served = context;
+  CHECK(code >= 1000 && text[length] == '\0');
+  if (served->mode == MODE_PULL) apus_channel_destroy(channel);
+}
+
 int main(int argc, char **argv) {
   static struct app app;
   char byte;
@@ -87,6 +112,9 @@ int main(int argc, char **argv) {
   app_route(&app, APUS_GET, "/canary", canary_handler, NULL);
   app_route(&app, APUS_GET, "/count", count_handler, NULL);
   app_route(&app, APUS_GET, "/chunks", chunks_handler, NULL);
+  int32_t route = app_websocket(&app, "/ws", open_handler, NULL);
+  CHECK_INT(0, apus_server_on_message(app.server, route, message_handler, NULL, NULL));
+  CHECK_INT(0, apus_server_on_close(app.server, route, close_handler, &app, NULL));
   if (argc > 2) CHECK_INT(0, apus_server_listen_unix(app.server, argv[2]));
   harness_start(&app);
   printf("%d\n", (int)app.port);

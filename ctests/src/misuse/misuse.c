@@ -6,11 +6,12 @@
  *
  * The handles are zero, all ones, random, stale, destroyed, of the wrong kind,
  * and live ones with one bit changed. The places are the main thread, four other
- * threads at once, and a handler of a live server.
+ * threads at once, and handlers of a live server, one of them with a ticket and then
+ * a channel.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "../helpers/harness.h"
+#include "../helpers/ws.h"
 
 /* ------------------------------------------------------------------ verdicts */
 
@@ -23,11 +24,25 @@ struct outs {
   const char *name, *value;
   size_t length;
   apus_event event;
+  apus_frame frame;
+  int32_t number;
+  apus_message message;
   char buffer[8];
+  char text[32];
   int drops;
 };
 
-static const struct outs untouched = {"name", "value", 77, {.kind = 78}, "buffer", 0};
+static const struct outs untouched = {.name = "name",
+                                      .value = "value",
+                                      .length = 77,
+                                      .event = {.kind = 78},
+                                      .frame = {.opcode = 79},
+                                      .number = 80,
+                                      .message = {.opcode = 81},
+                                      .buffer = "buffer",
+                                      .text = "text"};
+/* A frame that there may be. */
+static const apus_frame some_frame = {.opcode = APUS_OPCODE_TEXT, .final = 1};
 
 static void count_drop(void *context) { ((struct outs *)context)->drops++; }
 
@@ -44,8 +59,9 @@ static void verdict(int right, const char *call, uint64_t handle, long long got)
 /* drops: how often drop is due, -1 where there is none. */
 static int outs_untouched(const struct outs *outs, int drops) {
   return outs->name == untouched.name && outs->value == untouched.value && outs->length == 77 &&
-         outs->event.kind == 78 && strcmp(outs->buffer, "buffer") == 0 &&
-         (drops < 0 || outs->drops == drops);
+         outs->event.kind == 78 && outs->frame.opcode == 79 && outs->number == 80 &&
+         outs->message.opcode == 81 && strcmp(outs->buffer, "buffer") == 0 &&
+         strcmp(outs->text, "text") == 0 && (drops < 0 || outs->drops == drops);
 }
 
 /* A result that is the code itself, 0, or another value that says "failed". */
@@ -110,6 +126,28 @@ static void writer_fn(void *context, apus_writer writer) {
   atomic_fetch_add(&callbacks_run, 1);
 }
 
+static void open_fn(void *context, apus_channel channel, apus_request request) {
+  (void)context, (void)channel, (void)request;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void channel_fn(void *context, apus_channel channel) {
+  (void)context, (void)channel;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void message_fn(void *context, apus_channel channel, int32_t opcode, const void *data,
+                       size_t length) {
+  (void)context, (void)channel, (void)opcode, (void)data, (void)length;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void closed_fn(void *context, apus_channel channel, int32_t code, const char *text,
+                      size_t length) {
+  (void)context, (void)channel, (void)code, (void)text, (void)length;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
 /* Descriptors that are valid, so that only the handle is wrong; and one that is
  * no socket. Whatever fails must leave them open. */
 static int spare_listener, spare_connection, spare_pipe;
@@ -130,11 +168,14 @@ struct bad_handle_call {
 static apus_server running, stopped;
 static apus_request live_request;
 static apus_writer live_writer;
+static apus_upgrade live_upgrade;
+static apus_channel live_channel;
 static uint64_t bad_handles[HANDLES];
 static size_t bad_count;
 
 static int is_live(uint64_t handle) {
-  return handle == running || handle == stopped || handle == live_request || handle == live_writer;
+  return handle == running || handle == stopped || handle == live_request ||
+         handle == live_writer || handle == live_upgrade || handle == live_channel;
 }
 
 static void add_bad(uint64_t handle) {
@@ -181,13 +222,14 @@ static void make_bad_handles(uint64_t seed) {
 
 /* Each function with each bad handle, and with live ones of other kinds. */
 static void run_bad_handles(void) {
-  const uint64_t live[] = {running, stopped, live_request, live_writer};
-  const int32_t kinds[] = {APUS_KIND_SERVER, APUS_KIND_SERVER, APUS_KIND_REQUEST, APUS_KIND_WRITER};
+  const uint64_t live[] = {running, stopped, live_request, live_writer, live_upgrade, live_channel};
+  const int32_t kinds[] = {APUS_KIND_SERVER, APUS_KIND_SERVER,  APUS_KIND_REQUEST,
+                           APUS_KIND_WRITER, APUS_KIND_UPGRADE, APUS_KIND_CHANNEL};
   for (size_t i = 0; i < sizeof bad_handle_calls / sizeof bad_handle_calls[0]; i++) {
     const struct bad_handle_call *call = &bad_handle_calls[i];
     for (size_t at = 0; at < bad_count; at++) call->call(bad_handles[at]);
     if (call->kind == 0) continue;
-    for (size_t at = 0; at < 4; at++) {
+    for (size_t at = 0; at < sizeof live / sizeof live[0]; at++) {
       if (live[at] != 0 && kinds[at] != call->kind) call->call(live[at]);
     }
   }
@@ -228,6 +270,30 @@ static void writer_handler(void *context, apus_request request) {
   live_writer = 0;
 }
 
+/* With a ticket, and then with the channel that it becomes. */
+static void upgrade_handler(void *context, apus_request request) {
+  (void)context;
+  place = "handler, with a ticket";
+  live_request = request;
+  live_upgrade = apus_upgrade_make(request);
+  CHECK(live_upgrade != 0);
+  add_forged(live_upgrade);
+  run_bad_handles();
+  bad_arguments_of_upgrade(live_upgrade);
+  live_channel = apus_upgrade_accept(live_upgrade, "a");
+  CHECK(live_channel != 0);
+  apus_upgrade used = live_upgrade;
+  live_upgrade = 0;
+  place = "handler, with a channel";
+  add_bad(used);
+  add_forged(live_channel);
+  run_bad_handles();
+  bad_arguments_of_channel(live_channel);
+  CHECK_INT(0, apus_channel_send_text(live_channel, "sent", 4));
+  CHECK_INT(0, apus_channel_close(live_channel, 1000, "", 0));
+  live_channel = 0;
+}
+
 static void request_handler(void *context, apus_request request) {
   uint64_t seed = *(uint64_t *)context;
   place = "handler";
@@ -256,6 +322,18 @@ static void ask(struct app *app, const char *target, const char *body) {
   }
   CLIENT_QUIET(&client);
   reply_free(&reply);
+  client_close(&client);
+}
+
+static void ask_channel(struct app *app) {
+  struct client client;
+  client_open(&client, app->port);
+  ws_ask(&client, "/upgrade", "Sec-WebSocket-Protocol: a\r\n");
+  ws_accepted(&client, "a");
+  WS_EXPECT_TEXT(&client, "sent");
+  WS_EXPECT_CLOSE(&client, 1000, "");
+  ws_close(&client, 1000, "");
+  CLIENT_ENDS(&client);
   client_close(&client);
 }
 
@@ -297,7 +375,9 @@ int main(int argc, char **argv) {
   app_make(&app, MODE_WORKER);
   app_route(&app, APUS_GET, "/request", request_handler, &seed);
   app_route(&app, APUS_GET, "/writer", writer_handler, NULL);
+  app_route(&app, APUS_GET, "/upgrade", upgrade_handler, NULL);
   stopped = apus_server_make();
+  CHECK_INT(0, apus_server_websocket(stopped, "/ws", NULL, NULL, NULL));
   running = app.server;
   harness_start(&app);
   live_request = apus_request_parse("GET / HTTP/1.1\r\nHost: a\r\n\r\n", APUS_STRLEN, NULL);
@@ -312,6 +392,7 @@ int main(int argc, char **argv) {
   CHECK_INT(1, apus_request_destroy(parsed));
   ask(&app, "/request", "replied");
   ask(&app, "/writer", "written");
+  ask_channel(&app);
   harness_stop(&app);
   CHECK_INT(1, apus_server_destroy(stopped));
   return report();
