@@ -63,7 +63,8 @@ CALLBACKS = {
     "apus_replied_fn": "replied_fn", "apus_failed_fn": "failed_fn",
     "apus_server_fn": "server_fn", "apus_access_fn": "access_fn", "apus_body_fn": "body_fn",
     "apus_writer_fn": "writer_fn", "apus_open_fn": "open_fn", "apus_channel_fn": "channel_fn",
-    "apus_message_fn": "message_fn", "apus_closed_fn": "closed_fn", "apus_log_fn": None, "apus_leak_fn": None,
+    "apus_message_fn": "message_fn", "apus_closed_fn": "closed_fn",
+    "apus_log_fn": None, "apus_leak_fn": None,
 }
 
 # ---- What is bad, by function and parameter -----------------------------------
