@@ -536,7 +536,8 @@ enum {
   APUS_COUNT_TIMEOUT_WRITE = 14,  /* connections reset: peer took nothing */
   APUS_COUNT_ACCEPT_PAUSES = 15,  /* times accepting paused for descriptors */
   APUS_COUNT_ERRORS = 16,         /* connections lost to I/O errors */
-  APUS_COUNT_UNHEARD = 17         /* listener calls dropped: max_pending */
+  APUS_COUNT_UNHEARD = 17         /* dropped: listener calls above max_pending, messages
+                                     published to full channels */
 };
 
 /* A counter of a server since it was made, or a negative code.
@@ -998,7 +999,8 @@ typedef struct apus_message {
 } apus_message;
 
 /* Adds a route whose GET requests become channels. function is called for each
- * and may be NULL; where it is, apus_server_next() gives the channel instead.
+ * and may be NULL; where it is, apus_server_next() gives the channel instead, and
+ * apus_server_tick() just serves it.
  * Returns the route's number.
  * Errors: as apus_server_route(). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_websocket(apus_server server, const char *pattern,
@@ -1132,7 +1134,8 @@ APUS_API int32_t apus_channel_unsubscribe(apus_channel channel, const char *topi
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_publish(apus_server server, const char *topic, int32_t opcode,
                                      const void *data, size_t length, apus_channel except);
-/* How many channels are in a topic. Errors: APUS_E_ARGUMENT (topic NULL).
+/* How many channels are in a topic: one that joins counts as soon as its worker has
+ * seen to that. Errors: APUS_E_ARGUMENT (topic NULL).
  * Thread: any. Since 0.1. */
 APUS_API int64_t apus_server_subscriber_count(apus_server server, const char *topic);
 

@@ -156,6 +156,8 @@ extension Ref where Object == Server {
       throw Failure(.argument, "the text is not UTF-8")
     }
     guard let topic = o.topics.use(name, makes: false) else { return }
+    // What this thread has asked for before, as to join, comes first.
+    if unsafe ThreadContext.isTicking(opaque) { sendGathered() }
     o.lock.lock()
     defer {
       o.lock.unlock()
@@ -201,7 +203,9 @@ extension Ref where Object == Server {
       return frame.release()
     }
     publication.o.mail = mail
-    worker.post(mail)
+    // By the one way that all threads share: so each member gets what is published in
+    // the same order.
+    worker.o.loop.o.mailbox.post(mail)
   }
 }
 
