@@ -32,7 +32,8 @@ PLAUSIBLE = {
     "previous": "0", "counter": "0", "index": "0", "listener": "0", "code": "-1",
     "opcode": "1", "kind": "0", "bytes": "65536", "ms": "1000", "workers": "1",
     "name": '"X-Name"', "value": '"value"', "type": '"text/plain"', "route": "0",
-    "policy": "2", "origins": '"http://a"', "reason": '"x"', "message": "&outs.message",
+    "policy": "2", "origins": '"http://a"', "reason": '"x"',
+    "message": "&outs.message",
 }
 BY_FUNCTION = {
     ("apus_server_route_named", "method"): '"GET"',
@@ -53,7 +54,8 @@ CALLBACKS = {
     "apus_replied_fn": "replied_fn", "apus_failed_fn": "failed_fn",
     "apus_server_fn": "server_fn", "apus_access_fn": "access_fn", "apus_body_fn": "body_fn",
     "apus_writer_fn": "writer_fn", "apus_open_fn": "open_fn", "apus_channel_fn": "channel_fn",
-    "apus_message_fn": "message_fn", "apus_closed_fn": "closed_fn", "apus_log_fn": None, "apus_leak_fn": None,
+    "apus_message_fn": "message_fn", "apus_closed_fn": "closed_fn",
+    "apus_log_fn": None, "apus_leak_fn": None,
 }
 
 # ---- What is bad, by function and parameter -----------------------------------

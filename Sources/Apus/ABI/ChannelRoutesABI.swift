@@ -1,6 +1,7 @@
 // Section 10 of the header: what a server's channels have in common.
 
 import CApus
+import Synchronization
 
 /// What a route for WebSockets has; it is there while the server is idle.
 private func channels(_ server: Ref<Server>, _ route: Int32) throws(Failure) -> Ref<ChannelRoute> {
