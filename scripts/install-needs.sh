@@ -32,6 +32,7 @@ tests() {
   need_command lua5.4 lua5.4
   need_file /usr/include/lua5.4/lua.h liblua5.4-dev
   need_command node nodejs
+  need_file /usr/share/nodejs/ws/package.json node-ws
   need_command nginx nginx-light
   need_command strace strace
   need_command dpkg-shlibdeps dpkg-dev

@@ -204,6 +204,34 @@ static void test_waiting(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(app.server));
 }
 
+/* Asks in its callback, and waits there for the answer: what it has said goes out
+ * meanwhile. On the thread that would bring the answer it may not wait. */
+static void open_asking(void *context, apus_channel channel, apus_request request) {
+  apus_message message;
+  struct app *app = context;
+  int may = app->mode == MODE_TICK || app->mode == MODE_PULL;
+  CHECK_INT(0, apus_channel_send_text(channel, "who?", 4));
+  int32_t result = apus_channel_recv(channel, &message, HARNESS_DEADLINE_MS);
+  CHECK_INT(may ? 1 : APUS_E_STATE, result);
+  if (may) CHECK_BYTES("me", 2, message.data, message.length);
+  heard_open(&heard, channel, request);
+}
+
+static void test_asking(enum mode mode) {
+  struct app app;
+  struct client client;
+  heard_reset(&heard);
+  app_make(&app, mode);
+  app_websocket(&app, "/ask", open_asking, &app);
+  harness_start(&app);
+  ws_open(&client, app.port, "/ask");
+  WS_EXPECT_TEXT(&client, "who?");
+  ws_text(&client, "me");
+  heard_opened(&heard);
+  client_close(&client);
+  harness_stop(&app);
+}
+
 /* Sends so many messages of a size, each with its number in front. */
 struct flood {
   struct client *client;
@@ -372,6 +400,7 @@ int main(int argc, char **argv) {
       {"close_when_full", test_close_when_full},
       {"receiving", test_receiving},
       {"waiting", test_waiting},
+      {"asking", test_asking},
       {"inbox_limit", test_inbox_limit},
       {"late_listener", test_late_listener},
       {"slow_host", test_slow_host},
