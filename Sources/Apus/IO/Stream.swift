@@ -287,7 +287,8 @@ extension Ref where Object == Stream {
 
   /// Has `expired` called when the time comes; an earlier limit is replaced.
   func setDeadline(_ time: Int64) {
-    if !o.isEnded { o.loop.o.timers.set(o.timer, to: time) }
+    // Never in the past: the wheel would find it in the bucket that it is emptying.
+    if !o.isEnded { o.loop.o.timers.set(o.timer, to: max(time, o.loop.o.now &+ 1)) }
   }
 
   func clearDeadline() { o.loop.o.timers.clear(o.timer) }

@@ -74,11 +74,16 @@ extension Ref where Object == Channel {
     }
     let channel = self
     let bytes = packed.bytes
-    try write { (buffer) throws(Failure) in
-      let problem = channel.o.sender.append(
-        message: bytes, opcode: opcode, isCompressed: true, inFramesOf: size, to: &buffer,
-        nextKey: { channel.nextKey() })
-      if let problem { throw Failure(problem) }
+    do throws(Failure) {
+      try write { (buffer) throws(Failure) in
+        let problem = channel.o.sender.append(
+          message: bytes, opcode: opcode, isCompressed: true, inFramesOf: size, to: &buffer,
+          nextKey: { channel.nextKey() })
+        if let problem { throw Failure(problem) }
+      }
+    } catch {
+      breakOff()
+      throw error
     }
   }
 
