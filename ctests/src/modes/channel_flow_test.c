@@ -146,8 +146,11 @@ static void *wait_for_message(void *context) {
   struct waiter *waiter = context;
   apus_message message;
   atomic_store(&waiter->started, 1);
-  waiter->result = apus_channel_recv(waiter->channel, &message, -1);
-  waiter->code = apus_last_error();
+  /* Whoever asks whether this one waits may be in the way for a moment. */
+  do {
+    waiter->result = apus_channel_recv(waiter->channel, &message, -1);
+    waiter->code = apus_last_error();
+  } while (waiter->result == APUS_E_THREAD);
   atomic_store(&waiter->done, 1);
   return NULL;
 }
