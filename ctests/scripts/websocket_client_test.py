@@ -327,7 +327,7 @@ async def serve_wrong(reply, pieces):
             if not reply.endswith(b"\r\n\r\n") and b"\r\n\r\n" not in reply:
                 writer.close()
             await reader.read()
-        except ConnectionError:
+        except (ConnectionError, asyncio.CancelledError):
             pass
         writer.close()
 
