@@ -1409,6 +1409,16 @@ APUS_API int32_t apus_client_wake(apus_client client);
  * Returns 0 on failure: APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API apus_channel apus_channel_make(uint64_t host);
 
+/* Takes over a connected stream socket whose handshake was done elsewhere: it is an open
+ * channel, without compression, of either role (APUS_ROLE_*). path is what
+ * apus_channel_path() is to say; NULL: "". The caller owns the channel, and the library
+ * the descriptor, unless this fails. Such a channel cannot be opened again.
+ * Returns 0 on failure: APUS_E_ARGUMENT (no such role, not a connected stream socket),
+ * APUS_E_STATE (the server does not run), APUS_E_MEMORY, APUS_E_IO. Thread: any.
+ * Since 0.1. */
+APUS_API apus_channel apus_channel_adopt(uint64_t host, int32_t descriptor, int32_t role,
+                                         const char *path);
+
 /* ---- options; each gives APUS_E_STATE unless the channel is closed and makes its
  * ---- connections itself, and APUS_E_ARGUMENT outside its range. Thread: any. */
 

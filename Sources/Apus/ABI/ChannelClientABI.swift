@@ -11,6 +11,21 @@ public func apusChannelMake(_ host: UInt64) -> UInt64 {
   }
 }
 
+@_cdecl("apus_channel_adopt")
+public func apusChannelAdopt(
+  _ host: UInt64, _ descriptor: Int32, _ role: Int32, _ path: UnsafePointer<CChar>?
+) -> UInt64 {
+  boundary(failing: 0) { () throws(Failure) in
+    try withHost(host) { server throws(Failure) in
+      guard let role = Role(rawValue: role) else {
+        throw Failure(.argument, "no such role")
+      }
+      let path = unsafe path.map { unsafe Text(characters: $0) } ?? Text("")
+      return try server.adopt(descriptor, as: role, path: path.bytes).o.handle.bits
+    }
+  }
+}
+
 /// The client's part of a channel, and no lock.
 private func withCaller<Result>(
   _ handle: UInt64, _ body: (Ref<ChannelClient>) throws(Failure) -> Result

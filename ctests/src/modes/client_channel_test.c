@@ -533,6 +533,72 @@ static void test_silence(enum mode mode) {
   host_end();
 }
 
+/* ------------------------------------------------------------------- adopting */
+
+/* Both ends of a pair, and the misuse of it. */
+static void test_adopted(enum mode mode) {
+  struct told told[2];
+  int pair[2], held;
+  host_start(mode);
+  CHECK_INT(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+  quiet_port(&held, 1);
+  const int wrong[] = {-1, held, INT32_MAX, 1 << 20};
+  for (int i = 0; i < 4; i++) {
+    CHECK_INT(0, apus_channel_adopt(app.server, wrong[i], APUS_ROLE_CLIENT, "/"));
+    CHECK_INT(APUS_E_ARGUMENT, apus_last_error());
+  }
+  CHECK_INT(0, apus_channel_adopt(app.server, pair[0], 2, "/"));
+  CHECK_INT(APUS_E_ARGUMENT, apus_last_error());
+  CHECK_INT(0, apus_channel_adopt(0, pair[0], APUS_ROLE_CLIENT, "/"));
+  CHECK_INT(APUS_E_HANDLE, apus_last_error());
+  apus_channel ends[2];
+  for (int round = 0; round < 3; round++) {
+    if (round > 0) CHECK_INT(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    for (int i = 0; i < 2; i++) {
+      ends[i] = apus_channel_adopt(app.server, pair[i], i, i == 0 ? NULL : "/adopted");
+      CHECK(ends[i] != 0);
+      CHECK_INT(i, apus_channel_role(ends[i]));
+      CHECK_INT(APUS_STATE_OPEN, apus_channel_state(ends[i]));
+      memset(&told[i], 0, sizeof told[i]);
+      CHECK_INT(0, apus_channel_on_message(ends[i], on_message, &told[i], NULL));
+      CHECK_INT(0, apus_channel_on_close(ends[i], on_close, &told[i], NULL));
+    }
+    CHECK_TEXT("", apus_channel_path(ends[0]));
+    CHECK_TEXT("/adopted", apus_channel_path(ends[1]));
+    for (int i = 1; i <= 10; i++) {
+      CHECK_INT(0, apus_channel_send_text(ends[0], "to the server", 13));
+      CHECK_INT(0, apus_channel_send_text(ends[1], "to the client", 13));
+    }
+    EVENTUALLY(atomic_load(&told[0].messages) == 10 && atomic_load(&told[1].messages) == 10);
+    CHECK_INT(APUS_E_STATE, apus_channel_open(ends[0], url));
+    CHECK_INT(APUS_E_STATE, apus_channel_reset(ends[1]));
+    if (round == 0) {
+      CHECK_INT(0, apus_channel_close(ends[0], 1000, "", 0));
+      EVENTUALLY(atomic_load(&told[0].closed) == 1 && atomic_load(&told[1].closed) == 1);
+      CHECK_INT(1000, atomic_load(&told[1].code));
+    } else if (round == 1) {
+      CHECK_INT(1, apus_channel_destroy(ends[1]));
+      EVENTUALLY(atomic_load(&told[0].closed) == 1);
+      CHECK_INT(1001, atomic_load(&told[0].code));
+      CHECK_INT(1, apus_channel_destroy(ends[0]));
+      continue;
+    } else {
+      harness_halt(&app);
+      CHECK_INT(1, atomic_load(&told[0].closed));
+      CHECK_INT(1, atomic_load(&told[1].closed));
+    }
+    for (int i = 0; i < 2; i++) CHECK_INT(1, apus_channel_destroy(ends[i]));
+  }
+  CHECK_INT(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+  CHECK_INT(0, apus_channel_adopt(app.server, pair[0], 0, NULL));
+  CHECK_INT(APUS_E_STATE, apus_last_error());
+  close(pair[0]);
+  close(pair[1]);
+  close(held);
+  CHECK_INT(1, apus_server_destroy(app.server));
+  peer_stop();
+}
+
 /* --------------------------------------------------------------- many threads */
 
 static atomic_int echoed;
@@ -621,7 +687,7 @@ int main(int argc, char **argv) {
       {"client", test_client},       {"names", test_names},
       {"silence", test_silence},     {"reconnects", test_reconnects},
       {"gives up", test_gives_up},   {"drops", test_drops},
-      {"threads", test_threads},
+      {"adopted", test_adopted},     {"threads", test_threads},
   };
   return harness_main("client_channel_test", argc, argv, cases, sizeof cases / sizeof *cases);
 }
