@@ -8,25 +8,20 @@ struct ResponseHandshake {
     let count: Int
     /// The subprotocol's index among those offered; -1: none was chosen.
     let subprotocol: Int32
-    /// The compression that was agreed on.
-    let deflate: DeflateParameters?
   }
 
   /// Nil while the response is not whole. `accept` answers the request's key, and
-  /// `protocols` and `deflate` are what it offered. `status` becomes the response's, once
-  /// that is known.
+  /// `protocols` are what it offered.
   static func check(
-    _ bytes: Bytes, accept: Bytes, protocols: consuming ProtocolList, deflate: DeflateOffer?,
-    status: inout Int32
+    _ bytes: Bytes, accept: Bytes, protocols: consuming ProtocolList
   ) throws(Failure) -> Opening? {
     // One byte past the limit is in view, to tell "at" from "past".
     let limits = RequestLimits()
     let view = bytes.extracting(first: min(bytes.count, limits.head &+ 1))
     guard var place = try start(view) else { return try more(view, limits) }
-    status = place.status
     var handshake = ClientHandshake(
       status: place.status, version: place.version, accept: accept, protocols: protocols,
-      deflate: deflate)
+      deflate: nil)
     // Any other status says all: its fields are another's matter.
     if place.status != 101, let reason = handshake.problem() {
       throw Failure(.protocolBroken, reason)
@@ -42,8 +37,7 @@ struct ResponseHandshake {
     if let reason = handshake.problem() { throw Failure(.protocolBroken, reason) }
     return Opening(
       count: place.index,
-      subprotocol: handshake.chosenProtocol.map { Int32(truncatingIfNeeded: $0) } ?? -1,
-      deflate: handshake.deflate)
+      subprotocol: handshake.chosenProtocol.map { Int32(truncatingIfNeeded: $0) } ?? -1)
   }
 
   private struct Place {

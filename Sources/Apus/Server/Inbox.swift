@@ -109,11 +109,8 @@ extension Ref where Object == Channel {
     guard let letter = Letter.make(opcode, isFinal, bytes) else { return refuse(.noMemory) }
     o.hasKept = true
     o.lock.lock()
-    // It was reset meanwhile: this is of a connection that nobody wants any more.
-    let isStale = o.state == .connecting || o.state == .closed
-    if !isStale { o.inbox.add(letter) }
+    o.inbox.add(letter)
     o.lock.unlock()
-    if isStale { letter.free() }
     if !o.server.o.hasThreads { o.server.o.isWoken.store(true, ordering: .relaxed) }
   }
 
@@ -175,16 +172,12 @@ extension Ref where Object == Channel {
       if isHere, o.server.o.hasThreads {
         throw Failure(.state, "not on the thread that would bring the message")
       }
-      if !o.server.o.hasThreads {
-        try turn(left) {
-          $0.o.inbox.isEmpty && !$0.o.inbox.isCancelled && $0.o.state != .closed
-        }
-      }
+      if !o.server.o.hasThreads { try turn(left) }
     }
   }
 
   /// Without threads whoever waits does the I/O.
-  func turn(_ left: Int64, isWaiting: (Ref<Channel>) -> Bool) throws(Failure) {
+  private func turn(_ left: Int64) throws(Failure) {
     let limit = min((left == .max ? Int64.max : left &+ 999) / 1000, 3_600_000)
     let server = o.server
     do throws(Failure) {
@@ -196,7 +189,7 @@ extension Ref where Object == Channel {
       o.lock.lock()
       defer { o.lock.unlock() }
       guard o.inbox.prepareToWait() else { throw .noMemory }
-      if isWaiting(self) {
+      if o.inbox.isEmpty, !o.inbox.isCancelled, o.state != .closed {
         o.inbox.wait(o.lock, until: Clock.now &+ min(left, 20_000))
       }
     }
