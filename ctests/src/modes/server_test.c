@@ -124,7 +124,7 @@ static void leave_stale(const struct sockaddr_un *address) {
 }
 
 static void test_unix(enum mode mode) {
-  char folder[] = "/tmp/apus-test-XXXXXX";
+  char folder[] = "apus-test-XXXXXX";
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   struct app app;
   struct client client;
