@@ -1,5 +1,5 @@
 /*
- * apus.h - an HTTP/1.1 server (with WebSocket, Server-Sent Events and a client
+ * apus.h - an HTTP/1.1 and WebSocket server (with Server-Sent Events and a client
  * to come) in one shared library. This header is the whole interface: what is
  * not in it is not API.
  *
@@ -956,8 +956,8 @@ APUS_API int32_t apus_upgrade_refuse(apus_upgrade upgrade, int32_t status);
 APUS_API int32_t apus_upgrade_set_frames(apus_upgrade upgrade, int32_t on);
 /* How many subprotocols the client offers, and one of them, in its order of
  * preference, borrowed until the ticket is used.
- * Errors: APUS_E_NOT_FOUND (no such index), APUS_E_CLOSED, APUS_E_TIMEOUT,
- * APUS_E_MEMORY. Thread: any. Since 0.1. */
+ * Errors: APUS_E_NOT_FOUND (no such index), APUS_E_CLOSED, APUS_E_TIMEOUT.
+ * Thread: any. Since 0.1. */
 APUS_API int32_t apus_upgrade_protocol_count(apus_upgrade upgrade);
 APUS_API const char *apus_upgrade_protocol_at(apus_upgrade upgrade, int32_t index);
 

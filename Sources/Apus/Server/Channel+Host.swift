@@ -82,7 +82,7 @@ extension Ref where Object == Channel {
   func tellClosed(_ worker: Ref<Worker>) {
     if o.isClosedTold { return }
     o.isClosedTold = true
-    // Its memory was set aside with the channel: the close is never lost.
+    // The close is never lost: without memory for its event it is told here.
     if o.server.o.isQueued, let note = Ref<ChannelNote>(make: ChannelNote(self, .closed)),
       add(note, to: worker)
     {
