@@ -13,6 +13,7 @@ let linkerFlags: [String] = [
   "-Xlinker", "--icf=all",
   "-Xlinker", "-z", "-Xlinker", "nodelete",
   "-Xlinker", "-z", "-Xlinker", "defs",
+  "-Xlinker", "--wrap=_swift_stdlib_getScalarName",
 ]
 
 let package = Package(
