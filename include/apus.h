@@ -17,6 +17,7 @@
  *   9  Upgrade            from a request to a channel
  *  10  Channel            WebSocket
  *  11  WebSocket without a connection: frames and handshakes as bytes
+ *  12  Channel: the client's end, and clients
  *
  * ============================================================================
  * 1  CONVENTIONS
@@ -1068,7 +1069,7 @@ APUS_API int32_t apus_channel_role(apus_channel channel);
 /* The connection's id, as listeners of connections have it. Thread: any.
  * Since 0.1. */
 APUS_API uint64_t apus_channel_id(apus_channel channel);
-/* The server that it is of. Thread: any. Since 0.1. */
+/* The server, or the client, that it is of. Thread: any. Since 0.1. */
 APUS_API apus_server apus_channel_server(apus_channel channel);
 /* The decoded path, the subprotocol ("": none) and the Sec-WebSocket-Key; borrowed
  * until the handle ends. Thread: any. Since 0.1. */
@@ -1357,6 +1358,148 @@ APUS_API int32_t apus_handshake_make_key(char *buffer, size_t capacity);
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_handshake_check_response(const void *data, size_t length, const char *key,
                                                const char *protocols, int32_t *protocol);
+
+/* ============================================================================
+ * 12  CHANNEL: THE CLIENT'S END
+ *
+ * A channel from apus_channel_make() makes its connections itself: it is closed, and
+ * connects by apus_channel_open(), as often as wanted. It lives on a server that runs,
+ * with or without listeners, or on a client; listeners run where that one's dispatch
+ * says, and all of section 10 holds, save topics. The handle is the caller's.
+ *
+ * A connection that is lost without a close, or that the peer closes with 1001, 1012
+ * or 1013, is made anew where apus_channel_set_reconnect() says so; meanwhile the state
+ * is APUS_STATE_CONNECTING. A close by this end, or with another code, is for good.
+ *
+ * on_open is called each time that it is open, on_error for each attempt that fails and
+ * each connection that is lost, and on_close once for each apus_channel_open(), when
+ * the channel is closed for good.
+ * ========================================================================== */
+
+/* Makes a client: what channels live on where there is no server. It starts with its
+ * first use, and ends with apus_client_destroy(). The caller owns it.
+ * Returns 0 on failure: APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any. Since 0.1. */
+APUS_API apus_client apus_client_make(void);
+/* Ends a client and its channels at once, as apus_server_destroy() does.
+ * Returns 1 if the handle was live, 0 if not. Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_destroy(apus_client client);
+/* 1 if the handle is a live client, else 0. Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_is_alive(apus_client client);
+/* Worker threads: 0 (no thread) to 256, -1 for one per core. Default 1.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (it was used). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_workers(apus_client client, int32_t workers);
+/* APUS_DISPATCH_TICK (default) or APUS_DISPATCH_WORKER.
+ * Errors: as above. Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_dispatch(apus_client client, int32_t dispatch);
+/* Runs the callbacks that wait, as apus_server_tick() does.
+ * Returns how many there were.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (inside a callback of its), APUS_E_THREAD
+ * (another thread ticks), APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any, one at a
+ * time. Since 0.1. */
+APUS_API int32_t apus_client_tick(apus_client client, int32_t timeout_ms);
+/* The descriptor that is readable when there is something to tick: watch it, and no
+ * more. Errors: APUS_E_STATE, APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any.
+ * Since 0.1. */
+APUS_API int32_t apus_client_event_fd(apus_client client);
+/* Ends a tick that waits, or else the next one, once.
+ * Errors: APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_wake(apus_client client);
+
+/* Makes a channel, closed, on a server or a client. The caller owns it.
+ * Returns 0 on failure: APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API apus_channel apus_channel_make(uint64_t host);
+
+/* Takes over a connected stream socket whose handshake was done elsewhere: it is an open
+ * channel, without compression, of either role (APUS_ROLE_*). path is what
+ * apus_channel_path() is to say; NULL: "". The caller owns the channel, and the library
+ * the descriptor, unless this fails. Such a channel cannot be opened again.
+ * Returns 0 on failure: APUS_E_ARGUMENT (no such role, not a connected stream socket),
+ * APUS_E_STATE (the server does not run), APUS_E_MEMORY, APUS_E_IO. Thread: any.
+ * Since 0.1. */
+APUS_API apus_channel apus_channel_adopt(uint64_t host, int32_t descriptor, int32_t role,
+                                         const char *path);
+
+/* ---- options; each gives APUS_E_STATE unless the channel is closed and makes its
+ * ---- connections itself, and APUS_E_ARGUMENT outside its range. Thread: any. */
+
+/* Adds a field to the request of the handshake. Those that the handshake sets itself
+ * (Host, Origin, Upgrade, Connection, Sec-WebSocket-*) and that would give it a body
+ * (Content-Length, Transfer-Encoding) are refused.
+ * Errors: APUS_E_ARGUMENT, APUS_E_TOO_LARGE (32 KiB in all), APUS_E_MEMORY.
+ * Since 0.1. */
+APUS_API int32_t apus_channel_add_header(apus_channel channel, const char *name, const char *value);
+/* The subprotocols to offer, with commas, the preferred one first; "" for none.
+ * Errors: APUS_E_ARGUMENT, APUS_E_MEMORY. Since 0.1. */
+APUS_API int32_t apus_channel_set_protocols(apus_channel channel, const char *protocols);
+/* The Origin to send; "" for none, the default. Errors: as above. Since 0.1. */
+APUS_API int32_t apus_channel_set_origin(apus_channel channel, const char *origin);
+/* Bytes of a message that is received, once inflated: 1 to 2^40. Default: as the
+ * server has it, 16 MiB. Above it the channel is closed with 1009. Since 0.1. */
+APUS_API int32_t apus_channel_set_max_message(apus_channel channel, int64_t bytes);
+/* 1: permessage-deflate is offered. Default 1. Since 0.1. */
+APUS_API int32_t apus_channel_set_deflate(apus_channel channel, int32_t on);
+/* 1: frames are given one by one, and not whole messages. Default 0. Since 0.1. */
+APUS_API int32_t apus_channel_set_frames(apus_channel channel, int32_t on);
+/* For an attempt, from the name's lookup to the end of the handshake: 1 to 86,400,000
+ * ms, or 0: no limit. Default 10,000. Since 0.1. */
+APUS_API int32_t apus_channel_set_connect_timeout(apus_channel channel, int32_t ms);
+/* How often it is tried anew, one time after the other, when an attempt fails or a
+ * connection is lost: 0 (never) or more, -1 for ever. Default 0. The wait before each
+ * starts at min_ms, doubles up to max_ms, and is cut by chance to between a half and
+ * all of that. A server that refuses with another status than 408, 425, 429 or 5xx, or
+ * that breaks the handshake, is not asked again. 1 <= min_ms <= max_ms <= 86,400,000;
+ * they are kept to within an eighth of a second. Since 0.1. */
+APUS_API int32_t apus_channel_set_reconnect(apus_channel channel, int32_t attempts, int32_t min_ms,
+                                            int32_t max_ms);
+
+/* What becomes of whole messages that are sent while the channel is connecting.
+ * Since 0.1. */
+enum {
+  APUS_QUEUE_REFUSE = 0, /* the default: APUS_E_STATE */
+  APUS_QUEUE_KEEP = 1,   /* kept until it is open; APUS_E_FULL at the limit */
+  APUS_QUEUE_DROP = 2    /* kept as well; at the limit the oldest make room */
+};
+/* bytes is the limit, 1 to 2^40, in which each message counts for 64 more than it has;
+ * with APUS_QUEUE_REFUSE it may be 0. What is kept is sent before on_open is called, and
+ * is forgotten when the channel is closed for good. Messages that are dropped are told
+ * to on_error, as APUS_E_FULL, and counted by apus_channel_dropped(). What was sent while
+ * the channel was open, and was still on its way when the connection broke, is lost in
+ * each case. Since 0.1. */
+APUS_API int32_t apus_channel_set_queue_policy(apus_channel channel, int32_t policy, int64_t bytes);
+
+/* ---- its life */
+
+/* Adds a listener for the opening. Errors: as apus_channel_on_message(). Thread: any.
+ * Since 0.1. */
+APUS_API int32_t apus_channel_on_open(apus_channel channel, apus_channel_fn function, void *context,
+                                      apus_drop_fn drop);
+/* Begins to connect to a URL, as "ws://host:port/path?query", and returns at once. The
+ * host is a name, an IPv4 address, or an IPv6 address in brackets; a user name or a
+ * fragment is refused. Messages of before that nobody has received are forgotten.
+ * Errors: APUS_E_ARGUMENT (no such URL), APUS_E_STATE (not closed, or its server does
+ * not run), APUS_E_UNSUPPORTED (wss), APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any.
+ * Since 0.1. */
+APUS_API int32_t apus_channel_open(apus_channel channel, const char *url);
+/* Waits until the channel is open, up to timeout_ms (-1: for ever). With 0 workers it
+ * does the I/O meanwhile.
+ * Returns 1 when it is open, 0 when time has passed.
+ * Errors: why it is closed: APUS_E_CLOSED, APUS_E_TIMEOUT, APUS_E_PROTOCOL (the response,
+ * see apus_channel_status()), APUS_E_NOT_FOUND (the host's name), APUS_E_IO,
+ * APUS_E_TOO_LARGE, APUS_E_FULL (64 names are being looked up), ...; APUS_E_STATE (it
+ * would wait on the thread that would open it), APUS_E_ARGUMENT, APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_wait_open(apus_channel channel, int32_t timeout_ms);
+/* Drops the connection at once, or the attempt at one, with all that waits to be sent,
+ * received or tried anew. The channel is closed and can be opened again when this
+ * returns; on_close follows, with 1006. Does nothing to a closed one.
+ * Errors: APUS_E_STATE (its connection was made elsewhere). Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_reset(apus_channel channel);
+/* The status of the latest attempt's response, 101 where that was accepted; 0: none has
+ * come. Errors: APUS_E_STATE (as above). Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_status(apus_channel channel);
+/* How many messages APUS_QUEUE_DROP has dropped since the latest apus_channel_open(), or
+ * a negative code. Errors: APUS_E_STATE (as above). Thread: any. Since 0.1. */
+APUS_API int64_t apus_channel_dropped(apus_channel channel);
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -293,6 +294,34 @@ static inline int32_t sys_bind(int32_t descriptor, const struct sys_address *add
 static inline int32_t sys_connect(int32_t descriptor, const struct sys_address *address) {
   return connect(descriptor, (const struct sockaddr *)&address->storage, address->length);
 }
+// The addresses of a name, which may take long; 0: it has none, -1: that is not to be
+// had now.
+static inline int32_t sys_resolve(const char *name, uint16_t port, struct sys_address *addresses,
+                                  int32_t capacity) {
+  struct addrinfo hints, *found = NULL;
+  memset(&hints, 0, sizeof hints);
+  hints.ai_socktype = SOCK_STREAM;
+  int32_t result = getaddrinfo(name, NULL, &hints, &found);
+  if (result != 0) return result == EAI_NONAME ? 0 : -1;
+  int32_t count = 0;
+  for (struct addrinfo *entry = found; entry && count < capacity; entry = entry->ai_next) {
+    struct sys_address *address = &addresses[count];
+    memset(address, 0, sizeof *address);
+    if (entry->ai_addrlen > sizeof address->storage) continue;
+    memcpy(&address->storage, entry->ai_addr, entry->ai_addrlen);
+    address->length = entry->ai_addrlen;
+    if (entry->ai_family == AF_INET) {
+      ((struct sockaddr_in *)&address->storage)->sin_port = htons(port);
+    } else if (entry->ai_family == AF_INET6) {
+      ((struct sockaddr_in6 *)&address->storage)->sin6_port = htons(port);
+    } else {
+      continue;
+    }
+    count++;
+  }
+  freeaddrinfo(found);
+  return count;
+}
 static inline int32_t sys_listen(int32_t descriptor, int32_t backlog) {
   return listen(descriptor, backlog);
 }
@@ -356,6 +385,26 @@ static inline int32_t sys_accept(void *context, int32_t listener, struct sys_add
                            SOCK_CLOEXEC | SOCK_NONBLOCK);
   address->length = length;
   return result < 0 ? -errno : result;
+}
+// A new socket that connects to an address: writable once that has come out.
+static inline int32_t sys_dial(void *context, const struct sys_address *address) {
+  (void)context;
+  int32_t descriptor = sys_socket(address->storage.ss_family);
+  if (descriptor < 0) return -errno;
+  if (sys_connect(descriptor, address) < 0 && errno != EINPROGRESS) {
+    int32_t number = errno;
+    close(descriptor);
+    return -number;
+  }
+  return descriptor;
+}
+// What has come of that; 0: it is connected.
+static inline int32_t sys_dial_result(void *context, int32_t descriptor) {
+  (void)context;
+  int32_t value = 0;
+  socklen_t length = sizeof value;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &value, &length) != 0) return -errno;
+  return -value;
 }
 static inline int64_t sys_receive(void *context, int32_t descriptor, void *data, size_t capacity) {
   (void)context;

@@ -20,7 +20,13 @@ LONG_PATH = '"/' + "x" * 120 + '"'
 IMPOSSIBLE = "(size_t)-2"
 
 HANDLES = {"apus_server": "SERVER", "apus_request": "REQUEST", "apus_writer": "WRITER",
-           "apus_upgrade": "UPGRADE", "apus_channel": "CHANNEL"}
+           "apus_upgrade": "UPGRADE", "apus_channel": "CHANNEL",
+           "apus_client": "CLIENT"}
+# What only channels that make their connections themselves have.
+CALLER = {f"apus_channel_{word}" for word in (
+    "add_header", "set_protocols", "set_origin", "set_max_message", "set_deflate", "set_frames",
+    "set_connect_timeout", "set_reconnect", "set_queue_policy", "open", "wait_open", "reset",
+    "status", "dropped")}
 
 # ---- What a plausible call looks like, by parameter ---------------------------
 
@@ -36,6 +42,8 @@ PLAUSIBLE = {
     "policy": "2", "origins": '"http://a"', "reason": '"x"', "message": "&outs.message",
 }
 BY_FUNCTION = {
+    ("apus_channel_set_reconnect", "min_ms"): "1000",
+    ("apus_channel_set_reconnect", "max_ms"): "1000",
     ("apus_server_route_named", "method"): '"GET"',
     ("apus_server_set_max_head", "bytes"): "4096",
     ("apus_server_set_max_request_line", "bytes"): "4096",
@@ -51,6 +59,7 @@ BY_FUNCTION = {
     ("apus_handshake_accept", "capacity"): "sizeof outs.text",
     ("apus_handshake_accept", "key"): '"dGhlIHNhbXBsZSBub25jZQ=="',
     ("apus_handshake_check_response", "key"): '"dGhlIHNhbXBsZSBub25jZQ=="',
+    ("apus_channel_open", "url"): '"ws://127.0.0.1:1/"',
     ("apus_method_number", "name"): '"GET"', ("apus_channel_close", "code"): "1000",
 }
 BY_TYPE = {
@@ -185,7 +194,27 @@ BAD = {
     "apus_channel_set_ping": {"interval": span(0, 86400000), "deadline": span(0, 86400000)},
     "apus_channel_recv": {"timeout_ms": ["-2", "INT32_MIN"], "message": ["NULL"]},
 }
-for event in ("message", "pong", "close", "error", "drain"):
+BAD |= {
+    "apus_client_set_workers": {"workers": span(-1, 256)},
+    "apus_client_set_dispatch": {"dispatch": span(0, 1)},
+    "apus_client_tick": {"timeout_ms": ["-2", "INT32_MIN"]},
+    "apus_channel_add_header": {"name": [*FIELD_NAME, '"Host"', '"sec-websocket-key"'],
+                                "value": FIELD_VALUE},
+    "apus_channel_set_protocols": {"protocols": ["NULL", '"a,a"', '"a b"', '","']},
+    "apus_channel_set_origin": {"origin": FIELD_VALUE},
+    "apus_channel_set_max_message": {"bytes": span(1, "1LL << 40", INT64)},
+    "apus_channel_set_deflate": {"on": span(0, 1)},
+    "apus_channel_set_frames": {"on": span(0, 1)},
+    "apus_channel_set_connect_timeout": {"ms": span(0, 86400000)},
+    "apus_channel_set_reconnect": {"attempts": ["-2", "INT32_MIN"],
+                                   "min_ms": ["0", "-1", "1001", *INT32],
+                                   "max_ms": ["0", "86400001", *INT32]},
+    "apus_channel_set_queue_policy": {"policy": ["-1", "3", *INT32],
+                                      "bytes": ["0", "-1", "(1LL << 40) + 1", *INT64]},
+    "apus_channel_open": {"url": ["NULL", '""', '"http://a/"', '"ws://a/#b"', '"ws://u@a/"']},
+    "apus_channel_wait_open": {"timeout_ms": ["-2", "INT32_MIN"]},
+}
+for event in ("open", "message", "pong", "close", "error", "drain"):
     BAD["apus_channel_on_" + event] = {"function": ["NULL"]}
 for form in ("get", "head", "post", "put", "patch", "delete", "any"):
     BAD["apus_server_" + form] = {"pattern": ["NULL", '""', '"x"']}
@@ -237,6 +266,9 @@ EXCUSED = {
     "handle": "tested as a handle", "previous": "a place in a walk, live or not",
 }
 EXCUSED_IN = {
+    ("apus_channel_make", "host"), ("apus_channel_adopt", "host"),           # likewise
+    ("apus_channel_adopt", "path"), ("apus_channel_adopt", "role"),
+    ("apus_channel_adopt", "descriptor"),
     ("apus_server_tick", "timeout_ms"), ("apus_server_next", "timeout_ms"),  # by tests of theirs
     ("apus_server_adopt_connection", "descriptor"),                          # of a running server
     ("apus_server_get", "fn"), ("apus_set_tag", "tag"), ("apus_live_next", "kind"),
@@ -263,6 +295,7 @@ FAILURES = {
     "apus_writer_is_alive": ("0", False), "apus_writer_is_connected": ("0", False),
     "apus_upgrade_destroy": ("0", False), "apus_upgrade_is_alive": ("0", False),
     "apus_channel_destroy": ("0", False), "apus_channel_is_alive": ("0", False),
+    "apus_client_destroy": ("0", False), "apus_client_is_alive": ("0", False),
     "apus_channel_is_connected": ("0", True),
     "apus_channel_last_pong_ms": ("INT64_MIN", True),
 }
@@ -424,7 +457,11 @@ def generate(functions):
     out += wrap("bad_arguments_of_upgrade", "apus_upgrade handle",
                 collect(lambda f: f.handle == "UPGRADE"))
     out += wrap("bad_arguments_of_channel", "apus_channel handle",
-                collect(lambda f: f.handle == "CHANNEL"))
+                collect(lambda f: f.handle == "CHANNEL" and f.name not in CALLER))
+    out += wrap("bad_arguments_of_caller", "apus_channel handle",
+                collect(lambda f: f.name in CALLER))
+    out += wrap("bad_arguments_of_client", "apus_client handle",
+                collect(lambda f: f.handle == "CLIENT"))
     out += wrap("started_server", "apus_server handle", started(functions))
     return out
 

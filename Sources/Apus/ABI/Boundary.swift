@@ -60,6 +60,22 @@ func withServer<Result>(
   try held(handle, .server) { (server: Ref<Server>, _) throws(Failure) in try body(server) }
 }
 
+/// A server or a client: what channels of the client's end live on.
+@inline(__always)
+func withHost<Result>(
+  _ handle: UInt64, _ body: (Ref<Server>) throws(Failure) -> Result
+) throws(Failure) -> Result {
+  let kind = Handle(bits: handle).kind == .client ? Kind.client : .server
+  return try held(handle, kind) { (server: Ref<Server>, _) throws(Failure) in try body(server) }
+}
+
+@inline(__always)
+func withClient<Result>(
+  _ handle: UInt64, _ body: (Ref<Server>) throws(Failure) -> Result
+) throws(Failure) -> Result {
+  try held(handle, .client) { (client: Ref<Server>, _) throws(Failure) in try body(client) }
+}
+
 /// In the request's own handler there is nothing to look up and, as long as
 /// nobody shares it, nothing to lock.
 @inline(__always)

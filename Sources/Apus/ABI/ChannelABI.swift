@@ -209,6 +209,8 @@ public func apusChannelClose(
     guard code == 0 || CloseCode.isOnWire(UInt16(clamping: code)) else {
       throw Failure(.argument, "that close code must not be sent")
     }
+    // Nothing is open yet, or any more: there is nobody to tell.
+    if channel.o.state == .connecting, let client = channel.asClient { return client.reset() }
     try channel.close(
       code: code == 0 ? nil : UInt16(clamping: code), reason: reason.bytes)
   }
@@ -280,6 +282,15 @@ private func listen<Function>(
   }
   if result < 0 { callback.end() }
   return result
+}
+
+@_cdecl("apus_channel_on_open")
+public func apusChannelOnOpen(
+  _ handle: UInt64, _ function: apus_channel_fn?, _ context: UnsafeMutableRawPointer?,
+  _ drop: apus_drop_fn?
+) -> Int32 {
+  let callback = unsafe Callback<ChannelFunction>(function, context, drop)
+  return unsafe listen(handle, callback) { unsafe $0.o.listeners.onOpened.append(callback) }
 }
 
 @_cdecl("apus_channel_on_message")

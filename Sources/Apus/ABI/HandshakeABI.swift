@@ -148,8 +148,9 @@ public func apusHandshakeCheckResponse(
         throw Failure(.argument, "subprotocols are different tokens with commas between")
       }
     }
+    var status: Int32 = 0
     let opening = try ResponseHandshake.check(
-      input.bytes, accept: expected.bytes, protocols: offered)
+      input.bytes, accept: expected.bytes, protocols: offered, deflate: nil, status: &status)
     guard let opening else { return 0 }
     unsafe chosen?.pointee = opening.subprotocol
     return Int32(truncatingIfNeeded: opening.count)

@@ -13,8 +13,9 @@
   fileprivate var step: Int64 = 0
   fileprivate var next: Ref<Timer>? = nil
   fileprivate var previous: Ref<Timer>? = nil
-  /// What it belongs to, for `expired`.
+  /// What it belongs to, and what is called with that when its time has come.
   nonisolated(unsafe) var owner: UnsafeMutableRawPointer? = nil
+  nonisolated(unsafe) var run: (@convention(c) (UnsafeMutableRawPointer) -> Void)? = nil
 }
 
 struct TimerWheel: ~Copyable {

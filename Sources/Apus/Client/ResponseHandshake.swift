@@ -8,20 +8,25 @@ struct ResponseHandshake {
     let count: Int
     /// The subprotocol's index among those offered; -1: none was chosen.
     let subprotocol: Int32
+    /// The compression that was agreed on.
+    let deflate: DeflateParameters?
   }
 
   /// Nil while the response is not whole. `accept` answers the request's key, and
-  /// `protocols` are what it offered.
+  /// `protocols` and `deflate` are what it offered. `status` becomes the response's, once
+  /// that is known.
   static func check(
-    _ bytes: Bytes, accept: Bytes, protocols: consuming ProtocolList
+    _ bytes: Bytes, accept: Bytes, protocols: consuming ProtocolList, deflate: DeflateOffer?,
+    status: inout Int32
   ) throws(Failure) -> Opening? {
     // One byte past the limit is in view, to tell "at" from "past".
     let limits = RequestLimits()
     let view = bytes.extracting(first: min(bytes.count, limits.head &+ 1))
     guard var place = try start(view) else { return try more(view, limits) }
+    status = place.status
     var handshake = ClientHandshake(
       status: place.status, version: place.version, accept: accept, protocols: protocols,
-      deflate: nil)
+      deflate: deflate)
     // Any other status says all: its fields are another's matter.
     if place.status != 101, let reason = handshake.problem() {
       throw Failure(.protocolBroken, reason)
@@ -37,7 +42,8 @@ struct ResponseHandshake {
     if let reason = handshake.problem() { throw Failure(.protocolBroken, reason) }
     return Opening(
       count: place.index,
-      subprotocol: handshake.chosenProtocol.map { Int32(truncatingIfNeeded: $0) } ?? -1)
+      subprotocol: handshake.chosenProtocol.map { Int32(truncatingIfNeeded: $0) } ?? -1,
+      deflate: handshake.deflate)
   }
 
   private struct Place {

@@ -28,6 +28,9 @@ struct Thread {
     if sys_thread_is_current(id) != 0 { sys_thread_detach(id) } else { sys_thread_join(id) }
   }
 
+  /// Nobody waits for its end.
+  func detach() { sys_thread_detach(id) }
+
   static var processors: Int32 { sys_processors() }
   static func yield() { sys_yield() }
 }

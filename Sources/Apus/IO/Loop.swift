@@ -175,9 +175,7 @@ extension Ref where Object == Loop {
       index &+= 1
     }
     while let timer = o.timers.expired(now: o.now) {
-      guard let owner = unsafe timer.o.owner else { continue }
-      let stream = unsafe Ref<Stream>(opaque: owner)
-      if !stream.o.isEnded { unsafe stream.o.handler.o.expired(stream.o.owner) }
+      if let owner = unsafe timer.o.owner, let run = unsafe timer.o.run { unsafe run(owner) }
     }
     flushDirty()
     if let ended = unsafe o.turnEnded { unsafe ended(o.turnContext) }

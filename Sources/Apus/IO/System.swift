@@ -10,6 +10,10 @@ import CSystem
   var context: Context = nil
   var accept: @convention(c) (Context, Int32, UnsafeMutablePointer<sys_address>?) -> Int32 =
     unsafe sys_accept
+  /// A new socket that connects; it is writable once that has come out.
+  var dial: @convention(c) (Context, UnsafePointer<sys_address>?) -> Int32 = unsafe sys_dial
+  /// What has come of that: 0 or the negative error number.
+  var dialResult: @convention(c) (Context, Int32) -> Int32 = unsafe sys_dial_result
   var receive: @convention(c) (Context, Int32, UnsafeMutableRawPointer?, Int) -> Int64 =
     unsafe sys_receive
   var send:

@@ -6,7 +6,7 @@ import Synchronization
 /// News of a channel on its way to the thread that ticks. It holds a reference.
 @safe struct ChannelNote: ~Copyable {
   enum Kind: UInt8 {
-    case message, pong, error, drain, closed
+    case message, pong, error, drain, opened, closed
   }
 
   let channel: Ref<Channel>
@@ -74,7 +74,7 @@ extension Ref where Object == Channel {
 
   func tell(_ kind: ChannelNote.Kind) {
     guard o.isHeard.load(ordering: .acquiring) else { return }
-    if !o.server.o.isQueued { return callDrain() }
+    if !o.server.o.isQueued { return kind == .opened ? callOpened() : callDrain() }
     if let note = Ref<ChannelNote>(make: ChannelNote(self, kind)) { queue(note) }
   }
 
@@ -82,20 +82,27 @@ extension Ref where Object == Channel {
   func tellClosed(_ worker: Ref<Worker>) {
     if o.isClosedTold { return }
     o.isClosedTold = true
+    let code = Int32(o.closeCode)
+    let reason = Letter.make(Opcode.close, true, o.closeReason.bytes)
     // The close is never lost: without memory for its event it is told here.
-    if o.server.o.isQueued, let note = Ref<ChannelNote>(make: ChannelNote(self, .closed)),
-      add(note, to: worker)
-    {
+    guard o.server.o.isQueued,
+      let note = Ref<ChannelNote>(
+        make: ChannelNote(self, .closed, number: code, letter: reason))
+    else {
+      callClosed(code, reason)
+      reason?.free()
       return
     }
-    callClosed()
+    if add(note, to: worker) { return }
+    callClosed(code, reason)
+    note.free()
   }
 
   @inline(never)
   private func queue(
     _ kind: ChannelNote.Kind, _ opcode: UInt8, _ isFinal: Bool, _ bytes: Bytes
   ) {
-    guard let worker = o.connection?.o.worker else { return }
+    guard let worker = home else { return }
     guard worker.o.server.o.queue.hasRoom(for: bytes.count, behind: worker.o.batch.count, o.server)
     else { return refuse(.busy) }
     guard let letter = Letter.make(opcode, isFinal, bytes) else { return refuse(.noMemory) }
@@ -116,7 +123,7 @@ extension Ref where Object == Channel {
   }
 
   private func queue(_ note: Ref<ChannelNote>) {
-    guard let worker = o.connection?.o.worker, add(note, to: worker) else { return note.free() }
+    guard let worker = home, add(note, to: worker) else { return note.free() }
   }
 
   private func add(_ note: Ref<ChannelNote>, to worker: Ref<Worker>) -> Bool {
@@ -200,6 +207,18 @@ extension Ref where Object == Channel {
     }
   }
 
+  func callOpened() {
+    var index = 0
+    while isWanted {
+      let listener = unsafe own(index) {
+        unsafe index < $0.o.listeners.onOpened.count ? $0.o.listeners.onOpened[index] : nil
+      }
+      guard let listener = unsafe listener else { return }
+      call { unsafe listener.function?(listener.context, o.handle.bits) }
+      index &+= 1
+    }
+  }
+
   func callDrain() {
     var index = 0
     while isWanted {
@@ -213,15 +232,8 @@ extension Ref where Object == Channel {
   }
 
   /// The listeners of the close; then the handle ends, unless the caller keeps it.
-  func callClosed() {
-    var reason = ByteBuffer()
-    o.lock.lock()
-    reason.append(o.closeReason.bytes)
-    let code = Int32(o.closeCode)
-    o.lock.unlock()
-    let isMade = reason.terminate()
-    let text = isMade ? unsafe reason.pointer : nil
-    let sentence = unsafe text.map { unsafe Text(start: $0, count: reason.count) } ?? Text("")
+  func callClosed(_ code: Int32, _ reason: Ref<Letter>?) {
+    let sentence = reason.map { unsafe Text(start: $0.text, count: $0.o.count) } ?? Text("")
     var index = 0
     if let shared = o.shared {
       while unsafe index < shared.o.listeners.onClose.count, isWanted {
@@ -280,7 +292,9 @@ extension Ref where Object == ChannelNote {
   /// The thread that ticks: runs the listeners, or none where nobody is to hear.
   func run(isHeard: Bool) {
     let channel = o.channel
-    if let letter = o.letter {
+    if o.kind == .closed {
+      if isHeard { channel.callClosed(o.number, o.letter) } else { channel.closeTold() }
+    } else if let letter = o.letter {
       channel.o.server.o.queue.bytes.wrappingSubtract(Int64(letter.o.count), ordering: .relaxed)
       if isHeard {
         let start = unsafe letter.text
@@ -295,10 +309,9 @@ extension Ref where Object == ChannelNote {
       switch o.kind {
       case .error: channel.callError(o.number, o.sentence)
       case .drain: channel.callDrain()
-      default: channel.callClosed()
+      case .opened: channel.callOpened()
+      default: break
       }
-    } else if o.kind == .closed {
-      channel.closeTold()
     }
     free()
     channel.release()

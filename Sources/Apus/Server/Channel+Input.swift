@@ -144,8 +144,11 @@ extension Ref where Object == Channel {
     o.closeReason.append(reason)
     o.isDeaf = true
     o.lock.lock()
-    if o.state == .open { try? close(code: code, reason: Bytes()) }
-    o.state = .closing
+    if o.state == .open {
+      o.caller?.o.isPeerFirst = true
+      try? close(code: code, reason: Bytes())
+      o.state = .closing
+    }
     if let connection = o.connection { moveOutput(to: connection.o.stream) }
     o.lock.unlock()
     startClosing()
@@ -164,8 +167,10 @@ extension Ref where Object == Channel {
     let text = Text(violation.reason)
     o.lock.lock()
     let isFirst = o.state == .open
-    if isFirst { try? close(code: violation.code, reason: text.bytes) }
-    o.state = .closing
+    if isFirst {
+      try? close(code: violation.code, reason: text.bytes)
+      o.state = .closing
+    }
     moveOutput(to: connection.o.stream)
     o.lock.unlock()
     if isFirst { tellError(violation.result, violation.reason) }
@@ -217,8 +222,10 @@ extension Ref where Object == Channel {
     guard let connection = o.connection, !o.isDeaf else { return }
     o.isDeaf = true
     o.lock.lock()
-    if o.state == .open { try? close(code: CloseCode.goingAway, reason: Bytes()) }
-    o.state = .closing
+    if o.state == .open {
+      try? close(code: CloseCode.goingAway, reason: Bytes())
+      o.state = .closing
+    }
     moveOutput(to: connection.o.stream)
     o.lock.unlock()
     connection.o.isClosing = true
@@ -252,6 +259,7 @@ extension Ref where Object == Channel {
   /// Of a channel that the host does not know it is told nothing.
   func gone(isKnown: Bool = true) {
     o.isDeaf = true
+    if let caller = o.caller { return unsafe caller.o.lost(opaque) }
     o.lock.lock()
     let worker = o.worker
     o.state = .closed

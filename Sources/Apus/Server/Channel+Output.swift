@@ -26,9 +26,13 @@ extension Ref where Object == Channel {
   func send(
     _ payload: Bytes, opcode: UInt8, isFinal: Bool = true, inFramesOf size: Int = 0
   ) throws(Failure) {
+    let isWhole = isFinal && (opcode == Opcode.text || opcode == Opcode.binary)
+    if o.state == .connecting, isWhole, let caller = o.caller {
+      if try caller.o.outbox.keep(payload, opcode, inFramesOf: size) { notifyLoop() }
+      return
+    }
     try checkOpen()
     if buffered >= o.highWater { try meetFull() }
-    let isWhole = isFinal && (opcode == Opcode.text || opcode == Opcode.binary)
     if isWhole, !o.sender.isInMessage, o.deflate != nil,
       payload.count >= Channel.leastCompressed
     {
@@ -140,6 +144,7 @@ extension Ref where Object == Channel {
   /// News from other threads.
   func mailed() {
     o.isPosted.store(false, ordering: .sequentiallyConsistent)
+    if let caller = o.caller { unsafe caller.o.settle(opaque) }
     takeNews()
     release()
   }

@@ -15,6 +15,8 @@ extension Ref where Object == Channel {
     guard name.count > 0, name.count <= Topics.longestName else {
       throw Failure(.argument, "a topic's name has 1 to 255 bytes")
     }
+    // Its frames are masked, each by itself.
+    if o.role == .client { throw Failure(.unsupported, "topics are for a server's channels") }
     if o.state == .closing || o.state == .closed {
       throw Failure(.closed, "the channel is closed")
     }

@@ -25,6 +25,8 @@ typealias ClosedFunction =
   var onError = unsafe List<Callback<ClosedFunction>>()
   var onPong = unsafe List<Callback<MessageFunction>>()
   var onDrain = unsafe List<Callback<ChannelFunction>>()
+  /// Of the client's end, which makes its connections itself.
+  var onOpened = unsafe List<Callback<ChannelFunction>>()
 
   /// Ends all contexts, by way of what knows how.
   mutating func end(_ drop: (Drop, UnsafeMutableRawPointer?) -> Void) {
@@ -34,6 +36,7 @@ typealias ClosedFunction =
     unsafe ChannelListeners.end(&onError, drop)
     unsafe ChannelListeners.end(&onPong, drop)
     unsafe ChannelListeners.end(&onDrain, drop)
+    unsafe ChannelListeners.end(&onOpened, drop)
   }
 
   private static func end<Function>(
@@ -128,6 +131,9 @@ typealias ClosedFunction =
   /// What messages on their way to the thread that ticks count for.
   let waiting = Atomic<Int64>(0)
 
+  /// What makes its connections, if it does that itself.
+  var caller: Ref<Caller>? = nil
+
   // ---- the loop's
   var connection: Ref<Connection>? = nil
   var receiver: MessageReceiver
@@ -161,6 +167,7 @@ typealias ClosedFunction =
   }
 
   deinit {
+    caller?.free()
     mail.free()
     deflater?.free()
     inflater?.free()
@@ -211,9 +218,9 @@ extension Ref where Object == Channel {
   }
 
   /// Lets everybody find it, once it is what it is to be.
-  func open() {
+  func open(as state: Channel.State = .open) {
     o.lock.lock()
-    o.state = .open
+    o.state = state
     Slots.hold(o.server.o.slot)
     o.handle = Slots.live(o.slot, o.slotIndex, at: Clock.now, open: true)
     o.lock.unlock()

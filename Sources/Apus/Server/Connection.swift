@@ -45,6 +45,7 @@ struct Connection: ~Copyable {
     static var dead: Flags { Flags(rawValue: 4) }
     static var pumping: Flags { Flags(rawValue: 8) }
     static var switched: Flags { Flags(rawValue: 16) }
+    static var outgoing: Flags { Flags(rawValue: 32) }
   }
 
   private func has(_ flag: Flags) -> Bool { flags.contains(flag) }
@@ -70,6 +71,11 @@ struct Connection: ~Copyable {
   var isSwitched: Bool {
     get { has(.switched) }
     set { set(.switched, newValue) }
+  }
+  /// It was made by this side, which is no client of the server then.
+  var isOutgoing: Bool {
+    get { has(.outgoing) }
+    set { set(.outgoing, newValue) }
   }
   var isPumping: Bool {
     get { has(.pumping) }

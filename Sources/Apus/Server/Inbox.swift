@@ -109,8 +109,11 @@ extension Ref where Object == Channel {
     guard let letter = Letter.make(opcode, isFinal, bytes) else { return refuse(.noMemory) }
     o.hasKept = true
     o.lock.lock()
-    o.inbox.add(letter)
+    // It was reset meanwhile: this is of a connection that nobody wants any more.
+    let isStale = o.state == .connecting || o.state == .closed
+    if !isStale { o.inbox.add(letter) }
     o.lock.unlock()
+    if isStale { letter.free() }
     if !o.server.o.hasThreads { o.server.o.isWoken.store(true, ordering: .relaxed) }
   }
 
@@ -172,12 +175,16 @@ extension Ref where Object == Channel {
       if isHere, o.server.o.hasThreads {
         throw Failure(.state, "not on the thread that would bring the message")
       }
-      if !o.server.o.hasThreads { try turn(left) }
+      if !o.server.o.hasThreads {
+        try turn(left) {
+          $0.o.inbox.isEmpty && !$0.o.inbox.isCancelled && $0.o.state != .closed
+        }
+      }
     }
   }
 
   /// Without threads whoever waits does the I/O.
-  private func turn(_ left: Int64) throws(Failure) {
+  func turn(_ left: Int64, isWaiting: (Ref<Channel>) -> Bool) throws(Failure) {
     let limit = min((left == .max ? Int64.max : left &+ 999) / 1000, 3_600_000)
     let server = o.server
     do throws(Failure) {
@@ -189,7 +196,7 @@ extension Ref where Object == Channel {
       o.lock.lock()
       defer { o.lock.unlock() }
       guard o.inbox.prepareToWait() else { throw .noMemory }
-      if o.inbox.isEmpty, !o.inbox.isCancelled, o.state != .closed {
+      if isWaiting(self) {
         o.inbox.wait(o.lock, until: Clock.now &+ min(left, 20_000))
       }
     }

@@ -29,6 +29,17 @@ extension Ref where Object == Server {
     o.state = .running
   }
 
+  /// For what starts by itself with its first use.
+  func startIfIdle() throws(Failure) {
+    if isRunning { return }
+    do throws(Failure) {
+      try start()
+    } catch {
+      // Another thread may have been faster.
+      if error.code != .state || !isRunning { throw error }
+    }
+  }
+
   private func startWorkers() throws(Failure) {
     let wanted = o.options.workers < 0 ? Thread.processors : o.options.workers
     o.hasThreads = wanted > 0
@@ -52,7 +63,7 @@ extension Ref where Object == Server {
     for index in 0..<count {
       let worker = o.workers[index]
       // The thread's own pin; it gives it back as its last act.
-      guard case .held = Slots.pin(o.handle, .server) else { throw .deadHandle }
+      guard case .held = Slots.pin(o.handle, o.slot.o.kind) else { throw .deadHandle }
       do throws(Failure) {
         worker.o.thread = try unsafe Thread.start(runWorker, worker.opaque)
       } catch {

@@ -111,12 +111,13 @@ typealias AccessFunction =
 }
 
 extension Ref where Object == Server {
-  static func make() throws(Failure) -> Ref<Server> {
+  /// Makes a server, or a client: the same without listeners and routes.
+  static func make(_ kind: Kind = .server) throws(Failure) -> Ref<Server> {
     let queue = try EventQueue()
     let memory = unsafe allocate(bytes: MemoryLayout<Server>.stride)
     guard let memory = unsafe memory else { throw .noMemory }
     guard let router = Router(), let counters = Counters(),
-      let index = unsafe Slots.take(.server, memory, serverUnpinned),
+      let index = unsafe Slots.take(kind, memory, serverUnpinned),
       let slot = Slots.slot(UInt64(index))
     else {
       unsafe deallocate(memory)

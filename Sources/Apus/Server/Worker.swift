@@ -18,6 +18,10 @@ struct Worker: ~Copyable {
   var outstanding = 0
   var firstConnection: Ref<Connection>? = nil
   var connections: Int64 = 0
+  /// Channels that make their connections themselves, and how many there are, with
+  /// those that it has not heard of yet: it stays until they are gone.
+  var firstCaller: Ref<Channel>? = nil
+  let callers = Atomic<Int64>(0)
   /// Events of this turn, for the thread that ticks.
   var batch = List<Event>()
   /// What its replies start with.
@@ -200,11 +204,7 @@ extension Ref where Object == Worker {
       unsafe system.end(system.context, descriptor, 1)
       return
     }
-    connection.o.stream = stream
-    connection.o.nextOfWorker = o.firstConnection
-    o.firstConnection?.o.previousOfWorker = connection
-    o.firstConnection = connection
-    o.connections &+= 1
+    add(connection, stream)
     o.server.o.connections.wrappingAdd(1, ordering: .relaxed)
     connected(connection)
     if !stream.start() { return connection.die(reset: true) }
@@ -212,6 +212,14 @@ extension Ref where Object == Worker {
       return connection.refuseAtOnce()
     }
     connection.armTimer()
+  }
+
+  func add(_ connection: Ref<Connection>, _ stream: Ref<Stream>) {
+    connection.o.stream = stream
+    connection.o.nextOfWorker = o.firstConnection
+    o.firstConnection?.o.previousOfWorker = connection
+    o.firstConnection = connection
+    o.connections &+= 1
   }
 
   func forget(_ connection: Ref<Connection>) {
@@ -224,6 +232,7 @@ extension Ref where Object == Worker {
     connection.o.nextOfWorker = nil
     connection.o.previousOfWorker = nil
     o.connections &-= 1
+    if connection.o.isOutgoing { return }
     o.server.o.connections.wrappingSubtract(1, ordering: .relaxed)
     disconnected(connection)
   }
@@ -240,6 +249,7 @@ extension Ref where Object == Worker {
       connection = candidate.o.nextOfWorker
       candidate.closeIfIdle()
     }
+    stopCallers()
   }
 
   /// At the end of each turn while the server stops.
@@ -248,7 +258,7 @@ extension Ref where Object == Worker {
     if isLate {
       while let connection = o.firstConnection { connection.die(reset: true) }
     }
-    if o.connections == 0 { o.isFinished = true }
+    if o.connections == 0, o.callers.load(ordering: .acquiring) == 0 { o.isFinished = true }
   }
 
   /// How long a turn may wait: while the server stops, and while nothing but time

@@ -17,10 +17,11 @@ import Testing
     let bytes = Array(bytes)
     let expected = Array(accept.utf8)
     var protocols = ProtocolList()
+    var status: Int32 = 0
     _ = with("superchat, chat") { protocols.take($0) }
     do throws(Failure) {
       let opening = try ResponseHandshake.check(
-        bytes.span, accept: expected.span, protocols: protocols)
+        bytes.span, accept: expected.span, protocols: protocols, deflate: nil, status: &status)
       return opening.map { "\($0.count) \($0.subprotocol)" } ?? "more"
     } catch {
       return "\(error.code.name)"

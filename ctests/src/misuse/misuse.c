@@ -169,13 +169,15 @@ static apus_server running, stopped;
 static apus_request live_request;
 static apus_writer live_writer;
 static apus_upgrade live_upgrade;
-static apus_channel live_channel;
+static apus_channel live_channel, live_caller;
+static apus_client live_client;
 static uint64_t bad_handles[HANDLES];
 static size_t bad_count;
 
 static int is_live(uint64_t handle) {
   return handle == running || handle == stopped || handle == live_request ||
-         handle == live_writer || handle == live_upgrade || handle == live_channel;
+         handle == live_writer || handle == live_upgrade || handle == live_channel ||
+         handle == live_caller || handle == live_client;
 }
 
 static void add_bad(uint64_t handle) {
@@ -217,14 +219,18 @@ static void make_bad_handles(uint64_t seed) {
   add_forged(running);
   add_forged(stopped);
   add_forged(live_request);
+  add_forged(live_caller);
+  add_forged(live_client);
   if (live_writer != 0) add_forged(live_writer);
 }
 
 /* Each function with each bad handle, and with live ones of other kinds. */
 static void run_bad_handles(void) {
-  const uint64_t live[] = {running, stopped, live_request, live_writer, live_upgrade, live_channel};
-  const int32_t kinds[] = {APUS_KIND_SERVER, APUS_KIND_SERVER,  APUS_KIND_REQUEST,
-                           APUS_KIND_WRITER, APUS_KIND_UPGRADE, APUS_KIND_CHANNEL};
+  const uint64_t live[] = {running,      stopped,      live_request, live_writer,
+                           live_upgrade, live_channel, live_caller,  live_client};
+  const int32_t kinds[] = {APUS_KIND_SERVER,  APUS_KIND_SERVER,  APUS_KIND_REQUEST,
+                           APUS_KIND_WRITER,  APUS_KIND_UPGRADE, APUS_KIND_CHANNEL,
+                           APUS_KIND_CHANNEL, APUS_KIND_CLIENT};
   for (size_t i = 0; i < sizeof bad_handle_calls / sizeof bad_handle_calls[0]; i++) {
     const struct bad_handle_call *call = &bad_handle_calls[i];
     for (size_t at = 0; at < bad_count; at++) call->call(bad_handles[at]);
@@ -299,8 +305,13 @@ static void request_handler(void *context, apus_request request) {
   place = "handler";
   live_request = request;
   live_writer = 0;
+  live_client = apus_client_make();
+  live_caller = apus_channel_make(live_client);
+  CHECK(live_client != 0 && live_caller != 0);
   make_bad_handles(seed);
   run_bad_handles();
+  bad_arguments_of_caller(live_caller);
+  bad_arguments_of_client(live_client);
   bad_arguments_of_none();
   bad_arguments_of_server(stopped);
   bad_arguments_of_request(request);
@@ -395,5 +406,7 @@ int main(int argc, char **argv) {
   ask_channel(&app);
   harness_stop(&app);
   CHECK_INT(1, apus_server_destroy(stopped));
+  CHECK_INT(1, apus_client_destroy(live_client));
+  CHECK_INT(0, apus_channel_is_alive(live_caller));
   return report();
 }

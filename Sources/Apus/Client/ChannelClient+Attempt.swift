@@ -1,0 +1,318 @@
+// One attempt of a channel to be open: the addresses of the host, a connection, the
+// handshake; and the wait before the next one. All of it on the loop's thread.
+
+import Synchronization
+
+extension Ref where Object == ChannelClient {
+  private var worker: Ref<Worker>? { o.channel.o.caller?.o.worker }
+
+  // ---- time
+
+  private func setTimer(_ microseconds: Int64) {
+    guard let loop = worker?.o.loop else { return }
+    loop.o.timers.set(o.timer, to: loop.o.now &+ microseconds)
+  }
+
+  private func stopTimer() {
+    o.timer.o.deadline = 0
+    worker?.o.loop.o.timers.remove(o.timer)
+  }
+
+  func expired() {
+    switch o.stage {
+    case .waiting: begin()
+    case .resolving, .connecting, .asking:
+      failed(Failure(.timeout, "the connection was not open in time"))
+    case .idle, .open: break
+    }
+  }
+
+  // ---- the beginning
+
+  func begin() {
+    let channel = o.channel
+    var host = ByteBuffer()
+    channel.o.lock.lock()
+    guard o.run == o.currentRun, channel.o.state == .connecting, let address = o.address else {
+      return channel.o.lock.unlock()
+    }
+    host.append(o.url.bytes.extracting(address.host))
+    o.lookupNumber &+= 1
+    o.status = 0
+    let number = o.lookupNumber
+    let timeout = o.connectTimeout
+    channel.o.lock.unlock()
+    guard let worker, !worker.o.isDraining else { return finish() }
+    guard host.terminate(), let start = unsafe host.pointer else { return failed(.noMemory) }
+    if timeout > 0 { setTimer(timeout &* 1000) }
+    o.peers.removeAll()
+    o.nextPeer = 0
+    let name = unsafe Text(start: start, count: host.count)
+    if let peer = Peer(literal: name, port: address.port) {
+      guard o.peers.append(peer) else { return failed(.noMemory) }
+      return connectNext()
+    }
+    o.stage = .resolving
+    // The thread has the channel, and what that is of, until it has told.
+    channel.retain()
+    Slots.hold(channel.o.server.o.slot)
+    do throws(Failure) {
+      try unsafe Lookup.start(
+        name, port: address.port, number: number, owner: channel.opaque, done: lookupEnded)
+    } catch {
+      Slots.unpin(channel.o.server.o.slot)
+      channel.release()
+      failed(error)
+    }
+  }
+
+  /// The addresses of the host's name are there.
+  func lookedUp(_ lookup: Ref<Lookup>) {
+    defer { lookup.free() }
+    guard o.stage == .resolving, lookup.o.number == o.lookupNumber else { return }
+    swap(&o.peers, &lookup.o.peers)
+    if o.peers.isEmpty { return failed(Failure(.notFound, "the host's name has no address")) }
+    connectNext()
+  }
+
+  /// Tries the addresses one after the other.
+  private func connectNext() {
+    guard let worker, let handler = ChannelClient.handler else { return failed(.noMemory) }
+    var problem = Failure(.io, "the connection cannot be made")
+    while o.nextPeer < o.peers.count {
+      let peer = o.peers[o.nextPeer]
+      o.nextPeer &+= 1
+      do throws(Failure) {
+        o.stage = .connecting
+        o.attempt = try worker.dial(peer, for: o.channel, handler)
+        return
+      } catch {
+        problem = error
+      }
+    }
+    failed(problem)
+  }
+
+  /// The connection has failed before it was open.
+  func broken(_ number: Int32) {
+    guard o.stage == .connecting else {
+      return failed(Failure(.closed, "the connection broke in the handshake", number: number))
+    }
+    let attempt = o.attempt
+    o.attempt = nil
+    attempt?.die(reset: true)
+    if o.nextPeer < o.peers.count { return connectNext() }
+    failed(.system("the connection cannot be made", number))
+  }
+
+  // ---- the handshake
+
+  /// RFC 6455 §4.1.
+  func connected() {
+    let channel = o.channel
+    guard let connection = o.attempt, let output = connection.o.stream.writing() else {
+      return failed(.noMemory)
+    }
+    connection.o.stream.o.loop.addDirty(connection.o.stream)
+    o.stage = .asking
+    o.key.clear()
+    o.accept.clear()
+    o.offered.clear()
+    guard HandshakeKey.appendNew(to: &o.key),
+      HandshakeKey.appendAccept(key: o.key.bytes, to: &o.accept)
+    else { return failed(Failure(.io, "no random numbers for a key")) }
+    channel.o.lock.lock()
+    defer { channel.o.lock.unlock() }
+    // With another run its mail is on its way.
+    guard o.run == o.currentRun, let address = o.address else { return }
+    o.offered.append(o.protocols.bytes)
+    o.offer = o.deflates ? DeflateOffer() : nil
+    append(address, to: &output.o)
+  }
+
+  private func append(_ address: WebSocketURL, to output: inout ByteBuffer) {
+    output.append("GET ")
+    address.appendTarget(of: o.url.bytes, to: &output)
+    output.append(" HTTP/1.1\r\nHost: ")
+    address.appendHost(of: o.url.bytes, to: &output)
+    output.append("\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ")
+    output.append(o.key.bytes)
+    output.append("\r\nSec-WebSocket-Version: 13\r\n")
+    if !o.offered.isEmpty {
+      output.append("Sec-WebSocket-Protocol: ")
+      output.append(o.offered.bytes)
+      output.append("\r\n")
+    }
+    if let offer = o.offer {
+      output.append("Sec-WebSocket-Extensions: ")
+      offer.append(to: &output)
+      output.append("\r\n")
+    }
+    if !o.origin.isEmpty {
+      output.append("Origin: ")
+      output.append(o.origin.bytes)
+      output.append("\r\n")
+    }
+    output.append(o.fields.bytes)
+    output.append("\r\n")
+  }
+
+  /// Takes the response, or nothing as long as it is not whole.
+  func takeResponse(_ bytes: Bytes) -> Int {
+    var list = ProtocolList()
+    if !o.offered.isEmpty { _ = list.take(o.offered.bytes) }
+    var status: Int32 = 0
+    do throws(Failure) {
+      let opening = try ResponseHandshake.check(
+        bytes, accept: o.accept.bytes, protocols: list, deflate: o.offer, status: &status)
+      note(status)
+      guard let opening else { return 0 }
+      opened(opening)
+      return opening.count
+    } catch {
+      note(status)
+      // A server that is busy may not be so later; one that means it will mean it again.
+      let isPassing = status >= 500 || status == 408 || status == 425 || status == 429
+      failed(error, isFinal: !isPassing)
+      return bytes.count
+    }
+  }
+
+  private func note(_ status: Int32) {
+    o.channel.o.lock.lock()
+    if o.run == o.currentRun { o.status = status }
+    o.channel.o.lock.unlock()
+  }
+
+  /// The connection is the channel's from here on.
+  private func opened(_ opening: ResponseHandshake.Opening) {
+    let channel = o.channel
+    guard let connection = o.attempt else { return }
+    stopTimer()
+    channel.o.inflater?.free()
+    channel.o.inflater = nil
+    channel.o.isDeaf = false
+    channel.o.lastPing = 0
+    channel.o.closeDeadline = 0
+    channel.o.closeCode = CloseCode.abnormal
+    channel.o.closeReason.clear()
+    channel.o.caller?.o.isPeerFirst = false
+    channel.o.lock.lock()
+    guard o.run == o.currentRun, channel.o.state == .connecting else {
+      return channel.o.lock.unlock()
+    }
+    channel.o.receiver = MessageReceiver(
+      role: .client, allowsCompression: opening.deflate != nil, limits: o.messages)
+    channel.o.receiver.givesFrames = o.givesFrames
+    channel.o.deflater?.free()
+    channel.o.deflater = nil
+    channel.o.deflate = opening.deflate
+    channel.o.mustForget = false
+    channel.o.sender = MessageSender(role: .client)
+    channel.o.id = connection.o.id
+    notes(opening)
+    channel.o.state = .open
+    o.backoff.failures = 0
+    sendKept()
+    wakeWaiting()
+    channel.o.lock.unlock()
+    o.attempt = nil
+    o.stage = .open
+    channel.attach(to: connection)
+    channel.tell(.opened)
+    if connection.o.isDead { return }
+    connection.o.stream.deliver()
+    channel.armTimer()
+  }
+
+  private func notes(_ opening: ResponseHandshake.Opening) {
+    let channel = o.channel
+    var path = ByteBuffer()
+    let old = channel.path
+    path.append(old.bytes)
+    var list = ProtocolList()
+    if !o.offered.isEmpty { _ = list.take(o.offered.bytes) }
+    _ = channel.note(
+      path: path.bytes, subprotocol: list[Int(opening.subprotocol)], key: o.key.bytes)
+  }
+
+  /// What was to be sent once the channel is open. The caller holds the lock.
+  private func sendKept() {
+    let channel = o.channel
+    let highWater = channel.o.highWater
+    channel.o.highWater = .max
+    while let kept = channel.o.caller?.o.outbox.take() {
+      let letter = kept.o.letter
+      let bytes = unsafe Text(start: letter.text, count: letter.o.count)
+      do throws(Failure) {
+        try channel.send(bytes.bytes, opcode: letter.o.opcode, inFramesOf: kept.o.size)
+      } catch {
+        // No memory, or no chance: the channel is of no use.
+        channel.breakOff()
+      }
+      kept.free()
+    }
+    channel.o.highWater = highWater
+  }
+
+  // ---- failure
+
+  /// Ends the attempt, if one is under way, and the wait for one.
+  func endAttempt() {
+    stopTimer()
+    o.stage = .idle
+    let attempt = o.attempt
+    o.attempt = nil
+    attempt?.die(reset: true)
+  }
+
+  /// Whether it may be tried again. The caller holds the channel's lock.
+  var mayTryAgain: Bool {
+    o.backoff.mayTry && !o.channel.o.isAbandoned && !(worker?.o.isDraining ?? true)
+  }
+
+  func failed(_ failure: Failure, isFinal: Bool = false) {
+    let channel = o.channel
+    endAttempt()
+    channel.o.lock.lock()
+    let isCurrent = o.run == o.currentRun && channel.o.state == .connecting
+    if isCurrent { o.failure = failure.code }
+    let again = !isFinal && mayTryAgain
+    channel.o.lock.unlock()
+    guard isCurrent else { return }
+    channel.tellError(failure.code, failure.message)
+    if again { waitToRetry() } else { finish() }
+  }
+
+  /// Before the next attempt.
+  func waitToRetry() {
+    var random = ByteBuffer()
+    _ = Crypto.appendRandom(2, to: &random)
+    let chance = random.count == 2 ? Int64(random.bytes[0]) << 8 | Int64(random.bytes[1]) : 0
+    o.channel.o.lock.lock()
+    let delay = o.backoff.next(chance: chance)
+    o.channel.o.lock.unlock()
+    o.stage = .waiting
+    setTimer(delay)
+  }
+}
+
+/// The lookup's thread, which has a reference of the channel and a pin of its server.
+private func lookupEnded(_ object: UnsafeMutableRawPointer) {
+  let lookup = unsafe Ref<Lookup>(opaque: object)
+  let channel = unsafe Ref<Channel>(opaque: lookup.o.owner)
+  let server = channel.o.server.o.slot
+  channel.o.lock.lock()
+  if let client = channel.asClient, channel.o.worker != nil,
+    client.o.lookupNumber == lookup.o.number
+  {
+    client.o.lookup?.free()
+    client.o.lookup = lookup
+    channel.notifyLoop()
+  } else {
+    lookup.free()
+  }
+  channel.o.lock.unlock()
+  channel.release()
+  Slots.unpin(server)
+}
