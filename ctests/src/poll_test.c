@@ -140,7 +140,7 @@ static void test_single_thread(enum mode mode) {
   CHECK_INT(0, apus_server_listen(loop.app.server, "127.0.0.1", 0));
   loop.app.port = apus_server_port(loop.app.server, 0);
   CHECK_INT(0, apus_server_start(loop.app.server));
-  CHECK_INT(threads, harness_threads());
+  CHECK(harness_threads() <= threads);
   int32_t descriptor = apus_server_event_fd(loop.app.server);
   client_open(&client, loop.app.port);
   for (int i = 0; i < 50; i++) {

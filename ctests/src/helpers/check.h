@@ -156,6 +156,7 @@ static inline int harness_count_entries(const char *path) {
 
 /* The descriptors of this process (one of them is the directory's own). */
 static inline int harness_descriptors(void) { return harness_count_entries("/proc/self/fd"); }
+/* A thread is counted for a moment after it was joined: compare with <=. */
 static inline int harness_threads(void) { return harness_count_entries("/proc/self/task"); }
 
 #endif /* APUS_CTESTS_CHECK_H */
