@@ -296,8 +296,9 @@ static inline int32_t sys_connect(int32_t descriptor, const struct sys_address *
 }
 // The addresses of a name, which may take long; 0: it has none, -1: that is not to be
 // had now.
-static inline int32_t sys_resolve(const char *name, uint16_t port, struct sys_address *addresses,
-                                  int32_t capacity) {
+static inline int32_t sys_resolve(void *context, const char *name, uint16_t port,
+                                  struct sys_address *addresses, int32_t capacity) {
+  (void)context;
   struct addrinfo hints, *found = NULL;
   memset(&hints, 0, sizeof hints);
   hints.ai_socktype = SOCK_STREAM;

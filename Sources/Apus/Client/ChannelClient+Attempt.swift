@@ -1,5 +1,5 @@
-// One attempt of a channel to be open: the addresses of the host, a connection, the
-// handshake; and the wait before the next one. All of it on the loop's thread.
+// One attempt of a channel to be open: a connection, the handshake; and the wait before
+// the next one. All of it on the loop's thread.
 
 import Synchronization
 
@@ -21,7 +21,7 @@ extension Ref where Object == ChannelClient {
   func expired() {
     switch o.stage {
     case .waiting: begin()
-    case .resolving, .connecting, .asking:
+    case .dialing, .asking:
       failed(Failure(.timeout, "the connection was not open in time"))
     case .idle, .open: break
     }
@@ -37,78 +37,52 @@ extension Ref where Object == ChannelClient {
       return channel.o.lock.unlock()
     }
     host.append(o.url.bytes.extracting(address.host))
-    o.lookupNumber &+= 1
     o.status = 0
-    let number = o.lookupNumber
     let timeout = o.connectTimeout
     channel.o.lock.unlock()
     guard let worker, !worker.o.isDraining else { return finish() }
-    guard host.terminate(), let start = unsafe host.pointer else { return failed(.noMemory) }
     if timeout > 0 { setTimer(timeout &* 1000) }
-    o.peers.removeAll()
-    o.nextPeer = 0
-    let name = unsafe Text(start: start, count: host.count)
-    if let peer = Peer(literal: name, port: address.port) {
-      guard o.peers.append(peer) else { return failed(.noMemory) }
-      return connectNext()
-    }
-    o.stage = .resolving
-    // The thread has the channel, and what that is of, until it has told.
-    channel.retain()
-    Slots.hold(channel.o.server.o.slot)
+    o.stage = .dialing
     do throws(Failure) {
-      try unsafe Lookup.start(
-        name, port: address.port, number: number, owner: channel.opaque, done: lookupEnded)
+      // The time limit is that of the handshake, too.
+      o.dialer = try unsafe Ref<Dialer>.start(
+        on: worker.o.loop, host: host.bytes, port: address.port, timeout: 0,
+        owner: channel.opaque, done: dialed)
     } catch {
-      Slots.unpin(channel.o.server.o.slot)
-      channel.release()
       failed(error)
     }
   }
 
-  /// The addresses of the host's name are there.
-  func lookedUp(_ lookup: Ref<Lookup>) {
-    defer { lookup.free() }
-    guard o.stage == .resolving, lookup.o.number == o.lookupNumber else { return }
-    swap(&o.peers, &lookup.o.peers)
-    if o.peers.isEmpty { return failed(Failure(.notFound, "the host's name has no address")) }
-    connectNext()
-  }
-
-  /// Tries the addresses one after the other.
-  private func connectNext() {
+  /// The dialer has come to its end.
+  fileprivate func connected(_ dialer: Ref<Dialer>) {
+    guard o.dialer == dialer else { return }
+    o.dialer = nil
+    if let failure = dialer.o.failure { return failed(failure) }
     guard let worker, let handler = ChannelClient.handler else { return failed(.noMemory) }
-    var problem = Failure(.io, "the connection cannot be made")
-    while o.nextPeer < o.peers.count {
-      let peer = o.peers[o.nextPeer]
-      o.nextPeer &+= 1
-      do throws(Failure) {
-        o.stage = .connecting
-        o.attempt = try worker.dial(peer, for: o.channel, handler)
-        return
-      } catch {
-        problem = error
+    let channel = o.channel
+    let descriptor = dialer.o.takeDescriptor()
+    do throws(Failure) {
+      let connection = try worker.adopt(descriptor, dialer.o.peer, for: channel, handler)
+      channel.retain()
+      o.attempt = connection
+      guard connection.o.stream.start() else {
+        throw Failure(.io, "the connection cannot be watched")
       }
+    } catch {
+      return failed(error)
     }
-    failed(problem)
+    ask()
   }
 
   /// The connection has failed before it was open.
   func broken(_ number: Int32) {
-    guard o.stage == .connecting else {
-      return failed(Failure(.closed, "the connection broke in the handshake", number: number))
-    }
-    let attempt = o.attempt
-    o.attempt = nil
-    attempt?.die(reset: true)
-    if o.nextPeer < o.peers.count { return connectNext() }
-    failed(.system("the connection cannot be made", number))
+    failed(Failure(.closed, "the connection broke in the handshake", number: number))
   }
 
   // ---- the handshake
 
   /// RFC 6455 §4.1.
-  func connected() {
+  private func ask() {
     let channel = o.channel
     guard let connection = o.attempt, let output = connection.o.stream.writing() else {
       return failed(.noMemory)
@@ -261,6 +235,8 @@ extension Ref where Object == ChannelClient {
   func endAttempt() {
     stopTimer()
     o.stage = .idle
+    o.dialer?.cancel()
+    o.dialer = nil
     let attempt = o.attempt
     o.attempt = nil
     attempt?.die(reset: true)
@@ -297,22 +273,9 @@ extension Ref where Object == ChannelClient {
   }
 }
 
-/// The lookup's thread, which has a reference of the channel and a pin of its server.
-private func lookupEnded(_ object: UnsafeMutableRawPointer) {
-  let lookup = unsafe Ref<Lookup>(opaque: object)
-  let channel = unsafe Ref<Channel>(opaque: lookup.o.owner)
-  let server = channel.o.server.o.slot
-  channel.o.lock.lock()
-  if let client = channel.asClient, channel.o.worker != nil,
-    client.o.lookupNumber == lookup.o.number
-  {
-    client.o.lookup?.free()
-    client.o.lookup = lookup
-    channel.notifyLoop()
-  } else {
-    lookup.free()
-  }
-  channel.o.lock.unlock()
+private func dialed(_ object: UnsafeMutableRawPointer, _ dialer: UnsafeMutableRawPointer) {
+  let channel = unsafe Ref<Channel>(opaque: object)
+  channel.retain()
+  unsafe channel.asClient?.connected(Ref<Dialer>(opaque: dialer))
   channel.release()
-  Slots.unpin(server)
 }

@@ -129,7 +129,6 @@ extension Ref where Object == ChannelClient {
     let isAbandoned: Bool
     let owed: Int
     let isDropDue: Bool
-    let lookup: Ref<Lookup>?
   }
 
   /// Nil once it is not bound any more.
@@ -141,9 +140,8 @@ extension Ref where Object == ChannelClient {
     let news = News(
       worker: worker, run: o.run, isWanted: channel.o.state != .closed,
       isAbandoned: channel.o.isAbandoned, owed: o.owed,
-      isDropDue: !caller.o.outbox.isDropTold, lookup: o.lookup)
+      isDropDue: !caller.o.outbox.isDropTold)
     caller.o.outbox.isDropTold = true
-    o.lookup = nil
     o.owed = 0
     return news
   }
@@ -152,7 +150,6 @@ extension Ref where Object == ChannelClient {
   func settle() {
     while let news = takeNews() {
       news.worker.add(caller: o.channel)
-      if let lookup = news.lookup { lookedUp(lookup) }
       if news.isDropDue {
         o.channel.tellError(.full, "messages that were to be sent later were dropped")
       }

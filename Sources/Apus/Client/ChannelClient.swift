@@ -4,13 +4,13 @@
 // Any thread asks, by `run`: each opening and each reset is a new run. The loop sees,
 // by mail, that it is at another one, drops what it has, and starts anew. From an
 // opening until it is closed for good the channel is bound to a worker: that holds one
-// reference. So does each of its connections, and each lookup of a name.
+// reference. So does each of its connections.
 
 import Synchronization
 
 @safe struct ChannelClient: ~Copyable {
   enum Stage {
-    case idle, resolving, connecting, asking, open, waiting
+    case idle, dialing, asking, open, waiting
   }
 
   let channel: Ref<Channel>
@@ -36,16 +36,12 @@ import Synchronization
   /// Why the latest attempt failed, and its response's status.
   var failure = Code.closed
   var status: Int32 = 0
-  /// The lookup that is waited for, and one that is done.
-  var lookupNumber: UInt64 = 0
-  var lookup: Ref<Lookup>? = nil
 
   // ---- the loop's
   var currentRun: UInt64 = 0
   var stage = Stage.idle
   let timer: Ref<Timer>
-  var peers = List<Peer>()
-  var nextPeer = 0
+  var dialer: Ref<Dialer>? = nil
   /// The connection until it is open.
   var attempt: Ref<Connection>? = nil
   /// What the request asked for.
@@ -60,10 +56,7 @@ import Synchronization
     self.messages = messages
   }
 
-  deinit {
-    timer.free()
-    lookup?.free()
-  }
+  deinit { timer.free() }
 
   /// Bytes of the request's fields.
   static var mostFields: Int { 32 * 1024 }
@@ -146,8 +139,7 @@ extension ChannelClient {
       drained: { _ in },
       failed: { unsafe attempted($0)?.broken($1) },
       expired: { _ in },
-      buried: buried,
-      connected: { unsafe attempted($0)?.connected() }))
+      buried: buried))
 }
 
 extension Ref where Object == ChannelClient {

@@ -25,6 +25,7 @@ import CSystem
   fileprivate var firstDirty: Ref<Stream>? = nil
   /// Streams that ended in this turn: an event of the same turn may name them.
   fileprivate var firstEnded: Ref<Stream>? = nil
+  fileprivate var firstEndedWatch: Ref<Watch>? = nil
   /// Memory for outgoing bytes, handed from stream to stream.
   fileprivate var spareOutputs = List<Ref<ByteBuffer>>()
   /// There is more to do than this turn does: the next one must not wait.
@@ -54,6 +55,7 @@ import CSystem
     case listener = 1
     case mailbox = 2
     case timer = 3
+    case watch = 4
   }
 
   static func make(system: System = System()) throws(Failure) -> Ref<Loop> {
@@ -217,6 +219,8 @@ extension Ref where Object == Loop {
       }
     case .stream:
       if let stream: Ref<Stream> = object(token) { unsafe stream.handle(events: event.events) }
+    case .watch:
+      if let watch: Ref<Watch> = object(token) { watch.handle() }
     }
   }
 
@@ -242,6 +246,10 @@ extension Ref where Object == Loop {
       unsafe stream.o.handler.o.buried(stream.o.owner)
       stream.free()
     }
+    while let ended = o.firstEndedWatch {
+      o.firstEndedWatch = ended.o.nextEnded
+      ended.free()
+    }
   }
 
   // ---- for streams and listeners
@@ -260,6 +268,18 @@ extension Ref where Object == Loop {
 
   func unwatch(_ listener: Ref<Listener>) {
     _ = control(listener.o.descriptor, 0, 0, SYS_POLL_DELETE)
+  }
+
+  func watch(_ watch: Ref<Watch>, events: UInt32) -> Bool {
+    let token = UInt64(UInt(bitPattern: unsafe watch.opaque)) | Loop.Token.watch.rawValue
+    return control(watch.o.descriptor, events, token, SYS_POLL_ADD)
+  }
+
+  func unwatch(_ watch: Ref<Watch>) { _ = control(watch.o.descriptor, 0, 0, SYS_POLL_DELETE) }
+
+  func addEnded(_ watch: Ref<Watch>) {
+    watch.o.nextEnded = o.firstEndedWatch
+    o.firstEndedWatch = watch
   }
 
   private func control(

@@ -20,8 +20,6 @@ import CSystem
   nonisolated(unsafe) let expired: @convention(c) (Owner) -> Void
   /// The stream was ended by its user, and is about to be freed.
   nonisolated(unsafe) let buried: @convention(c) (Owner) -> Void
-  /// A stream that connects is connected.
-  nonisolated(unsafe) var connected: @convention(c) (Owner) -> Void = { _ in }
 }
 
 @safe struct Stream: ~Copyable {
@@ -43,7 +41,6 @@ import CSystem
   fileprivate var deliversAgain = false
   fileprivate var isBlocked = false
   fileprivate var isBroken = false
-  fileprivate var isConnecting = false
   fileprivate var interest: UInt32 = 0
   var isDirty = false
   var nextDirty: Ref<Stream>? = nil
@@ -74,24 +71,9 @@ extension Ref where Object == Stream {
     _ = sys_set_option(o.descriptor, SYS_LEVEL_TCP, TCP_NODELAY, 1)
     unsafe o.timer.o.owner = unsafe opaque
     unsafe o.timer.o.run = { unsafe Ref<Stream>(opaque: $0).expired() }
-    o.interest = o.isConnecting ? SYS_POLL_OUT : SYS_POLL_IN
+    o.interest = SYS_POLL_IN
     o.lastSent = o.loop.o.now
     return o.loop.watch(self, events: o.interest, isNew: true)
-  }
-
-  /// The same for one whose socket is on its way to be connected.
-  func startConnecting() -> Bool {
-    o.isConnecting = true
-    return start()
-  }
-
-  private func finishConnecting() {
-    let system = o.loop.o.system
-    let result = unsafe system.dialResult(system.context, o.descriptor)
-    if result < 0 { return fail(0 &- result) }
-    o.isConnecting = false
-    updateInterest()
-    if !o.isEnded { unsafe o.handler.o.connected(o.owner) }
   }
 
   private func expired() { if !o.isEnded { unsafe o.handler.o.expired(o.owner) } }
@@ -106,7 +88,6 @@ extension Ref where Object == Stream {
 
   func handle(events: UInt32) {
     if o.isEnded { return }
-    if o.isConnecting { return finishConnecting() }
     if events & (SYS_POLL_ERROR | SYS_POLL_HANGUP) != 0, o.isPaused || o.isInputEnded {
       fail(ECONNRESET)
       return

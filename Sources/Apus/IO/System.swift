@@ -14,6 +14,11 @@ import CSystem
   var dial: @convention(c) (Context, UnsafePointer<sys_address>?) -> Int32 = unsafe sys_dial
   /// What has come of that: 0 or the negative error number.
   var dialResult: @convention(c) (Context, Int32) -> Int32 = unsafe sys_dial_result
+  /// The addresses of a name: how many there are. It may take long; any thread.
+  var resolve:
+    @convention(c) (
+      Context, UnsafePointer<CChar>?, UInt16, UnsafeMutablePointer<sys_address>?, Int32
+    ) -> Int32 = unsafe sys_resolve
   var receive: @convention(c) (Context, Int32, UnsafeMutableRawPointer?, Int) -> Int64 =
     unsafe sys_receive
   var send:

@@ -75,22 +75,6 @@ extension Ref where Object == Worker {
     }
   }
 
-  /// Begins a connection. Its stream tells `handler` of it, with the connection.
-  func dial(_ peer: Peer, for channel: Ref<Channel>, _ handler: Ref<StreamHandler>)
-    throws(Failure) -> Ref<Connection>
-  {
-    let system = o.loop.o.system
-    let descriptor = system.connect(to: peer)
-    if descriptor < 0 { throw .system("the connection cannot be made", 0 &- descriptor) }
-    let connection = try adopt(descriptor, peer, for: channel, handler)
-    channel.retain()
-    guard connection.o.stream.startConnecting() else {
-      connection.die(reset: true)
-      throw Failure(.io, "the connection cannot be watched")
-    }
-    return connection
-  }
-
   /// A connection of this side's making, with a stream that is not started yet.
   func adopt(
     _ descriptor: Int32, _ peer: Peer, for channel: Ref<Channel>, _ handler: Ref<StreamHandler>
