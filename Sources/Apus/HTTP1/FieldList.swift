@@ -1,0 +1,122 @@
+// Fields that are kept beyond the bytes that they came in: those of a response, its
+// trailers, or what is to be sent. Each text has a NUL behind it, as C wants it.
+
+struct FieldList: ~Copyable {
+  private var text = ByteBuffer()
+  private var fields = List<Field>()
+
+  init() {}
+
+  var count: Int { fields.count }
+  /// Bytes of all names and values.
+  var size: Int { text.count }
+
+  /// Whether a name may be one, RFC 9110 §5.1, and a value, §5.5.
+  static func isValid(name: Bytes, value: Bytes) -> Bool {
+    guard name.isToken, value.isFieldValue else { return false }
+    return value.trimmed(0..<value.count).count == value.count
+  }
+
+  /// Puts a copy behind the others; false without memory.
+  mutating func append(name: Bytes, value: Bytes) -> Bool {
+    let start = text.count
+    let more = name.count &+ value.count &+ 2
+    guard more <= Int(Int32.max) &- start, text.reserve(more) else { return false }
+    text.append(name)
+    text.append(0)
+    let middle = text.count
+    text.append(value)
+    text.append(0)
+    let field = Field(
+      name: start..<(start &+ name.count), value: middle..<(middle &+ value.count))
+    if fields.append(field) { return true }
+    text.truncate(to: start)
+    return false
+  }
+
+  /// Copies all fields of a head, whose bytes these are; false without memory.
+  mutating func append(_ head: borrowing ResponseHead, of bytes: Bytes) -> Bool {
+    _ = text.reserve(bytes.count)
+    for index in 0..<head.fields.count {
+      let field = head.fields[index]
+      guard append(name: bytes.extracting(field.name), value: bytes.extracting(field.value)) else {
+        return false
+      }
+    }
+    return true
+  }
+
+  /// The name of a field by its place; nil where there is none. It stands until
+  /// something is added.
+  func name(at index: Int) -> Text? {
+    guard index >= 0, index < fields.count else { return nil }
+    return text(fields[index].name)
+  }
+
+  func value(at index: Int) -> Text? {
+    guard index >= 0, index < fields.count else { return nil }
+    return text(fields[index].value)
+  }
+
+  private func text(_ range: Range<Int>) -> Text? {
+    guard let start = unsafe text.pointer else { return nil }
+    return unsafe Text(start: start + range.lowerBound, count: range.count)
+  }
+
+  /// The place of the field of a name, compared without regard to case, from a place on.
+  func index(of name: Bytes, from start: Int = 0) -> Int? {
+    let bytes = text.bytes
+    var index = max(start, 0)
+    while index < fields.count {
+      if bytes.extracting(fields[index].name).equalsIgnoringCase(name) { return index }
+      index &+= 1
+    }
+    return nil
+  }
+
+  /// The value of the field of a name; `number` counts those of the same name.
+  func value(of name: Bytes, number: Int = 0) -> Text? {
+    var place = index(of: name)
+    var left = number
+    while let found = place, left > 0 {
+      place = index(of: name, from: found &+ 1)
+      left &-= 1
+    }
+    guard number >= 0, let place else { return nil }
+    return value(at: place)
+  }
+
+  func count(of name: Bytes) -> Int {
+    var number = 0
+    var place = index(of: name)
+    while let found = place {
+      number &+= 1
+      place = index(of: name, from: found &+ 1)
+    }
+    return number
+  }
+
+  /// Removes all fields of a name; how many there were. Their text stays until the end.
+  @discardableResult
+  mutating func remove(_ name: Bytes) -> Int {
+    var kept = 0
+    for index in 0..<fields.count {
+      let field = fields[index]
+      if isNamed(field, name) { continue }
+      fields[kept] = field
+      kept &+= 1
+    }
+    let removed = fields.count &- kept
+    while fields.count > kept { _ = fields.removeLast() }
+    return removed
+  }
+
+  private func isNamed(_ field: Field, _ name: Bytes) -> Bool {
+    text.bytes.extracting(field.name).equalsIgnoringCase(name)
+  }
+
+  mutating func removeAll() {
+    text.clear()
+    fields.removeAll()
+  }
+}
