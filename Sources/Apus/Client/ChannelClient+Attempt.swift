@@ -36,7 +36,7 @@ extension Ref where Object == ChannelClient {
     guard o.run == o.currentRun, channel.o.state == .connecting, let address = o.address else {
       return channel.o.lock.unlock()
     }
-    host.append(o.url.bytes.extracting(address.host))
+    host.append(o.url.bytes.extracting(address.hostName))
     o.status = 0
     let timeout = o.connectTimeout
     channel.o.lock.unlock()
@@ -104,11 +104,11 @@ extension Ref where Object == ChannelClient {
     append(address, to: &output.o)
   }
 
-  private func append(_ address: WebSocketURL, to output: inout ByteBuffer) {
+  private func append(_ address: URLParts, to output: inout ByteBuffer) {
     output.append("GET ")
-    address.appendTarget(of: o.url.bytes, to: &output)
+    output.append(o.url.bytes.extracting(address.target))
     output.append(" HTTP/1.1\r\nHost: ")
-    address.appendHost(of: o.url.bytes, to: &output)
+    output.append(o.url.bytes.extracting(address.authority))
     output.append("\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ")
     output.append(o.key.bytes)
     output.append("\r\nSec-WebSocket-Version: 13\r\n")

@@ -6,10 +6,8 @@ extension Ref where Object == ChannelClient {
   // ---- any thread
 
   func open(_ text: Text) throws(Failure) {
-    guard let address = WebSocketURL(text.bytes) else {
-      throw Failure(.argument, "the URL is not one of a WebSocket")
-    }
-    if address.isSecure { throw Failure(.unsupported, "wss is not in this build") }
+    let url = try WebSocketURL.parse(text.bytes)
+    if url.scheme.isSecure { throw Failure(.unsupported, "wss is not in this build") }
     let server = o.channel.o.server
     if server.o.slot.o.kind == .client { try server.startIfIdle() }
     server.o.lock.lock()
@@ -18,28 +16,25 @@ extension Ref where Object == ChannelClient {
       !server.o.isDying.load(ordering: .relaxed)
     else { throw Failure(.state, "the channel's server does not run") }
     try change { () throws(Failure) in
-      try note(text.bytes, address)
+      try note(url)
       bind()
     }
   }
 
-  private func note(_ text: Bytes, _ address: WebSocketURL) throws(Failure) {
+  private func note(_ url: borrowing WebURL) throws(Failure) {
     var path = ByteBuffer()
-    let target = text.extracting(address.target)
-    let end = target.first(UInt8(ascii: "?")) ?? target.count
-    guard Percent.decode(path: target.extracting(0..<end), to: &path) else {
+    guard Percent.decode(path: url.bytes.extracting(url.parts.path), to: &path) else {
       throw Failure(.argument, "the URL's path holds a NUL")
     }
-    if path.isEmpty { path.append("/") }
     o.url.truncate(to: 0)
-    o.url.append(text)
+    o.url.append(url.bytes)
     guard !o.url.failed, !path.failed,
       o.channel.note(path: path.bytes, subprotocol: Span(), key: Span())
     else {
       o.url.clear()
       throw .noMemory
     }
-    o.address = address
+    o.address = url.parts
   }
 
   /// A new run. The caller holds the locks of the server, which runs, and the channel.

@@ -17,7 +17,7 @@ import Synchronization
 
   // ---- behind the channel's lock: what the host has set
   var url = ByteBuffer()
-  var address: WebSocketURL? = nil
+  var address: URLParts? = nil
   /// Field lines, each with its end.
   var fields = ByteBuffer()
   var origin = ByteBuffer()

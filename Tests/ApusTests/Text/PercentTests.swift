@@ -51,4 +51,49 @@ import Testing
     #expect(with("a%4") { Percent.triplet($0, at: 1) } == nil)
     #expect(with("a%41") { Percent.triplet($0, at: 1) } == 0x41)
   }
+
+  private static let all = (32...126).map { String(UnicodeScalar(UInt8($0))) }.joined()
+
+  /// What each set keeps of the printable characters.
+  @Test(arguments: [
+    (PercentSet.component, "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"),
+    (.path, "!$&'()*+,-./0123456789:;=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"),
+    (.query, "!$&'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"),
+    (.form, "*-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"),
+    (.urlPath, without(##" "#<>?^`{}"##)), (.urlQuery, without(##" "#<>'"##)),
+    (.urlFragment, without(##" "<>`"##)), (.urlUser, without(##" "#<>?^`{}/:;=@[\]|"##)),
+  ])
+  func sets(_ set: PercentSet, _ kept: String) {
+    let found = (UInt8.min...UInt8.max).filter { set.keeps($0) }
+    #expect(String(decoding: found, as: UTF8.self) == kept)
+  }
+
+  private static func without(_ characters: String) -> String {
+    all.filter { !characters.contains($0) }
+  }
+
+  @Test(arguments: [
+    (PercentSet.component, "a b/\u{E9}%", "a%20b%2F%C3%A9%25"), (.path, "a b/c?d", "a%20b/c%3Fd"),
+    (.query, "a=b&c d?#", "a=b&c%20d?%23"), (.form, "a b+c&~", "a+b%2Bc%26%7E"),
+    (.component, "", ""), (.component, "\u{0}\u{7F}", "%00%7F"),
+  ])
+  func encodes(_ set: PercentSet, _ text: String, _ expected: String) {
+    let found = with(text) { bytes in written { Percent.encode(bytes, set, to: &$0) } }
+    #expect(found == expected)
+  }
+
+  @Test(arguments: [
+    ("a%20b", "a b", "a b"), ("%C3%a9+", "\u{E9}+", "\u{E9}+"), ("%00", "\u{0}", "\u{0}"),
+    ("%", nil, "%"), ("a%2", nil, "a%2"), ("%zz%41", nil, "%zzA"), ("", "", ""),
+    ("%%41", nil, "%A"),
+  ])
+  func decodes(_ text: String, _ strictly: String?, _ leniently: String) {
+    var buffer = ByteBuffer()
+    let isSound = with(text) { Percent.decode($0, to: &buffer) }
+    #expect(isSound == (strictly != nil))
+    let decoded = string(buffer)
+    if let strictly { #expect(decoded == strictly) }
+    #expect(
+      with(text) { bytes in written { Percent.decodeLeniently(bytes, to: &$0) } } == leniently)
+  }
 }

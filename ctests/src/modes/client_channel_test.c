@@ -219,10 +219,24 @@ static void test_recv(enum mode mode) {
 }
 
 static void test_arguments(enum mode mode) {
-  static const char *const urls[] = {
-      "",         "http://a/",   "ws:/a",           "ws://",     "ws:///x",       "ws://u@a/",
-      "ws://a/#", "ws://a/\x01", "ws://a/\xc3\xa9", "ws://a:0/", "ws://a:65536/", "ws://[::1/",
-      "ws://a b", "ws://a/%",    "ws://a/%zz",      "ws://a/ ",  " ws://a/",      "ws://a/%00"};
+  static const char *const urls[] = {"",
+                                     "http://a/",
+                                     "ftp://a/",
+                                     "ws://",
+                                     "a",
+                                     "ws://u@a/",
+                                     "ws://a/#",
+                                     "ws://a/\x01/",
+                                     "ws://\xc3\xa9/",
+                                     "ws://a:0/",
+                                     "ws://a:65536/",
+                                     "ws://[::1/",
+                                     "ws://a b",
+                                     "ws://a/%",
+                                     "ws://a/%zz",
+                                     "ws://a/ b",
+                                     "ws://a..b/",
+                                     "ws://a/%00"};
   host_start(mode);
   apus_channel channel = make(NULL);
   for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
