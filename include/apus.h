@@ -18,6 +18,7 @@
  *  10  Channel            WebSocket
  *  11  WebSocket without a connection: frames and handshakes as bytes
  *  12  Channel: the client's end, and clients
+ *  14  HTTP client        fetches and responses
  *
  * ============================================================================
  * 1  CONVENTIONS
@@ -97,9 +98,11 @@ typedef uint64_t apus_request;
 typedef uint64_t apus_writer;
 typedef uint64_t apus_upgrade;
 typedef uint64_t apus_channel;
-/* Reserved for what is to come; their kinds are fixed now. */
 typedef uint64_t apus_client;
 typedef uint64_t apus_response;
+/* A client's request, and what comes of it. */
+typedef uint64_t apus_fetch;
+/* Reserved for what is to come; its kind is fixed now. */
 typedef uint64_t apus_source;
 
 /* The kinds of handle; bits 48 to 51 of one. Since 0.1. */
@@ -111,7 +114,8 @@ enum {
   APUS_KIND_REQUEST = 5,
   APUS_KIND_RESPONSE = 6,
   APUS_KIND_UPGRADE = 7,
-  APUS_KIND_SOURCE = 8
+  APUS_KIND_SOURCE = 8,
+  APUS_KIND_FETCH = 9
 };
 
 /* Result codes. The numbers are frozen. Since 0.1. */
@@ -1500,6 +1504,387 @@ APUS_API int32_t apus_channel_status(apus_channel channel);
 /* How many messages APUS_QUEUE_DROP has dropped since the latest apus_channel_open(), or
  * a negative code. Errors: APUS_E_STATE (as above). Thread: any. Since 0.1. */
 APUS_API int64_t apus_channel_dropped(apus_channel channel);
+
+/* ============================================================================
+ * 14  HTTP CLIENT
+ * ============================================================================
+ *
+ * A fetch is a request that is built, sent, and answered by a response:
+ *
+ *   apus_client client = apus_client_make();
+ *   apus_fetch fetch = apus_fetch_make(client, "GET", "http://127.0.0.1:8080/");
+ *   apus_response response = apus_fetch_send(fetch);
+ *   if (response) puts(apus_response_body(response, NULL));
+ *   apus_fetch_destroy(fetch);
+ *   apus_client_destroy(client);
+ *
+ * Or in one line: apus_get() and its kin.
+ *
+ * The client keeps connections and uses them again. Where these functions take an
+ * apus_client, a running apus_server does as well: then the server's threads do the
+ * work. A fetch ends with its client.
+ *
+ * A fetch is blocking (apus_fetch_send, or apus_fetch_start and apus_fetch_wait), from
+ * any thread, or tells its news by callbacks where the client's dispatch says (section
+ * 12): on_response with the head, on_body with each piece as it came, on_complete once,
+ * as the last. Without on_body and without a file the body is collected.
+ *
+ * A response belongs to its fetch: its handle and what is borrowed of it end when the
+ * fetch is destroyed or started again, unless apus_response_keep() was called.
+ *
+ * Safe by default: a request is repeated only if nothing of an answer came and it is
+ * idempotent (RFC 9110 section 9.2.2) or the connection was refused; a body that is
+ * shorter than it should be is APUS_E_CLOSED; Authorization and Cookie never follow a
+ * redirect to another origin.
+ */
+
+enum { APUS_FETCH_IDLE = 0, APUS_FETCH_RUNNING = 1, APUS_FETCH_DONE = 2 };
+
+/* ---- defaults of a client, for fetches that are made from then on */
+
+/* What the URLs of fetches are relative to (RFC 3986 section 5); NULL: nothing.
+ * Errors: APUS_E_ARGUMENT (not an absolute http or https URL).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_base_url(apus_client client, const char *url);
+
+/* A field of all requests, but for those that set their own of that name; NULL
+ * as value: none. User-Agent is one from the beginning. What frames a message or
+ * rules its connection (Content-Length, Transfer-Encoding, Connection, Expect,
+ * Upgrade, TE, Trailer) is the library's.
+ * Errors: APUS_E_ARGUMENT (not a name and value of RFC 9110, or the library's);
+ * APUS_E_TOO_LARGE (64 KiB together).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_header(apus_client client, const char *name, const char *value);
+
+/* Time limits in milliseconds; 0: none. connect: for a connection, with the name's
+ * look-up (default 60,000). response: for the first byte of an answer once the request
+ * is sent (300,000). idle: for the next bytes of a body, in either direction
+ * (300,000). total: for all of it (none). They are kept to within 0.2 s.
+ * Errors: APUS_E_ARGUMENT (negative, or over a day). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_connect_timeout(apus_client client, int32_t ms);
+APUS_API int32_t apus_client_set_response_timeout(apus_client client, int32_t ms);
+APUS_API int32_t apus_client_set_idle_timeout(apus_client client, int32_t ms);
+APUS_API int32_t apus_client_set_total_timeout(apus_client client, int32_t ms);
+
+/* How many redirects are followed (default 10); 0: none, they are given as they are.
+ * One too many is APUS_E_TOO_LARGE.
+ * Errors: APUS_E_ARGUMENT (not 0 to 100). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_redirects(apus_client client, int32_t most);
+
+/* The most that is collected of a body, after decoding (default 64 MiB). What is
+ * given by on_body or goes to a file has no limit.
+ * Errors: APUS_E_ARGUMENT (not 0 to 2^40). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_max_body(apus_client client, int64_t bytes);
+
+/* Whether Accept-Encoding is sent and a body in gzip or deflate is decoded (default 1).
+ * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_decoding(apus_client client, int32_t on);
+
+/* Whether connections are kept for other requests (default 1).
+ * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_keep_alive(apus_client client, int32_t on);
+
+/* The most connections of each worker to one origin (default 64) and together (512),
+ * and how many fetches may wait for one (10,000): past that they fail with APUS_E_FULL.
+ * Errors: APUS_E_ARGUMENT (not 1 to 1,000,000). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_max_connections(apus_client client, int32_t per_origin,
+                                                 int32_t together, int32_t waiting);
+
+/* How long a connection is kept that nobody uses, in milliseconds (default 60,000);
+ * 0: for ever.
+ * Errors: APUS_E_ARGUMENT (negative, or over a day). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_idle_connection_timeout(apus_client client, int32_t ms);
+
+/* Has all connections made to a Unix socket, whatever the URLs' hosts; NULL ends it.
+ * Errors: APUS_E_ARGUMENT (empty, or 108 bytes and more). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_unix_socket(apus_client client, const char *path);
+
+/* ---- the cookies of a client (RFC 6265bis)
+ *
+ * Responses set them and requests carry them, unless a fetch has a Cookie field of its
+ * own. At most 50 for a domain and 3,000 in all are kept, those that were used last.
+ * Domains that the system's list of public suffixes names have none. A text that is
+ * copied out is cut to capacity, with a NUL; the result is the length of all of it. */
+
+/* Whether cookies are taken and sent (default 1), by fetches that are made from then on.
+ * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_cookies(apus_client client, int32_t on);
+
+/* How many there are. Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_cookie_count(apus_client client);
+
+/* Copies one of them out, in the order of their creation, as a line of cookies.txt:
+ * domain, TRUE where it counts below that, path, TRUE where it is for https alone, when
+ * it expires (seconds since 1970; 0: with the client), name and value, with tabs between.
+ * Errors: APUS_E_NOT_FOUND (no such index); APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_cookie_at(apus_client client, int32_t index, char *buffer,
+                                       size_t capacity);
+
+/* Copies out the value that a request for the URL would carry under a name.
+ * Errors: APUS_E_NOT_FOUND; APUS_E_ARGUMENT (no URL). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_cookie(apus_client client, const char *url, const char *name,
+                                    char *buffer, size_t capacity);
+
+/* Takes the value of a Set-Cookie field, such as "a=b; Path=/", as if a response from
+ * the URL had it.
+ * Errors: APUS_E_ARGUMENT (no URL; the rules refuse it: the message says which).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_add_cookie(apus_client client, const char *url, const char *cookie);
+
+/* Ends all of them. Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_clear_cookies(apus_client client);
+
+/* Copies all of them out as lines of cookies.txt; takes them back, and returns how many
+ * it took.
+ * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_export_cookies(apus_client client, char *buffer, size_t capacity);
+APUS_API int32_t apus_client_import_cookies(apus_client client, const void *data, size_t length);
+
+/* ---- making a fetch */
+
+/* Makes a fetch: "GET" and so on, and an absolute URL or one that is relative to the
+ * client's base URL. Returns it, or 0.
+ * Errors: APUS_E_ARGUMENT (method no token, or CONNECT; URL malformed);
+ * APUS_E_UNSUPPORTED (a scheme other than http and https); APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API apus_fetch apus_fetch_make(apus_client client, const char *method, const char *url);
+
+/* Ends a fetch, and what it is at. Returns 1, or 0 if it had ended. A callback that
+ * runs on another thread may return after this has; none starts any more.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_destroy(apus_fetch fetch);
+
+/* 1 while the handle is live. Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_is_alive(apus_fetch fetch);
+
+/* The setters below work while the fetch does not run.
+ * Errors of each: APUS_E_STATE (it runs). Thread: any. Since 0.1. */
+
+APUS_API int32_t apus_fetch_set_method(apus_fetch fetch, const char *method);
+APUS_API int32_t apus_fetch_set_url(apus_fetch fetch, const char *url);
+
+/* Adds a field, or sets the only one of its name (NULL: none).
+ * Errors: as apus_client_set_header. Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_add_header(apus_fetch fetch, const char *name, const char *value);
+APUS_API int32_t apus_fetch_set_header(apus_fetch fetch, const char *name, const char *value);
+
+/* Adds "name=value" to the URL's query, percent-encoded.
+ * Errors: APUS_E_TOO_LARGE (64 KiB together). Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_add_query(apus_fetch fetch, const char *name, const char *value);
+
+/* The body: a copy of bytes, with its Content-Type (NULL: none is sent). Replaces
+ * whatever body there was.
+ * Errors: APUS_E_ARGUMENT; APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_set_body(apus_fetch fetch, const void *data, size_t length,
+                                     const char *content_type);
+
+/* The body: a file, read as it is sent. It is opened now.
+ * Errors: APUS_E_NOT_FOUND, APUS_E_PERMISSION, APUS_E_IO (not a regular file).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_set_body_file(apus_fetch fetch, const char *path,
+                                          const char *content_type);
+
+/* Fills buffer with the next bytes of a body: returns how many, 0 at the end, or -1 to
+ * give the fetch up. */
+typedef int64_t (*apus_fetch_source_fn)(void *context, apus_fetch fetch, void *buffer,
+                                        size_t capacity);
+
+/* The body: what fn gives when it is asked, of a length that is known beforehand, or -1
+ * (then it goes out chunked). It is called where the other callbacks are. Such a body
+ * cannot be sent twice: a redirect that asks for it is not followed.
+ * Errors: APUS_E_ARGUMENT (fn NULL, length below -1). Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_set_body_source(apus_fetch fetch, int64_t length,
+                                            const char *content_type, apus_fetch_source_fn fn,
+                                            void *context, apus_drop_fn drop);
+
+/* As those of the client, for this fetch alone. Since 0.1. */
+APUS_API int32_t apus_fetch_set_connect_timeout(apus_fetch fetch, int32_t ms);
+APUS_API int32_t apus_fetch_set_response_timeout(apus_fetch fetch, int32_t ms);
+APUS_API int32_t apus_fetch_set_idle_timeout(apus_fetch fetch, int32_t ms);
+APUS_API int32_t apus_fetch_set_total_timeout(apus_fetch fetch, int32_t ms);
+APUS_API int32_t apus_fetch_set_redirects(apus_fetch fetch, int32_t most);
+APUS_API int32_t apus_fetch_set_max_body(apus_fetch fetch, int64_t bytes);
+APUS_API int32_t apus_fetch_set_decoding(apus_fetch fetch, int32_t on);
+
+/* Whether a body is sent only once the server says so, by 100 (Continue), or says
+ * nothing for a second (default 0; RFC 9110 section 10.1.1).
+ * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_set_expect(apus_fetch fetch, int32_t on);
+
+/* How often it is tried again after a connection was not made, or broke before anything
+ * of an answer to an idempotent request (default 0), and the milliseconds before each.
+ * Errors: APUS_E_ARGUMENT (not 0 to 100, a day). Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_set_retries(apus_fetch fetch, int32_t most, int32_t delay_ms);
+
+/* Whether a redirect may lead from https to http (default 0).
+ * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_allow_downgrade(apus_fetch fetch, int32_t on);
+
+/* Has the body of a successful response (200 to 299) written to a file, which is there
+ * once it is complete and not before, in the place of any other; NULL ends it.
+ * Errors: APUS_E_ARGUMENT (empty). Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_set_output_file(apus_fetch fetch, const char *path);
+
+/* ---- callbacks */
+
+/* The head has come; the response is borrowed until it returns, unless kept. */
+typedef void (*apus_fetch_response_fn)(void *context, apus_fetch fetch, apus_response response);
+/* A piece of the body, decoded; borrowed until it returns. */
+typedef void (*apus_fetch_body_fn)(void *context, apus_fetch fetch, const void *data,
+                                   size_t length);
+/* It is over: result is 0, or why it failed; response is 0 if none came. */
+typedef void (*apus_fetch_complete_fn)(void *context, apus_fetch fetch, apus_response response,
+                                       int32_t result);
+
+/* Each replaces the callback that was set before; fn NULL ends it.
+ * Errors: APUS_E_STATE (it runs). Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_on_response(apus_fetch fetch, apus_fetch_response_fn fn, void *context,
+                                        apus_drop_fn drop);
+APUS_API int32_t apus_fetch_on_body(apus_fetch fetch, apus_fetch_body_fn fn, void *context,
+                                    apus_drop_fn drop);
+APUS_API int32_t apus_fetch_on_complete(apus_fetch fetch, apus_fetch_complete_fn fn, void *context,
+                                        apus_drop_fn drop);
+
+/* ---- its run */
+
+/* Begins it; the client starts by itself. It may be started again once it is done.
+ * Errors: APUS_E_STATE (it runs; the server does not run); APUS_E_ARGUMENT (the URL and
+ * the base URL make none); APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_start(apus_fetch fetch);
+
+/* Waits until it is done: 1, or 0 when the time has passed (-1: never). Callbacks of a
+ * run may come later than that, where they are queued for the thread that ticks.
+ * Errors: APUS_E_STATE (on the thread that does the work; in a callback of a client
+ * without threads). Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_wait(apus_fetch fetch, int32_t timeout_ms);
+
+/* Starts it, waits until it is done, and returns the response, borrowed; or 0 with the
+ * reason of the failure:
+ * APUS_E_NOT_FOUND (the host's name has no address), APUS_E_IO (no connection),
+ * APUS_E_TIMEOUT, APUS_E_CLOSED (the server closed or broke the connection; cancelled),
+ * APUS_E_PROTOCOL (what came is no response of HTTP), APUS_E_TOO_LARGE,
+ * APUS_E_UNSUPPORTED (a scheme other than http), APUS_E_FULL, APUS_E_MEMORY, and those of
+ * apus_fetch_start and apus_fetch_wait.
+ * Thread: any. Since 0.1. */
+APUS_API apus_response apus_fetch_send(apus_fetch fetch);
+
+/* Ends what it is at, at once: it fails with APUS_E_CLOSED, unless it is done.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_cancel(apus_fetch fetch);
+
+/* Stops, and goes on, to read from the connection. What is under way to the host may
+ * still come.
+ * Errors: APUS_E_STATE (it does not run). Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_pause(apus_fetch fetch);
+APUS_API int32_t apus_fetch_resume(apus_fetch fetch);
+
+/* APUS_FETCH_*. Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_state(apus_fetch fetch);
+
+/* The result of the latest run: 0, or the code of its failure, whose sentence is in
+ * apus_last_error_message() then.
+ * Errors: APUS_E_STATE (it runs, or has not). Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_result(apus_fetch fetch);
+
+/* The response of the latest run, as far as it came, borrowed; or 0.
+ * Errors: APUS_E_NOT_FOUND (none has come). Thread: any. Since 0.1. */
+APUS_API apus_response apus_fetch_response(apus_fetch fetch);
+
+/* ---- the response */
+
+/* Makes a response the caller's, beyond its fetch, until apus_response_destroy.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_response_keep(apus_response response);
+
+/* Ends a response. Returns 1, or 0 if it had ended. Thread: any. Since 0.1. */
+APUS_API int32_t apus_response_destroy(apus_response response);
+
+/* 1 while the handle is live. Thread: any. Since 0.1. */
+APUS_API int32_t apus_response_is_alive(apus_response response);
+
+/* 10 for HTTP/1.0, 11 for HTTP/1.1. Thread: any. Since 0.1. */
+APUS_API int32_t apus_response_version(apus_response response);
+
+/* 100 to 599. Thread: any. Since 0.1. */
+APUS_API int32_t apus_response_status(apus_response response);
+
+/* The reason phrase, which may be empty; borrowed. Thread: any. Since 0.1. */
+APUS_API const char *apus_response_reason(apus_response response);
+
+/* The value of the first field of a name, without regard to case; borrowed; or NULL.
+ * Errors: APUS_E_NOT_FOUND. Thread: any. Since 0.1. */
+APUS_API const char *apus_response_header(apus_response response, const char *name, size_t *length);
+
+/* The fields in their order. Errors: APUS_E_NOT_FOUND (no such index).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_response_header_count(apus_response response);
+APUS_API int32_t apus_response_header_at(apus_response response, int32_t index, const char **name,
+                                         const char **value, size_t *length);
+
+/* The same of the trailer section, once the response is complete.
+ * Errors: APUS_E_NOT_FOUND; APUS_E_STATE (not complete). Thread: any. Since 0.1. */
+APUS_API const char *apus_response_trailer(apus_response response, const char *name,
+                                           size_t *length);
+APUS_API int32_t apus_response_trailer_count(apus_response response);
+APUS_API int32_t apus_response_trailer_at(apus_response response, int32_t index, const char **name,
+                                          const char **value, size_t *length);
+
+/* The body that was collected, decoded; borrowed. What went to on_body or to a file is
+ * not in it.
+ * Errors: APUS_E_STATE (not complete). Thread: any. Since 0.1. */
+APUS_API const char *apus_response_body(apus_response response, size_t *length);
+
+/* The Content-Length that the server sent, or APUS_E_NOT_FOUND.
+ * Thread: any. Since 0.1. */
+APUS_API int64_t apus_response_content_length(apus_response response);
+
+/* How many bytes of body came, after decoding, wherever they went.
+ * Errors: APUS_E_STATE (not complete). Thread: any. Since 0.1. */
+APUS_API int64_t apus_response_body_bytes(apus_response response);
+
+/* The URL that this is the response of, after redirects, without its fragment; borrowed.
+ * Thread: any. Since 0.1. */
+APUS_API const char *apus_response_url(apus_response response);
+
+/* How many redirects led here. Thread: any. Since 0.1. */
+APUS_API int32_t apus_response_redirects(apus_response response);
+
+/* Copies the server's address in text into a buffer of at least 48 bytes; returns its
+ * port, 0 for a Unix socket.
+ * Errors: APUS_E_ARGUMENT (buffer NULL or too small). Thread: any. Since 0.1. */
+APUS_API int32_t apus_response_address(apus_response response, char *buffer, size_t capacity);
+
+/* When what had happened, in microseconds since the fetch began. Since 0.1. */
+enum {
+  APUS_TIME_TOTAL = 0,
+  APUS_TIME_RESOLVED = 1,  /* the host's name had its addresses */
+  APUS_TIME_CONNECTED = 2, /* the connection stood */
+  APUS_TIME_SECURED = 3,   /* TLS stood */
+  APUS_TIME_FIRST_BYTE = 4 /* the response began */
+};
+
+/* One of these times.
+ * Errors: APUS_E_STATE (not complete); APUS_E_NOT_FOUND (it did not happen, as on a
+ * connection that stood already); APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int64_t apus_response_time_us(apus_response response, int32_t which);
+
+/* ---- in one line */
+
+/* Each sends one request over a connection of its own and returns the response, which is
+ * the caller's to destroy; or 0, as apus_fetch_send. headers is NULL or lines of
+ * "Name: value", with "\n" between.
+ * Thread: any. Since 0.1. */
+APUS_API apus_response apus_get(const char *url, const char *headers);
+APUS_API apus_response apus_head(const char *url, const char *headers);
+APUS_API apus_response apus_delete(const char *url, const char *headers);
+APUS_API apus_response apus_post(const char *url, const char *headers, const void *data,
+                                 size_t length);
+APUS_API apus_response apus_put(const char *url, const char *headers, const void *data,
+                                size_t length);
+APUS_API apus_response apus_patch(const char *url, const char *headers, const void *data,
+                                  size_t length);
+APUS_API apus_response apus_http(const char *method, const char *url, const char *headers,
+                                 const void *data, size_t length);
 
 #ifdef __cplusplus
 }

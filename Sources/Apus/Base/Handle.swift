@@ -9,6 +9,7 @@ enum Kind: UInt8, CaseIterable {
   case response = 6
   case upgrade = 7
   case source = 8
+  case fetch = 9
 
   var name: StaticString {
     switch self {
@@ -20,6 +21,7 @@ enum Kind: UInt8, CaseIterable {
     case .response: "response"
     case .upgrade: "upgrade"
     case .source: "source"
+    case .fetch: "fetch"
     }
   }
 }

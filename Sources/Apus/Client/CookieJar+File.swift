@@ -7,22 +7,24 @@ extension CookieJar {
   mutating func exportLines(to buffer: inout ByteBuffer, now: Int64) {
     removeExpired(now)
     buffer.append("# Netscape HTTP Cookie File\n")
-    for index in 0..<cookies.count {
-      let cookie = cookies[index]
-      let facts = cookie.o.facts
-      if facts.isHTTPOnly { buffer.append("#HttpOnly_") }
-      if !facts.isHostOnly { buffer.append(".") }
-      buffer.append(cookie.o[.domain])
-      buffer.append(facts.isHostOnly ? "\tFALSE\t" : "\tTRUE\t")
-      buffer.append(cookie.o[.path])
-      buffer.append(facts.isSecure ? "\tTRUE\t" : "\tFALSE\t")
-      buffer.append(decimal: facts.expires ?? 0)
-      buffer.append("\t")
-      buffer.append(cookie.o[.name])
-      buffer.append("\t")
-      buffer.append(cookie.o[.value])
-      buffer.append("\n")
-    }
+    for index in 0..<cookies.count { CookieJar.append(cookies[index], to: &buffer) }
+  }
+
+  /// Appends the line of one.
+  static func append(_ cookie: Ref<StoredCookie>, to buffer: inout ByteBuffer) {
+    let facts = cookie.o.facts
+    if facts.isHTTPOnly { buffer.append("#HttpOnly_") }
+    if !facts.isHostOnly { buffer.append(".") }
+    buffer.append(cookie.o[.domain])
+    buffer.append(facts.isHostOnly ? "\tFALSE\t" : "\tTRUE\t")
+    buffer.append(cookie.o[.path])
+    buffer.append(facts.isSecure ? "\tTRUE\t" : "\tFALSE\t")
+    buffer.append(decimal: facts.expires ?? 0)
+    buffer.append("\t")
+    buffer.append(cookie.o[.name])
+    buffer.append("\t")
+    buffer.append(cookie.o[.value])
+    buffer.append("\n")
   }
 
   struct Imported {

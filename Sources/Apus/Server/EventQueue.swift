@@ -15,10 +15,11 @@ import Synchronization
     case failed
     case upgraded
     case channel
+    case guest
   }
 
   let kind: Kind
-  /// An exchange, a note, or the note of a channel.
+  /// An exchange, a note, the note of a channel, or a guest's event.
   nonisolated(unsafe) let object: UnsafeMutableRawPointer
 }
 

@@ -210,6 +210,7 @@ extension Ref where Object == Server {
     switch event.kind {
     case .connected, .disconnected, .failed: unsafe Ref<Note>(opaque: event.object).free()
     case .channel: unsafe Ref<ChannelNote>(opaque: event.object).run(isHeard: false)
+    case .guest: unsafe Ref<GuestEvent>(opaque: event.object).run(isHeard: false)
     default:
       let exchange = unsafe Ref<Exchange>(opaque: event.object)
       if event.kind == .request {
@@ -266,6 +267,7 @@ extension Ref where Object == Server {
     let runs = beginStop()
     // A channel keeps its server.
     endChannels()
+    endGuestHandles()
     if isInCallback { return }
     if runs { waitUntilStopped() }
     // Somebody may be in a callback that a tick has called, or takes a start back.
@@ -276,6 +278,7 @@ extension Ref where Object == Server {
     // channel since.
     endHandles()
     endChannels()
+    endGuestHandles()
   }
 
   /// The last pin has gone: nobody is in the server any more.

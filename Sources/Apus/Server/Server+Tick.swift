@@ -118,6 +118,9 @@ extension Ref where Object == Server {
     case .channel:
       unsafe Ref<ChannelNote>(opaque: event.object).run(isHeard: true)
       return
+    case .guest:
+      unsafe Ref<GuestEvent>(opaque: event.object).run(isHeard: true)
+      return
     default: break
     }
     let exchange = unsafe Ref<Exchange>(opaque: event.object)

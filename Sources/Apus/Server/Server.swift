@@ -54,6 +54,8 @@ typealias AccessFunction =
   /// Channels that take what is deflated once for all.
   let deflating = Atomic<Int64>(0)
   var topics = Topics()
+  /// Behind the lock.
+  var guest: Guest? = nil
   let isStopping = Atomic<Bool>(false)
   let isDying = Atomic<Bool>(false)
   let isWoken = Atomic<Bool>(false)
@@ -99,6 +101,7 @@ typealias AccessFunction =
   }
 
   deinit {
+    if let guest { unsafe guest.end(guest.object) }
     for index in 0..<listeners.count { listeners[index].free() }
     for index in unsafe 0..<onConnect.count { unsafe onConnect[index].end() }
     for index in unsafe 0..<onDisconnect.count { unsafe onDisconnect[index].end() }

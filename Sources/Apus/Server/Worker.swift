@@ -18,10 +18,12 @@ struct Worker: ~Copyable {
   var outstanding = 0
   var firstConnection: Ref<Connection>? = nil
   var connections: Int64 = 0
-  /// Channels that make their connections themselves, and how many there are, with
-  /// those that it has not heard of yet: it stays until they are gone.
+  /// Channels that make their connections themselves; and how many of these and of a
+  /// guest's things there are, with those that it has not heard of yet: it stays until
+  /// they are gone.
   var firstCaller: Ref<Channel>? = nil
   let callers = Atomic<Int64>(0)
+  var guest: WorkerGuest? = nil
   /// Events of this turn, for the thread that ticks.
   var batch = List<Event>()
   /// What its replies start with.
@@ -65,6 +67,7 @@ struct Worker: ~Copyable {
   }
 
   deinit {
+    if let guest { unsafe guest.end(guest.object) }
     loop.free()
     handler.free()
     channelHandler.free()
@@ -250,6 +253,7 @@ extension Ref where Object == Worker {
       candidate.closeIfIdle()
     }
     stopCallers()
+    if let guest = o.guest { unsafe guest.stop(guest.object) }
   }
 
   /// At the end of each turn while the server stops.

@@ -1,0 +1,95 @@
+// Section 14 of the header: requests in one line.
+
+import CApus
+
+/// One request by a client of its own, on the caller's thread.
+private func request(
+  _ method: Text, _ url: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?,
+  _ data: UnsafeRawPointer?, _ length: Int
+) -> UInt64 {
+  boundary(failing: 0) { () throws(Failure) in
+    Process.prepare()
+    let url = try unsafe text(url)
+    let body = try unsafe bytes(data, length)
+    let lines = unsafe headers.map { unsafe Text(characters: $0) } ?? Text("")
+    let client = try Ref<Server>.make(.client)
+    client.o.options.workers = 0
+    defer { _ = apusClientDestroy(client.o.handle.bits) }
+    return try withClient(client.o.handle.bits) { client throws(Failure) in
+      let fetch = try Ref<Fetch>.make(on: client)
+      do throws(Failure) {
+        try fetch.set(method: method.bytes)
+        try fetch.set(url: url.bytes)
+        try fetch.o.fields.add(given: lines.bytes)
+        if unsafe data != nil { try fetch.o.body.add(body.bytes) }
+      } catch {
+        fetch.release()
+        throw error
+      }
+      try fetch.open()
+      let handle = fetch.o.handle
+      return try withFetch(handle.bits) { fetch throws(Failure) in
+        defer { _ = fetch.end(handle) }
+        let response = try fetch.send()
+        response.o.isKept.store(true, ordering: .releasing)
+        return response.o.handle.bits
+      }
+    }
+  }
+}
+
+@_cdecl("apus_http")
+public func apusHTTP(
+  _ method: UnsafePointer<CChar>?, _ url: UnsafePointer<CChar>?,
+  _ headers: UnsafePointer<CChar>?, _ data: UnsafeRawPointer?, _ length: Int
+) -> UInt64 {
+  boundary(failing: 0) { () throws(Failure) in
+    let method = try unsafe text(method)
+    return unsafe request(method, url, headers, data, length)
+  }
+}
+
+@_cdecl("apus_get")
+public func apusGet(_ url: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?)
+  -> UInt64
+{
+  unsafe request(Text("GET"), url, headers, nil, 0)
+}
+
+@_cdecl("apus_head")
+public func apusHead(_ url: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?)
+  -> UInt64
+{
+  unsafe request(Text("HEAD"), url, headers, nil, 0)
+}
+
+@_cdecl("apus_delete")
+public func apusDelete(_ url: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?)
+  -> UInt64
+{
+  unsafe request(Text("DELETE"), url, headers, nil, 0)
+}
+
+@_cdecl("apus_post")
+public func apusPost(
+  _ url: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?, _ data: UnsafeRawPointer?,
+  _ length: Int
+) -> UInt64 {
+  unsafe request(Text("POST"), url, headers, data, length)
+}
+
+@_cdecl("apus_put")
+public func apusPut(
+  _ url: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?, _ data: UnsafeRawPointer?,
+  _ length: Int
+) -> UInt64 {
+  unsafe request(Text("PUT"), url, headers, data, length)
+}
+
+@_cdecl("apus_patch")
+public func apusPatch(
+  _ url: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?, _ data: UnsafeRawPointer?,
+  _ length: Int
+) -> UInt64 {
+  unsafe request(Text("PATCH"), url, headers, data, length)
+}

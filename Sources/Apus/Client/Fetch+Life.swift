@@ -1,0 +1,162 @@
+// Starting, waiting for and ending a fetch: any thread.
+
+import Synchronization
+
+extension Ref where Object == Fetch {
+  func start() throws(Failure) {
+    let server = o.server
+    if server.o.slot.o.kind == .client { try server.startIfIdle() }
+    server.o.lock.lock()
+    defer { server.o.lock.unlock() }
+    guard server.o.state == .running, server.o.workers.count > 0,
+      !server.o.isDying.load(ordering: .relaxed)
+    else { throw Failure(.state, "the client does not run") }
+    try change { () throws(Failure) in
+      let target = try prepare()
+      bind(target)
+    }
+  }
+
+  /// The URL of the first request. The caller holds the lock.
+  private func prepare() throws(Failure) -> WebURL {
+    let client = o.client
+    var base = ByteBuffer()
+    try client.locked { () throws(Failure) in
+      guard o.defaults.copy(client.o.fields), copy(client.o.unixPath, to: &o.unixPath),
+        client.o.base.isEmpty || copy(client.o.base, to: &base)
+      else { throw .noMemory }
+    }
+    var target: WebURL
+    if base.isEmpty {
+      target = try WebURL.fetchable(o.url.bytes)
+    } else {
+      let parsed = try WebURL(base.bytes)
+      target = try WebURL(o.url.bytes, at: parsed)
+      try target.checkFetchable()
+    }
+    if !o.query.isEmpty { try target.append(query: o.query.bytes) }
+    return target
+  }
+
+  private func copy(_ from: borrowing ByteBuffer, to buffer: inout ByteBuffer) -> Bool {
+    buffer.truncate(to: 0)
+    buffer.append(from.bytes)
+    return !buffer.failed && buffer.terminate()
+  }
+
+  /// A new run. The caller holds the locks of the server, which runs, and the fetch.
+  private func bind(_ target: consuming WebURL) {
+    o.response?.drop()
+    o.response = nil
+    o.failure = nil
+    o.isCancelled = false
+    o.isPaused = false
+    o.given.clear()
+    o.isGivenWhole = false
+    o.isAsking = false
+    o.isRefused = false
+    o.state = .running
+    // Requests to one place share a pool.
+    let workers = o.server.o.workers.count
+    let number = workers > 1 ? Int(Pool.hash(target.host) % UInt64(workers)) : 0
+    o.run = FetchRun(target: target)
+    let worker = o.server.o.workers[number]
+    worker.o.callers.wrappingAdd(1, ordering: .acquiringAndReleasing)
+    o.worker = worker
+    retain()
+    notifyLoop()
+  }
+
+  /// Ends a run, at the next chance of the loop.
+  func cancel() {
+    o.lock.lock()
+    if o.state == .running, !o.isCancelled {
+      o.isCancelled = true
+      notifyLoop()
+    }
+    o.lock.unlock()
+  }
+
+  func pause(_ on: Bool) throws(Failure) {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    guard o.state == .running else { throw Failure(.state, "the fetch does not run") }
+    if o.isPaused == on { return }
+    o.isPaused = on
+    notifyLoop()
+  }
+
+  /// Waits until it does not run; false when time has passed. The caller holds a pin, and
+  /// no lock.
+  func wait(timeout: Int32) throws(Failure) -> Bool {
+    let server = o.server
+    let until = timeout < 0 ? Int64.max : Clock.now &+ Int64(timeout) &* 1000
+    while true {
+      o.lock.lock()
+      let isRunning = o.state == .running
+      let left = until == .max ? Int64.max : until &- Clock.now
+      let isHere = isOnLoop && server.o.hasThreads
+      if isRunning, left > 0, !isHere, server.o.hasThreads {
+        guard prepareToWait(), let condition = o.condition else {
+          o.lock.unlock()
+          throw .noMemory
+        }
+        // What brings it on may be what this thread has asked for.
+        if unsafe ThreadContext.isTicking(server.opaque) { server.sendGathered() }
+        condition.o.wait(o.lock, until: until == .max ? -1 : until)
+      }
+      let isDone = o.state != .running
+      o.lock.unlock()
+      if isDone { return true }
+      if left <= 0 { return false }
+      if isHere { throw Failure(.state, "not on the thread that does the work") }
+      if !server.o.hasThreads { try turn(left) }
+    }
+  }
+
+  private var isOnLoop: Bool {
+    guard let worker = o.worker else { return false }
+    return unsafe ThreadContext.loop == worker.o.loop.opaque
+  }
+
+  /// The caller holds the lock.
+  private func prepareToWait() -> Bool {
+    if o.condition == nil { o.condition = Ref<Condition>(make: Condition()) }
+    return o.condition?.o.isUsable ?? false
+  }
+
+  /// Without threads whoever waits does the I/O.
+  private func turn(_ left: Int64) throws(Failure) {
+    let limit = min((left == .max ? Int64.max : left &+ 999) / 1000, 3_600_000)
+    let server = o.server
+    do throws(Failure) {
+      try server.whileTicking { () throws(Failure) in
+        server.work(timeout: Int32(truncatingIfNeeded: limit))
+      }
+    } catch  where error.code == .thread {
+      // Another thread does it: that one wakes us, unless it stops to.
+      o.lock.lock()
+      defer { o.lock.unlock() }
+      guard prepareToWait(), let condition = o.condition else { throw .noMemory }
+      if o.state == .running {
+        condition.o.wait(o.lock, until: Clock.now &+ min(left, 20_000))
+      }
+    }
+  }
+
+  /// Starts it, waits for its end, and gives its response or why there is none.
+  func send() throws(Failure) -> Ref<Response> {
+    try start()
+    _ = try wait(timeout: -1)
+    return try result()
+  }
+
+  func result() throws(Failure) -> Ref<Response> {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    if o.state == .running { throw Failure(.state, "the fetch runs") }
+    if let failure = o.failure { throw failure }
+    guard let response = o.response else { throw Failure(.state, "the fetch has not run") }
+    return response
+  }
+}

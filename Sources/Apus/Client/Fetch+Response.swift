@@ -1,0 +1,232 @@
+// The response as it comes, and what it leads to. The loop's thread.
+
+import Synchronization
+
+extension Ref where Object == Fetch {
+  private static var limits: ResponseLimits { ResponseLimits() }
+
+  /// What the connection has brought; returns how much was taken.
+  func received(_ bytes: Bytes) -> Int {
+    guard let link = o.run.link, o.run.stage == .exchanging else { return bytes.count }
+    let loop = link.o.pool.o.worker.o.loop
+    if o.run.times.firstByte < 0 { o.run.times.firstByte = Clock.now &- o.run.started }
+    o.run.active = loop.o.now
+    var index = 0
+    // What is called may end this, and even begin another run.
+    while !link.o.isEnded, link.o.fetch == self, !link.o.stream.o.isPaused {
+      switch link.o.machine.next(bytes, at: &index, head: &o.run.head, limits: Self.limits) {
+      case .more:
+        if o.run.isHeadIn || index > 0 { setTimer() }
+        return index
+      case .interim:
+        if o.run.head.status == 100 { mayContinue() }
+      case .head(let range): headCame(bytes.extracting(range), on: link)
+      case .body(let range): bodyCame(bytes.extracting(range))
+      case .trailer(let field):
+        trailerCame(bytes.extracting(field.name), bytes.extracting(field.value))
+      case .end:
+        // RFC 9112 §9.2: what follows belongs to nothing.
+        ended(link, isClean: index == bytes.count)
+        return bytes.count
+      case .failed(let failure): finish(failure)
+      }
+    }
+    return link.o.isEnded || link.o.fetch != self ? bytes.count : index
+  }
+
+  private func mayContinue() {
+    guard o.run.waitsToSend else { return }
+    o.run.waitsToSend = false
+    o.run.resume = 0
+    sendBody()
+  }
+
+  // ---- the head
+
+  private func headCame(_ bytes: Bytes, on link: Ref<Link>) {
+    o.run.isHeadIn = true
+    // Who answers so early does not want the body.
+    o.run.resume = 0
+    o.run.waitsToSend = false
+    if o.options.usesCookies {
+      let now = link.o.pool.o.worker.o.loop.o.wallSeconds
+      o.client.takeCookies(bytes, o.run.head, of: o.run.target, now: now)
+    }
+    decide(bytes)
+    if o.run.plan == .give { give(bytes, link) }
+  }
+
+  /// Whether the response is the host's.
+  private func decide(_ bytes: Bytes) {
+    o.run.plan = .give
+  }
+
+  private func give(_ bytes: Bytes, _ link: Ref<Link>) {
+    guard let response = Ref<Response>.make() else { return finish(.noMemory) }
+    response.o.version = o.run.head.version
+    response.o.status = o.run.head.status
+    response.o.contentLength = o.run.head.contentLength
+    response.o.redirects = o.run.redirects
+    response.o.peer = link.o.peer
+    response.o.times = o.run.times
+    o.run.target.appendPublic(to: &response.o.url)
+    let isTaken =
+      response.take(bytes, reason: o.run.head.reason, fields: o.run.head.fields)
+      && response.o.url.terminate()
+    response.open()
+    o.run.response = response
+    o.lock.lock()
+    o.response = response
+    o.lock.unlock()
+    guard isTaken else { return finish(.noMemory) }
+    if let failure = prepareForBody(bytes) { return finish(failure) }
+    tellResponse(response)
+  }
+
+  /// What the body goes through: decoding, a file.
+  private func prepareForBody(_ bytes: Bytes) -> Failure? {
+    let status = o.run.head.status
+    do throws(Failure) {
+      if !o.output.isEmpty, status / 100 == 2 {
+        o.run.file = Ref<FileWriter>(make: try FileWriter(o.output.bytes))
+        if o.run.file == nil { return .noMemory }
+      }
+      guard o.options.decodes, o.run.head.framing != .none else { return nil }
+      let name = Text("content-encoding")
+      var codings = ByteBuffer()
+      var number = 0
+      while let field = o.run.head.field(name.bytes, number: number, in: bytes) {
+        if number > 0 { codings.append(", ") }
+        codings.append(bytes.extracting(field.value))
+        number &+= 1
+      }
+      if number == 0 { return nil }
+      o.run.decoder = try ContentDecoder.make(codings.bytes)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  // ---- the body
+
+  private func bodyCame(_ bytes: Bytes) {
+    guard o.run.plan == .give else { return drop(bytes.count) }
+    guard let decoder = o.run.decoder else { return piece(bytes) }
+    decode(decoder, bytes)
+  }
+
+  /// Of a response that nobody is to have.
+  private func drop(_ count: Int) {
+    o.run.dropped &+= Int64(count)
+    guard o.run.dropped > FetchRun.mostDropped, let link = o.run.link else { return }
+    // A new connection costs less than the rest.
+    leave(link, isReusable: false)
+    goOn()
+  }
+
+  private func decode(_ decoder: Ref<ContentDecoder>, _ bytes: Bytes) {
+    var index = 0
+    var buffer = ByteBuffer()
+    repeat {
+      buffer.truncate(to: 0)
+      do throws(Failure) {
+        try decoder.o.decode(bytes, at: &index, to: &buffer)
+      } catch {
+        return finish(error)
+      }
+      if !buffer.isEmpty { piece(buffer.bytes) }
+      if o.run.stage != .exchanging || o.run.decoder != decoder { return }
+    } while index < bytes.count || !buffer.isEmpty
+  }
+
+  /// A piece of what the host is to have.
+  private func piece(_ bytes: Bytes) {
+    guard let response = o.run.response else { return }
+    response.o.bodyBytes &+= Int64(bytes.count)
+    if let file = o.run.file {
+      do throws(Failure) { try file.o.write(bytes) } catch { finish(error) }
+      return
+    }
+    if unsafe o.onBody.isSet { return tellBody(bytes) }
+    if response.o.bodyBytes > o.options.maxBody {
+      return finish(Failure(.tooLarge, "the response's body is longer than its limit"))
+    }
+    let expected = o.run.decoder == nil ? max(response.o.contentLength, 0) : 0
+    if response.o.body.isEmpty, expected > 0, expected <= o.options.maxBody {
+      // The length is a claim: memory follows what came.
+      _ = response.o.body.reserve(Int(min(expected, 1 << 20)) &+ 1)
+    }
+    response.o.body.append(bytes)
+    if response.o.body.failed { finish(.noMemory) }
+  }
+
+  private func trailerCame(_ name: Bytes, _ value: Bytes) {
+    guard o.run.plan == .give, let response = o.run.response else { return }
+    if !response.o.trailers.append(name: name, value: value) { finish(.noMemory) }
+  }
+
+  // ---- its end
+
+  private func ended(_ link: Ref<Link>, isClean: Bool) {
+    if let decoder = o.run.decoder, o.run.plan == .give {
+      do throws(Failure) { try decoder.o.finish() } catch { return finish(error) }
+    }
+    let response = o.run.response
+    if o.run.plan == .give, let response, !response.o.body.terminate() {
+      return finish(.noMemory)
+    }
+    leave(link, isReusable: isClean && o.run.head.persists)
+    if o.run.plan == .follow { return goOn() }
+    finish(nil)
+  }
+
+  /// Lets go of the connection, for the next one or for good.
+  private func leave(_ link: Ref<Link>, isReusable: Bool) {
+    o.run.link = nil
+    o.run.origin = nil
+    // A request that was cut short cannot be followed by another one.
+    if isReusable, o.run.isBodySent, o.options.keepsAlive {
+      link.rest()
+    } else {
+      link.end(reset: !o.run.isBodySent)
+    }
+  }
+
+  /// The server sends no more.
+  func inputEnded() {
+    guard let link = o.run.link, o.run.stage == .exchanging else { return }
+    switch link.o.machine.finish() {
+    case .nothing:
+      lost(link, Failure(.closed, "the server closed the connection before it answered"))
+    case .complete: ended(link, isClean: false)
+    case .failed(let failure): finish(failure)
+    }
+  }
+
+  /// The connection is broken.
+  func broken(_ number: Int32) {
+    guard let link = o.run.link, o.run.stage == .exchanging else { return }
+    if link.o.machine.isAtStart {
+      return lost(link, Failure(.closed, "the connection broke before the answer", number: number))
+    }
+    finish(Failure(.closed, "the connection broke inside the response", number: number))
+  }
+
+  /// Nothing of an answer came: over another connection, if that is safe. A connection
+  /// that had been idle may have been closed as the request was under way (RFC 9112
+  /// §9.3.1).
+  private func lost(_ link: Ref<Link>, _ failure: Failure) {
+    let canRepeat = Method.isIdempotent(o.run.method.bytes) && canSendAgain
+    if link.o.uses > 0, canRepeat {
+      leave(link, isReusable: false)
+      o.run.wantsFresh = true
+      return goOn()
+    }
+    guard canRepeat, o.run.retries < o.options.retries else { return finish(failure) }
+    leave(link, isReusable: false)
+    _ = retry()
+  }
+
+  var canSendAgain: Bool { !o.run.sendsBody || o.body.canRepeat }
+}

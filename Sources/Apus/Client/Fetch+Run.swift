@@ -1,0 +1,285 @@
+// From the start of a fetch to a connection, and on to its end: the loop's thread.
+
+import Synchronization
+
+extension Ref where Object == Fetch {
+  private var loop: Ref<Loop>? { o.worker?.o.loop }
+
+  /// There is news of other threads.
+  func settle() {
+    o.isPosted.store(false, ordering: .sequentiallyConsistent)
+    o.lock.lock()
+    let worker = o.worker
+    let isCancelled = o.isCancelled
+    let isRefused = o.isRefused
+    let isPaused = o.isPaused || o.untold > Fetch.mostUntold / 2
+    o.lock.unlock()
+    guard let worker else { return }
+    let isFresh = o.run.stage == .fresh
+    if isFresh { begin(worker) }
+    if isCancelled { return finish(Failure(.closed, "the fetch was cancelled")) }
+    if isRefused { return finish(Failure(.closed, "the request's body was given up")) }
+    if isFresh { return connect() }
+    guard o.run.stage == .exchanging, let link = o.run.link else { return }
+    if link.o.stream.o.isPaused, !isPaused { note(active: worker.o.loop.o.now) }
+    link.o.stream.pause(isPaused)
+    if !isPaused { link.o.stream.deliver() }
+    if o.run.stage == .exchanging, o.run.link == link { sendBody() }
+  }
+
+  private func begin(_ worker: Ref<Worker>) {
+    o.run.started = Clock.now
+    o.run.active = worker.o.loop.o.now
+    if o.options.totalTimeout > 0 {
+      o.run.deadline = worker.o.loop.o.now &+ o.options.totalTimeout &* 1000
+    }
+    o.run.method.append(o.method.bytes)
+    o.run.stage = .delaying
+    worker.pool()?.add(self)
+  }
+
+  // ---- the way there
+
+  /// Looks for a connection.
+  private func connect() {
+    guard let worker = o.worker, let pool = worker.pool() else { return finish(.noMemory) }
+    if pool.o.isStopping { return finish(Failure(.closed, "the client stops")) }
+    if o.client.o.lock.tryLock() {
+      pool.o.options = o.client.o.pool
+      o.client.o.lock.unlock()
+    }
+    o.run.isHeadSent = false
+    o.run.isBodySent = false
+    o.run.isHeadIn = false
+    o.run.resume = 0
+    if o.run.target.isSecure {
+      return finish(Failure(.unsupported, "https is not in this build"))
+    }
+    var key = ByteBuffer()
+    appendKey(to: &key)
+    if key.failed { return finish(.noMemory) }
+    guard let origin = pool.origin(key) else { return finish(.noMemory) }
+    switch pool.place(in: origin, fresh: o.run.wantsFresh) {
+    case .link(let link): take(link)
+    case .room: dial(origin)
+    case .full:
+      guard pool.wait(self, in: origin) else {
+        return finish(Failure(.full, "too many fetches wait for a connection"))
+      }
+      o.run.stage = .waiting
+      o.run.origin = origin
+      setTimer()
+    }
+  }
+
+  /// What makes connections stand in for each other.
+  private func appendKey(to key: inout ByteBuffer) {
+    if !o.unixPath.isEmpty {
+      key.append("unix:")
+      key.append(o.unixPath.bytes)
+      return
+    }
+    o.run.target.appendOrigin(to: &key)
+  }
+
+  /// Makes a connection, for which there is a place.
+  func dial(_ origin: Ref<PoolOrigin>) {
+    o.run.stage = .dialing
+    o.run.origin = origin
+    setTimer()
+    guard let loop else { return }
+    let timeout = o.options.connectTimeout
+    do throws(Failure) {
+      if o.unixPath.isEmpty {
+        o.run.dialer = try unsafe Ref<Dialer>.start(
+          on: loop, host: o.run.target.host, port: o.run.target.port, timeout: timeout,
+          owner: opaque,
+          done: dialerDone)
+      } else {
+        guard let path = unsafe o.unixPath.pointer else { return }
+        o.run.dialer = try unsafe Ref<Dialer>.start(
+          on: loop, unixPath: Text(start: path, count: o.unixPath.count), timeout: timeout,
+          owner: opaque, done: dialerDone)
+      }
+    } catch {
+      leaveOrigin()
+      notConnected(error)
+    }
+  }
+
+  private func leaveOrigin() {
+    guard let origin = o.run.origin, let pool = o.worker?.pool() else { return }
+    o.run.origin = nil
+    pool.gone(from: origin)
+  }
+
+  fileprivate func dialed(_ dialer: Ref<Dialer>) {
+    o.run.dialer = nil
+    if dialer.o.resolvedAt > 0 {
+      o.run.times.resolved = max(0, dialer.o.resolvedAt &- o.run.started)
+    }
+    if let failure = dialer.o.failure {
+      leaveOrigin()
+      return notConnected(failure)
+    }
+    o.run.times.connected = max(0, dialer.o.connectedAt &- o.run.started)
+    guard let origin = o.run.origin, let pool = o.worker?.pool() else { return }
+    let descriptor = dialer.o.takeDescriptor()
+    do throws(Failure) {
+      take(try Ref<Link>.make(descriptor, dialer.o.peer, in: origin, of: pool))
+    } catch {
+      o.run.origin = nil
+      finish(error)
+    }
+  }
+
+  /// A connection is this fetch's until its response is in.
+  func take(_ link: Ref<Link>) {
+    o.run.stage = .exchanging
+    o.run.origin = link.o.origin
+    o.run.link = link
+    link.o.fetch = self
+    link.o.stream.clearDeadline()
+    sendRequest(on: link)
+    setTimer()
+  }
+
+  // ---- again
+
+  private func notConnected(_ failure: Failure) {
+    // A limit, or a name that there is not, is so the next time as well.
+    let mayPass = failure.code == .io || failure.code == .timeout
+    if mayPass, retry() { return }
+    finish(failure)
+  }
+
+  /// Begins anew after a while, if that was asked for.
+  func retry() -> Bool {
+    guard o.run.retries < o.options.retries, o.body.canRepeat || !o.run.sendsBody,
+      let loop
+    else { return false }
+    o.run.retries &+= 1
+    o.run.stage = .delaying
+    o.run.wantsFresh = true
+    o.run.resume = loop.o.now &+ max(1, o.options.retryDelay &* 1000)
+    setTimer()
+    return true
+  }
+
+  /// Sends the next request, or the same over another connection.
+  func goOn() {
+    o.run.stage = .delaying
+    connect()
+  }
+
+  // ---- time
+
+  func note(active now: Int64) { o.run.active = now }
+
+  func setTimer() {
+    guard let loop else { return }
+    var time = o.run.deadline == 0 ? Int64.max : o.run.deadline
+    if o.run.resume > 0 { time = min(time, o.run.resume) }
+    if let limit = limit { time = min(time, o.run.active &+ limit) }
+    if time == .max { return loop.o.timers.remove(o.timer) }
+    loop.o.timers.set(o.timer, to: max(time, loop.o.now &+ 1))
+  }
+
+  /// How long nothing may come or go.
+  private var limit: Int64? {
+    guard o.run.stage == .exchanging, let link = o.run.link, !link.o.stream.o.isPaused else {
+      return nil
+    }
+    let isSending = !o.run.isBodySent
+    let limit = o.run.isHeadIn || isSending ? o.options.idleTimeout : o.options.responseTimeout
+    return limit > 0 ? limit &* 1000 : nil
+  }
+
+  func expired() {
+    guard let loop, o.run.stage != .over else { return }
+    let now = loop.o.now
+    if o.run.deadline > 0, now >= o.run.deadline {
+      return finish(Failure(.timeout, "the fetch took longer than its time limit"))
+    }
+    if o.run.resume > 0, now >= o.run.resume {
+      o.run.resume = 0
+      if o.run.stage == .delaying { return connect() }
+      if o.run.waitsToSend {
+        o.run.waitsToSend = false
+        sendBody()
+      }
+    }
+    if let limit, now >= o.run.active &+ limit {
+      return finish(
+        o.run.isHeadIn
+          ? Failure(.timeout, "the response's body stopped coming")
+          : Failure(.timeout, "the server did not answer in time"))
+    }
+    setTimer()
+  }
+
+  // ---- the end
+
+  /// The run is over, with a failure or without. Nothing of it may be touched after.
+  func finish(_ problem: Failure?) {
+    guard o.run.stage != .over, let worker = o.worker else { return }
+    var failure = problem
+    let stage = o.run.stage
+    o.run.stage = .over
+    worker.o.loop.o.timers.remove(o.timer)
+    let pool = worker.pool()
+    if stage == .waiting, let origin = o.run.origin { pool?.stopWaiting(self, in: origin) }
+    if let dialer = o.run.dialer {
+      o.run.dialer = nil
+      dialer.cancel()
+      leaveOrigin()
+    }
+    if let link = o.run.link {
+      o.run.link = nil
+      link.end(reset: true)
+    }
+    pool?.remove(self)
+    failure = finishFile(failure)
+    o.run.times.total = Clock.now &- o.run.started
+    let response = o.run.response
+    o.run.response = nil
+    response?.o.times = o.run.times
+    response?.o.isWhole.store(true, ordering: .releasing)
+    if failure == nil, response == nil { failure = .noMemory }
+    // Its own reference is given back at the end.
+    o.lock.lock()
+    o.failure = failure
+    o.state = .done
+    o.worker = nil
+    o.condition?.o.wakeAll()
+    if !o.server.o.hasThreads { o.server.o.isWoken.store(true, ordering: .relaxed) }
+    response?.retain()
+    // From here on the host may set another callback, which is for the next run.
+    let isHeard = unsafe o.onComplete.isSet
+    let isAbandoned = !Slots.isAlive(o.handle, .fetch)
+    if isAbandoned { o.response = nil }
+    o.lock.unlock()
+    if isAbandoned { response?.drop() }
+    if isHeard { tellComplete(worker, response, failure) }
+    response?.release()
+    worker.o.callers.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+    release()
+  }
+
+  private func finishFile(_ failure: Failure?) -> Failure? {
+    guard let file = o.run.file else { return failure }
+    o.run.file = nil
+    defer { file.free() }
+    if failure != nil { return failure }
+    do throws(Failure) {
+      try file.o.finish()
+      return nil
+    } catch {
+      return error
+    }
+  }
+}
+
+private func dialerDone(_ owner: UnsafeMutableRawPointer, _ dialer: UnsafeMutableRawPointer) {
+  unsafe Ref<Fetch>(opaque: owner).dialed(Ref<Dialer>(opaque: dialer))
+}

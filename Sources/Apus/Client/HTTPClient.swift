@@ -1,0 +1,59 @@
+// What the requests of one client share: defaults, limits, cookies. It hangs on the
+// server whose workers it uses, which is its own or one that serves, too.
+
+import Synchronization
+
+@safe struct HTTPClient: ~Copyable {
+  let server: Ref<Server>
+  let lock = Lock()
+
+  // ---- behind the lock
+  var options = FetchOptions()
+  var pool = PoolOptions()
+  var base = ByteBuffer()
+  var fields = FieldLines()
+  var unixPath = ByteBuffer()
+  var jar: Ref<CookieJar>? = nil
+
+  init(server: Ref<Server>) { self.server = server }
+
+  deinit { jar?.free() }
+}
+
+extension Ref where Object == Server {
+  /// The client that lives on it.
+  func httpClient() throws(Failure) -> Ref<HTTPClient> {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    if let guest = o.guest { return unsafe Ref<HTTPClient>(opaque: guest.object) }
+    guard let client = Ref<HTTPClient>(make: HTTPClient(server: self)) else { throw .noMemory }
+    guard client.o.lock.isUsable else {
+      client.free()
+      throw .noMemory
+    }
+    o.guest = unsafe Guest(
+      object: client.opaque,
+      end: { unsafe Ref<HTTPClient>(opaque: $0).free() },
+      endHandles: { unsafe Ref<HTTPClient>(opaque: $0).endHandles() })
+    return client
+  }
+}
+
+extension Ref where Object == HTTPClient {
+  func locked<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    return try body()
+  }
+
+  /// The client goes: so do the handles of its requests.
+  fileprivate func endHandles() {
+    Slots.forEach { slot, handle in
+      guard handle.kind == .fetch, case .held(let object, _) = Slots.pin(handle, .fetch)
+      else { return }
+      let fetch = unsafe Ref<Fetch>(opaque: object)
+      if fetch.o.client == self { _ = fetch.end(handle) }
+      Slots.unpin(slot)
+    }
+  }
+}
