@@ -18,6 +18,7 @@
  *  10  Channel            WebSocket
  *  11  WebSocket without a connection: frames and handshakes as bytes
  *  12  Channel: the client's end, and clients
+ *  13  URLs and text
  *  14  HTTP client        fetches and responses
  *
  * ============================================================================
@@ -1504,6 +1505,111 @@ APUS_API int32_t apus_channel_status(apus_channel channel);
 /* How many messages APUS_QUEUE_DROP has dropped since the latest apus_channel_open(), or
  * a negative code. Errors: APUS_E_STATE (as above). Thread: any. Since 0.1. */
 APUS_API int64_t apus_channel_dropped(apus_channel channel);
+
+/* ============================================================================
+ * 13  URLS AND TEXT
+ *
+ * URLs of the web, percent-encoding and query strings, as text. Nothing here has a
+ * state, waits, or needs a server.
+ *
+ * A URL is one of http, https, ws or wss, with a host. It is taken as browsers take it
+ * (WHATWG URL), and has one form from then on: scheme and host in small letters, an
+ * IPv4 address with its four numbers, an IPv6 address at its shortest, no port that is
+ * the scheme's own, no dot segments, at least "/" as path. Spaces and controls at the
+ * ends do not count, a backslash is a slash, and characters that no URL holds become
+ * percent-encoded. What makes it none is refused: another scheme (APUS_E_UNSUPPORTED),
+ * no host, a name beyond ASCII (write it in its ASCII form, "xn--..."), a name of other
+ * than letters, digits, "-", ".", "_" and "~", or with an empty label, an address that
+ * is none, a port that is not from 1 to 65535, a space or a control inside, a "%"
+ * without two hexadecimal digits, or more than 64 KiB (APUS_E_TOO_LARGE).
+ *
+ * What is written goes to a buffer of the caller's, with a NUL behind it, whole or not
+ * at all: one that is too small gives APUS_E_TOO_LARGE. Functions that write return the
+ * length without the NUL. Text may be written over the text it comes from.
+ * ========================================================================== */
+
+/* ---- URLs */
+
+/* The parts of a URL. Since 0.1. */
+enum {
+  APUS_URL_WHOLE = 0,     /* all of it, in its one form */
+  APUS_URL_SCHEME = 1,    /* "http", "https", "ws" or "wss" */
+  APUS_URL_USERNAME = 2,  /* decoded; APUS_E_NOT_FOUND without any credentials */
+  APUS_URL_PASSWORD = 3,  /* likewise; "" where there is a user name alone */
+  APUS_URL_HOST = 4,      /* a name or an address, without brackets */
+  APUS_URL_PORT = 5,      /* as digits, the scheme's own where none was given */
+  APUS_URL_PATH = 6,      /* at least "/", percent-encoded */
+  APUS_URL_QUERY = 7,     /* without "?"; APUS_E_NOT_FOUND if there is none */
+  APUS_URL_FRAGMENT = 8,  /* without "#"; APUS_E_NOT_FOUND if there is none */
+  APUS_URL_AUTHORITY = 9, /* the host, and the port unless it is the scheme's own */
+  APUS_URL_ORIGIN = 10,   /* scheme, "://" and authority */
+  APUS_URL_TARGET = 11    /* path and query, as a request line has them */
+};
+
+/* Writes a part of a URL, one of APUS_URL_*. 3 * strlen(url) + 32 bytes are always
+ * enough.
+ * Returns its length.
+ * Errors: APUS_E_ARGUMENT (no such part; no URL: apus_last_error_message() says why),
+ * APUS_E_UNSUPPORTED, APUS_E_NOT_FOUND (the URL has no such part), APUS_E_TOO_LARGE,
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_url_part(const char *url, int32_t part, char *buffer, size_t capacity);
+
+/* The port that a URL is asked at: 1 to 65535.
+ * Errors: APUS_E_ARGUMENT, APUS_E_UNSUPPORTED, APUS_E_TOO_LARGE, APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_url_port(const char *url);
+
+/* Writes what a reference, such as a link or a Location field, means at a URL (RFC 3986
+ * section 5). The reference is a peer's: a space in it becomes %20, and a "%" without
+ * digits stays. strlen(base) + 3 * strlen(reference) + 32 bytes are always enough, where
+ * the base is in the form that APUS_URL_WHOLE has.
+ * Returns the length of the whole URL.
+ * Errors: APUS_E_ARGUMENT, APUS_E_UNSUPPORTED (also: the reference is of another
+ * scheme), APUS_E_TOO_LARGE, APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_url_resolve(const char *base, const char *reference, char *buffer,
+                                  size_t capacity);
+
+/* 1 if two URLs have the same origin (RFC 6454: scheme, host and port), else 0.
+ * Errors: APUS_E_ARGUMENT, APUS_E_UNSUPPORTED, APUS_E_TOO_LARGE, APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_url_same_origin(const char *url, const char *other);
+
+/* ---- percent-encoding */
+
+/* What is left as it is; all else becomes "%" and two digits. Letters, digits, "-", "."
+ * and "_" always are. Since 0.1. */
+enum {
+  APUS_PERCENT_COMPONENT = 0, /* "~" as well: for one segment, one name or one value */
+  APUS_PERCENT_PATH = 1,      /* also what paths are made of: / : @ ! $ & ' ( ) * + , ; = */
+  APUS_PERCENT_QUERY = 2,     /* also "?": for a query that is put together already */
+  APUS_PERCENT_FORM = 3       /* "*", and a space becomes "+": as HTML forms are sent */
+};
+
+/* Writes bytes percent-encoded, by one of APUS_PERCENT_*. 3 * length + 1 bytes are
+ * always enough.
+ * Returns the length of the text.
+ * Errors: APUS_E_ARGUMENT, APUS_E_TOO_LARGE, APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int64_t apus_percent_encode(const void *data, size_t length, int32_t set, char *buffer,
+                                     size_t capacity);
+
+/* Writes the bytes that percent-encoded text stands for; length + 1 bytes are always
+ * enough. With APUS_PERCENT_FORM a "+" is a space, and a "%" without two digits stands
+ * for itself; with the others, which are alike, it is an error. What is written may
+ * hold a NUL, and need not be UTF-8.
+ * Returns how many bytes there are.
+ * Errors: APUS_E_ARGUMENT (also: a "%" without two digits), APUS_E_TOO_LARGE,
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int64_t apus_percent_decode(const void *data, size_t length, int32_t set, char *buffer,
+                                     size_t capacity);
+
+/* Adds a name and a value to the query that a buffer holds as text: "name=value",
+ * encoded as APUS_PERCENT_FORM has it, with "&" before it unless the text is empty or
+ * ends with "&" or "?". The buffer must hold text already, at least "".
+ * Returns the length of all the text.
+ * Errors: APUS_E_ARGUMENT (also: there is no NUL in the buffer), APUS_E_TOO_LARGE (the
+ * text is as it was), APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int64_t apus_query_append(char *buffer, size_t capacity, const char *name,
+                                   const void *data, size_t length);
 
 /* ============================================================================
  * 14  HTTP CLIENT

@@ -39,7 +39,8 @@ PLAUSIBLE = {
     "previous": "0", "counter": "0", "index": "0", "listener": "0", "code": "-1",
     "opcode": "1", "kind": "0", "bytes": "65536", "ms": "1000", "workers": "1",
     "name": '"X-Name"', "value": '"value"', "type": '"text/plain"', "route": "0",
-    "policy": "2", "origins": '"http://a"', "reason": '"x"', "message": "&outs.message",
+    "url": '"http://a/"', "part": "0", "policy": "2", "origins": '"http://a"',
+    "reason": '"x"', "message": "&outs.message",
 }
 BY_FUNCTION = {
     ("apus_channel_set_reconnect", "min_ms"): "1000",
@@ -60,6 +61,9 @@ BY_FUNCTION = {
     ("apus_handshake_accept", "key"): '"dGhlIHNhbXBsZSBub25jZQ=="',
     ("apus_handshake_check_response", "key"): '"dGhlIHNhbXBsZSBub25jZQ=="',
     ("apus_channel_open", "url"): '"ws://127.0.0.1:1/"',
+    ("apus_url_resolve", "base"): '"http://a/"', ("apus_url_resolve", "reference"): '"b"',
+    ("apus_url_same_origin", "other"): '"http://a/"', ("apus_percent_encode", "set"): "0",
+    ("apus_percent_decode", "set"): "0",
     ("apus_method_number", "name"): '"GET"', ("apus_channel_close", "code"): "1000",
 }
 BY_TYPE = {
@@ -85,6 +89,7 @@ FIELD_NAME = ["NULL", '""', '"A B"', '"A:"', '"X\\r\\nY"', '"X\\n"', '"X\\x7f"']
 FIELD_VALUE = ["NULL", '"a\\r\\nX-B: c"', '"a\\n"', '"a\\r"', '"\\x01"', '"\\x7f"']
 LONG_TOPIC = '"' + 256 * "t" + '"'
 TOPIC = ["NULL", '""', LONG_TOPIC]
+URL = ["NULL", '""', '"a"', '"http://"', '"http://a b"', '"http://a:0"', '"http://a\\r\\nX: b"']
 ROUTE = ["-1", "64", *INT32]
 STATUS = ["1", "99", "100", "199", "600", "-1", *INT32]
 
@@ -211,6 +216,13 @@ BAD |= {
                                    "max_ms": ["0", "86400001", *INT32]},
     "apus_channel_set_queue_policy": {"policy": ["-1", "3", *INT32],
                                       "bytes": ["0", "-1", "(1LL << 40) + 1", *INT64]},
+    "apus_url_part": {"url": URL, "part": span(0, 11)},
+    "apus_url_port": {"url": URL},
+    "apus_url_resolve": {"base": URL, "reference": ["NULL", '"//"', '"a\\nb"']},
+    "apus_url_same_origin": {"url": URL, "other": URL},
+    "apus_percent_encode": {"data": ["NULL"], "set": span(0, 3)},
+    "apus_percent_decode": {"data": ["NULL"], "set": span(0, 3)},
+    "apus_query_append": {"name": ["NULL"], "data": ["NULL"]},
     "apus_channel_open": {"url": ["NULL", '""', '"http://a/"', '"ws://a/#b"', '"ws://u@a/"']},
     "apus_channel_wait_open": {"timeout_ms": ["-2", "INT32_MIN"]},
 }
