@@ -14,6 +14,15 @@ static inline int32_t ssl_sha1(const void *bytes, size_t count, uint8_t *digest)
   return EVP_Digest(bytes, count, digest, &length, EVP_sha1(), NULL) == 1 && length == 20;
 }
 
+// A digest of bytes (0: MD5, 1: SHA-256, 2: SHA-512/256), into 32 bytes; its length, or 0
+// when it failed.
+static inline int32_t ssl_digest(int32_t kind, const void *bytes, size_t count, uint8_t *digest) {
+  unsigned int length = 0;
+  const EVP_MD *type = kind == 0 ? EVP_md5() : kind == 1 ? EVP_sha256() : EVP_sha512_256();
+  if (EVP_Digest(bytes, count, digest, &length, type, NULL) != 1) return 0;
+  return (int32_t)length;
+}
+
 // Bytes that nobody can foretell; 1 when it worked.
 static inline int32_t ssl_random(uint8_t *bytes, size_t count) {
   return count <= INT32_MAX && RAND_bytes(bytes, (int)count) == 1;

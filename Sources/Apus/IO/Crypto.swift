@@ -14,6 +14,42 @@ enum Crypto {
     return worked == 1
   }
 
+  /// The digests of Digest authentication (RFC 7616 §6.1), by the names of its algorithms.
+  enum Hash: Int32 {
+    case md5 = 0
+    case sha256
+    /// SHA-512/256, which begins in another way than SHA-512 and is cut off.
+    case sha512of256
+
+    var name: StaticString {
+      switch self {
+      case .md5: "MD5"
+      case .sha256: "SHA-256"
+      case .sha512of256: "SHA-512-256"
+      }
+    }
+  }
+
+  /// Appends the digest of bytes. False when it failed: a provider may lack MD5.
+  static func append(_ hash: Hash, of bytes: Bytes, to buffer: inout ByteBuffer) -> Bool {
+    guard let space = unsafe buffer.space(32) else { return false }
+    let count = unsafe bytes.withUnsafeBytes {
+      unsafe ssl_digest(hash.rawValue, $0.baseAddress, $0.count, space)
+    }
+    if count > 0 { buffer.filled(Int(count)) }
+    return count > 0
+  }
+
+  /// Appends two digits, in lower case, for each byte.
+  static func append(hexadecimal bytes: Bytes, to buffer: inout ByteBuffer) {
+    for index in 0..<bytes.count {
+      buffer.append(digit(bytes[index] >> 4))
+      buffer.append(digit(bytes[index] & 15))
+    }
+  }
+
+  private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? value &+ 48 : value &+ 87 }
+
   /// Appends bytes of chance. False when there are none to be had.
   static func appendRandom(_ count: Int, to buffer: inout ByteBuffer) -> Bool {
     guard let space = unsafe buffer.space(count), unsafe ssl_random(space, count) == 1 else {
