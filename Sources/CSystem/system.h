@@ -214,6 +214,28 @@ struct sys_address {
   uint32_t length;
 };
 
+// As much of an address as can be told: the path of a Unix socket is left out.
+struct sys_kept_address {
+  uint8_t bytes[sizeof(struct sockaddr_in6)];
+};
+
+static inline struct sys_kept_address sys_address_keep(const struct sys_address *address) {
+  struct sys_kept_address kept;
+  memset(&kept, 0, sizeof kept);
+  int isUnix = address->storage.ss_family == AF_UNIX;
+  memcpy(kept.bytes, &address->storage,
+         isUnix ? sizeof address->storage.ss_family : sizeof kept.bytes);
+  return kept;
+}
+
+static inline struct sys_address sys_address_kept(struct sys_kept_address kept) {
+  struct sys_address address;
+  memset(&address, 0, sizeof address);
+  memcpy(&address.storage, kept.bytes, sizeof kept.bytes);
+  address.length = sizeof kept.bytes;
+  return address;
+}
+
 static inline int32_t sys_close(int32_t descriptor) { return close(descriptor); }
 
 static inline int32_t sys_set_option(int32_t descriptor, int32_t level, int32_t name,

@@ -268,13 +268,13 @@ public func apusChannelUnsubscribe(_ handle: UInt64, _ topic: UnsafePointer<CCha
 
 private func listen<Function>(
   _ handle: UInt64, _ callback: Callback<Function>, isMessage: Bool = false,
-  _ add: (Ref<Channel>) -> Bool
+  _ add: (Ref<ChannelListeners>) -> Bool
 ) -> Int32 {
   let result = boundary { () throws(Failure) in
     guard callback.isSet else { throw Failure(.argument, "the function must not be NULL") }
     return try withChannel(handle) { channel throws(Failure) in
       try channel.locked { () throws(Failure) in
-        guard add(channel) else { throw .noMemory }
+        guard let listeners = channel.listening(), add(listeners) else { throw .noMemory }
         channel.listenersChanged(hears: isMessage)
       }
       return 0
@@ -290,7 +290,7 @@ public func apusChannelOnOpen(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<ChannelFunction>(function, context, drop)
-  return unsafe listen(handle, callback) { unsafe $0.o.listeners.onOpened.append(callback) }
+  return unsafe listen(handle, callback) { unsafe $0.o.onOpened.append(callback) }
 }
 
 @_cdecl("apus_channel_on_message")
@@ -300,7 +300,7 @@ public func apusChannelOnMessage(
 ) -> Int32 {
   let callback = unsafe Callback<MessageFunction>(function, context, drop)
   return unsafe listen(handle, callback, isMessage: true) {
-    unsafe $0.o.listeners.onMessage.append(callback)
+    unsafe $0.o.onMessage.append(callback)
   }
 }
 
@@ -310,7 +310,7 @@ public func apusChannelOnPong(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<MessageFunction>(function, context, drop)
-  return unsafe listen(handle, callback) { unsafe $0.o.listeners.onPong.append(callback) }
+  return unsafe listen(handle, callback) { unsafe $0.o.onPong.append(callback) }
 }
 
 @_cdecl("apus_channel_on_close")
@@ -319,7 +319,7 @@ public func apusChannelOnClose(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<ClosedFunction>(function, context, drop)
-  return unsafe listen(handle, callback) { unsafe $0.o.listeners.onClose.append(callback) }
+  return unsafe listen(handle, callback) { unsafe $0.o.onClose.append(callback) }
 }
 
 @_cdecl("apus_channel_on_error")
@@ -328,7 +328,7 @@ public func apusChannelOnError(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<ClosedFunction>(function, context, drop)
-  return unsafe listen(handle, callback) { unsafe $0.o.listeners.onError.append(callback) }
+  return unsafe listen(handle, callback) { unsafe $0.o.onError.append(callback) }
 }
 
 @_cdecl("apus_channel_on_drain")
@@ -337,7 +337,7 @@ public func apusChannelOnDrain(
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<ChannelFunction>(function, context, drop)
-  return unsafe listen(handle, callback) { unsafe $0.o.listeners.onDrain.append(callback) }
+  return unsafe listen(handle, callback) { unsafe $0.o.onDrain.append(callback) }
 }
 
 // ---- receiving

@@ -192,6 +192,18 @@ extension Ref where Object == Listener {
 struct Peer {
   var address = sys_address()
 
+  /// Of a quarter of the size, for many.
+  struct Kept {
+    private let address: sys_kept_address
+
+    init(_ peer: Peer) {
+      var copy = peer.address
+      address = unsafe sys_address_keep(&copy)
+    }
+
+    var peer: Peer { Peer(address: sys_address_kept(address)) }
+  }
+
   /// Writes the address into at least 48 bytes; returns the port.
   func write(to text: UnsafeMutablePointer<CChar>) -> Int32 {
     var copy = address

@@ -143,12 +143,13 @@ extension Ref where Object == Channel {
 
   /// The next listener of the channel's own; they may be added meanwhile.
   @inline(__always)
-  private func own<Function>(_ index: Int, _ list: (Ref<Channel>) -> Callback<Function>?)
-    -> Callback<Function>?
-  {
+  private func own<Function>(
+    _ index: Int, _ list: (Ref<ChannelListeners>) -> Callback<Function>?
+  ) -> Callback<Function>? {
     o.lock.lock()
     defer { o.lock.unlock() }
-    return list(self)
+    guard let listeners = o.listeners else { return nil }
+    return list(listeners)
   }
 
   @unsafe func callMessage(_ opcode: Int32, _ start: UnsafeMutablePointer<UInt8>, _ count: Int) {
@@ -166,7 +167,7 @@ extension Ref where Object == Channel {
     index = 0
     while o.hasOwnListeners.load(ordering: .acquiring), isWanted {
       let listener = unsafe own(index) {
-        unsafe index < $0.o.listeners.onMessage.count ? $0.o.listeners.onMessage[index] : nil
+        unsafe index < $0.o.onMessage.count ? $0.o.onMessage[index] : nil
       }
       guard let listener = unsafe listener else { return }
       call {
@@ -181,7 +182,7 @@ extension Ref where Object == Channel {
     var index = 0
     while isWanted {
       let listener = unsafe own(index) {
-        unsafe index < $0.o.listeners.onPong.count ? $0.o.listeners.onPong[index] : nil
+        unsafe index < $0.o.onPong.count ? $0.o.onPong[index] : nil
       }
       guard let listener = unsafe listener else { return }
       call {
@@ -196,7 +197,7 @@ extension Ref where Object == Channel {
     var index = 0
     while isWanted {
       let listener = unsafe own(index) {
-        unsafe index < $0.o.listeners.onError.count ? $0.o.listeners.onError[index] : nil
+        unsafe index < $0.o.onError.count ? $0.o.onError[index] : nil
       }
       guard let listener = unsafe listener else { return }
       call {
@@ -211,7 +212,7 @@ extension Ref where Object == Channel {
     var index = 0
     while isWanted {
       let listener = unsafe own(index) {
-        unsafe index < $0.o.listeners.onOpened.count ? $0.o.listeners.onOpened[index] : nil
+        unsafe index < $0.o.onOpened.count ? $0.o.onOpened[index] : nil
       }
       guard let listener = unsafe listener else { return }
       call { unsafe listener.function?(listener.context, o.handle.bits) }
@@ -223,7 +224,7 @@ extension Ref where Object == Channel {
     var index = 0
     while isWanted {
       let listener = unsafe own(index) {
-        unsafe index < $0.o.listeners.onDrain.count ? $0.o.listeners.onDrain[index] : nil
+        unsafe index < $0.o.onDrain.count ? $0.o.onDrain[index] : nil
       }
       guard let listener = unsafe listener else { return }
       call { unsafe listener.function?(listener.context, o.handle.bits) }
@@ -248,7 +249,7 @@ extension Ref where Object == Channel {
     index = 0
     while isWanted {
       let listener = unsafe own(index) {
-        unsafe index < $0.o.listeners.onClose.count ? $0.o.listeners.onClose[index] : nil
+        unsafe index < $0.o.onClose.count ? $0.o.onClose[index] : nil
       }
       guard let listener = unsafe listener else { break }
       call {

@@ -106,7 +106,8 @@ typealias ClosedFunction =
   var highWater: Int64 = 1024 * 1024
   var closesWhenFull = false
   let wantsDrain = Atomic<Bool>(false)
-  var listeners = ChannelListeners()
+  /// Made with the first one.
+  var listeners: Ref<ChannelListeners>? = nil
   /// The caller has it beyond its close, until it destroys it.
   var isKept = false
   /// Destroyed, while its stream may still be there.
@@ -253,6 +254,8 @@ extension Ref where Object == Channel {
   /// Notes what the handshake told. False without memory.
   func note(path: Bytes, subprotocol: Bytes, key: Bytes) -> Bool {
     o.facts.truncate(to: 0)
+    let count = path.count &+ subprotocol.count &+ key.count &+ 3
+    o.facts.reserve(count, upTo: count)
     for text in 0..<3 {
       o.facts.append(text == 0 ? path : text == 1 ? subprotocol : key)
       o.facts.append(0)
@@ -279,6 +282,12 @@ extension Ref where Object == Channel {
     o.shared = channels
     let hears = unsafe !channels.o.listeners.onMessage.isEmpty
     o.hasListener.store(hears, ordering: .releasing)
+  }
+
+  /// Where listeners of its own go; nil without memory. The caller holds the lock.
+  func listening() -> Ref<ChannelListeners>? {
+    if o.listeners == nil { o.listeners = Ref<ChannelListeners>(make: ChannelListeners()) }
+    return o.listeners
   }
 
   /// A listener was added, of messages among others. The caller holds the lock.
@@ -311,10 +320,12 @@ extension Ref where Object == Channel {
   @inline(never)
   private func end() {
     let server = o.server
-    var listeners = ChannelListeners()
-    swap(&listeners, &o.listeners)
-    unsafe listeners.end { drop, context in
-      unsafe ThreadContext.inside(server.opaque) { unsafe drop(context) }
+    if let listeners = o.listeners {
+      o.listeners = nil
+      unsafe listeners.o.end { drop, context in
+        unsafe ThreadContext.inside(server.opaque) { unsafe drop(context) }
+      }
+      listeners.free()
     }
     o.inbox.clear()
     let index = o.slotIndex

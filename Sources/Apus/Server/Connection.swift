@@ -13,7 +13,8 @@ struct Connection: ~Copyable {
     set { unsafe streamOrNil = newValue }
   }
   let id: UInt64
-  let peer: Peer
+  private let keptPeer: Peer.Kept
+  var peer: Peer { keptPeer.peer }
   /// For the host to look at; written before any request is.
   let descriptor: Int32
   var machine = RequestMachine()
@@ -90,7 +91,7 @@ struct Connection: ~Copyable {
     self.worker = worker
     self.id = id
     self.descriptor = descriptor
-    self.peer = peer
+    keptPeer = Peer.Kept(peer)
     self.since = since
   }
 }

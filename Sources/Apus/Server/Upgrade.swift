@@ -214,6 +214,15 @@ extension Ref where Object == Exchange {
 
   /// The handler of such a route, on whatever thread handlers run.
   func openChannel(_ route: Ref<ChannelRoute>) {
+    // On the loop's thread all of it is seen to when the handler has returned: mail would
+    // only keep the exchange from being used again.
+    var isQuiet = false
+    if let worker = o.worker, !worker.o.server.o.isQueued,
+      unsafe ThreadContext.loop == worker.o.loop.opaque
+    {
+      isQuiet = !o.isPosted.exchange(true, ordering: .acquiringAndReleasing)
+    }
+    defer { if isQuiet { o.isPosted.store(false, ordering: .sequentiallyConsistent) } }
     do throws(Failure) {
       _ = try makeUpgrade()
       try locked { () throws(Failure) in
