@@ -1705,6 +1705,43 @@ APUS_API int32_t apus_client_set_idle_connection_timeout(apus_client client, int
  * Errors: APUS_E_ARGUMENT (empty, or 108 bytes and more). Thread: any. Since 0.1. */
 APUS_API int32_t apus_client_set_unix_socket(apus_client client, const char *path);
 
+/* Who the client is for the servers that it is used with. basic and bearer go with each
+ * request at once (RFC 7617, RFC 6750); digest answers a challenge (RFC 7616: SHA-256,
+ * MD5); credentials answers whatever the server asks for, by the strongest that it
+ * offers. A URL with a name and password is as basic, and then as credentials. Nothing
+ * of this goes to where a redirect to another origin leads. NULL: none.
+ * Errors: APUS_E_ARGUMENT (control characters; a colon in the name for basic; 4 KiB).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_basic(apus_client client, const char *user, const char *password);
+APUS_API int32_t apus_client_set_digest(apus_client client, const char *user,
+                                        const char *password);
+APUS_API int32_t apus_client_set_credentials(apus_client client, const char *user,
+                                             const char *password);
+APUS_API int32_t apus_client_set_bearer(apus_client client, const char *token);
+
+/* Has requests go through a proxy: "http://", "socks5://" or "socks5h://", with
+ * "name:password@" if it wants that, a host and a port (80, 1080). Names of servers are
+ * the proxy's to look up. NULL: no proxy.
+ * Errors: APUS_E_ARGUMENT; APUS_E_UNSUPPORTED (another scheme).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_proxy(apus_client client, const char *url);
+
+/* What is reached without the proxy: "*", names, which stand for those below them too,
+ * addresses and networks such as 10.0.0.0/8, with commas between, each with a ":port" if
+ * that is meant alone. NULL: nothing.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_no_proxy(apus_client client, const char *list);
+
+/* Whether an http proxy is asked for a tunnel (CONNECT) for plain http, too (default 0).
+ * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_proxy_tunnel(apus_client client, int32_t on);
+
+/* Takes the proxy from the environment, as it is now: http_proxy or all_proxy, and
+ * no_proxy. Nothing else in the library reads the environment.
+ * Errors: APUS_E_NOT_FOUND (it names none); those of apus_client_set_proxy.
+ * Thread: any; not while another one changes the environment. Since 0.1. */
+APUS_API int32_t apus_client_use_environment(apus_client client);
+
 /* ---- the cookies of a client (RFC 6265bis)
  *
  * Responses set them and requests carry them, unless a fetch has a Cookie field of its
@@ -1803,6 +1840,20 @@ APUS_API int32_t apus_fetch_set_body_source(apus_fetch fetch, int64_t length,
                                             const char *content_type, apus_fetch_source_fn fn,
                                             void *context, apus_drop_fn drop);
 
+/* The body: a form. A field is a name and a value; a file is read as it is sent, and a
+ * part is a copy of bytes, each with a file name (NULL: the last part of the path; no
+ * file name) and a Content-Type (NULL: the one that is usual for the file name). The form
+ * is urlencoded while there are only fields, and multipart/form-data (RFC 7578) with more.
+ * apus_fetch_set_body() and its kin replace it.
+ * Errors: APUS_E_ARGUMENT; APUS_E_NOT_FOUND, APUS_E_PERMISSION, APUS_E_IO (the file);
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_add_field(apus_fetch fetch, const char *name, const char *value);
+APUS_API int32_t apus_fetch_add_file(apus_fetch fetch, const char *name, const char *path,
+                                     const char *file_name, const char *content_type);
+APUS_API int32_t apus_fetch_add_part(apus_fetch fetch, const char *name, const void *data,
+                                     size_t length, const char *file_name,
+                                     const char *content_type);
+
 /* As those of the client, for this fetch alone. Since 0.1. */
 APUS_API int32_t apus_fetch_set_connect_timeout(apus_fetch fetch, int32_t ms);
 APUS_API int32_t apus_fetch_set_response_timeout(apus_fetch fetch, int32_t ms);
@@ -1811,6 +1862,11 @@ APUS_API int32_t apus_fetch_set_total_timeout(apus_fetch fetch, int32_t ms);
 APUS_API int32_t apus_fetch_set_redirects(apus_fetch fetch, int32_t most);
 APUS_API int32_t apus_fetch_set_max_body(apus_fetch fetch, int64_t bytes);
 APUS_API int32_t apus_fetch_set_decoding(apus_fetch fetch, int32_t on);
+APUS_API int32_t apus_fetch_set_basic(apus_fetch fetch, const char *user, const char *password);
+APUS_API int32_t apus_fetch_set_digest(apus_fetch fetch, const char *user, const char *password);
+APUS_API int32_t apus_fetch_set_credentials(apus_fetch fetch, const char *user,
+                                            const char *password);
+APUS_API int32_t apus_fetch_set_bearer(apus_fetch fetch, const char *token);
 
 /* Whether a body is sent only once the server says so, by 100 (Continue), or says
  * nothing for a second (default 0; RFC 9110 section 10.1.1).

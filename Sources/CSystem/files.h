@@ -58,4 +58,8 @@ static inline int32_t sys_file_rename(const char *from, const char *to) {
   return rename(from, to) < 0 ? -errno : 0;
 }
 
+// ---- the environment
+
+static inline const char *sys_environment(const char *name) { return getenv(name); }
+
 #endif

@@ -134,6 +134,7 @@ public func apusFetchSetBody(
     var body = FetchBody()
     try body.add(data.bytes)
     try body.set(type: unsafe type(contentType).bytes)
+    fetch.o.form.clear()
     swap(&body, &fetch.o.body)
   }
 }
@@ -146,6 +147,7 @@ public func apusFetchSetBodyFile(
     var body = FetchBody()
     try body.add(file: unsafe text(path))
     try body.set(type: unsafe type(contentType).bytes)
+    fetch.o.form.clear()
     swap(&body, &fetch.o.body)
   }
 }
@@ -164,10 +166,53 @@ public func apusFetchSetBodySource(
     var body = FetchBody()
     body.ask(length)
     try body.set(type: unsafe type(contentType).bytes)
+    fetch.o.form.clear()
     swap(&body, &fetch.o.body)
     let old = unsafe fetch.o.source
     unsafe fetch.o.source = unsafe callback
     return unsafe old
+  }
+}
+
+// ---- forms
+
+@_cdecl("apus_fetch_add_field")
+public func apusFetchAddField(
+  _ handle: UInt64, _ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?
+) -> Int32 {
+  change(handle) { fetch throws(Failure) in
+    let name = try unsafe text(name)
+    let value = try unsafe text(value)
+    try fetch.o.form.add(field: name.bytes, value.bytes)
+  }
+}
+
+@_cdecl("apus_fetch_add_file")
+public func apusFetchAddFile(
+  _ handle: UInt64, _ name: UnsafePointer<CChar>?, _ path: UnsafePointer<CChar>?,
+  _ fileName: UnsafePointer<CChar>?, _ contentType: UnsafePointer<CChar>?
+) -> Int32 {
+  change(handle) { fetch throws(Failure) in
+    let name = try unsafe text(name)
+    let path = try unsafe text(path)
+    let given = unsafe fileName.map { unsafe Text(characters: $0) }
+    let type = try unsafe type(contentType)
+    try fetch.o.form.add(file: path, name: name.bytes, fileName: given?.bytes, type: type.bytes)
+  }
+}
+
+@_cdecl("apus_fetch_add_part")
+public func apusFetchAddPart(
+  _ handle: UInt64, _ name: UnsafePointer<CChar>?, _ data: UnsafeRawPointer?, _ length: Int,
+  _ fileName: UnsafePointer<CChar>?, _ contentType: UnsafePointer<CChar>?
+) -> Int32 {
+  change(handle) { fetch throws(Failure) in
+    let name = try unsafe text(name)
+    let data = try unsafe bytes(data, length)
+    let given = unsafe fileName.map { unsafe Text(characters: $0) }
+    let type = try unsafe type(contentType)
+    try fetch.o.form.add(
+      part: name.bytes, data.bytes, fileName: given?.bytes, type: type.bytes)
   }
 }
 

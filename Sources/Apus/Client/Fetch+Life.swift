@@ -13,7 +13,13 @@ extension Ref where Object == Fetch {
     else { throw Failure(.state, "the client does not run") }
     try change { () throws(Failure) in
       let target = try prepare()
-      bind(target)
+      if !o.form.isEmpty {
+        var body = try o.form.makeBody()
+        swap(&body, &o.body)
+      }
+      var run = FetchRun(target: target)
+      try prepareCredentials(&run)
+      bind(run)
     }
   }
 
@@ -38,6 +44,22 @@ extension Ref where Object == Fetch {
     return target
   }
 
+  /// The URL's own come first, then the fetch's, then the client's.
+  private func prepareCredentials(_ run: inout FetchRun) throws(Failure) {
+    if run.target.parts.hasCredentials {
+      guard run.credentials.take(from: run.target) else { throw .noMemory }
+    } else if o.credentials.scheme != .none {
+      guard run.credentials.copy(o.credentials) else { throw .noMemory }
+    } else {
+      let client = o.client
+      client.o.lock.lock()
+      let isCopied =
+        client.o.credentials.scheme == .none || run.credentials.copy(client.o.credentials)
+      client.o.lock.unlock()
+      if !isCopied { throw .noMemory }
+    }
+  }
+
   private func copy(_ from: borrowing ByteBuffer, to buffer: inout ByteBuffer) -> Bool {
     buffer.truncate(to: 0)
     buffer.append(from.bytes)
@@ -45,7 +67,7 @@ extension Ref where Object == Fetch {
   }
 
   /// A new run. The caller holds the locks of the server, which runs, and the fetch.
-  private func bind(_ target: consuming WebURL) {
+  private func bind(_ run: consuming FetchRun) {
     o.response?.drop()
     o.response = nil
     o.failure = nil
@@ -58,8 +80,8 @@ extension Ref where Object == Fetch {
     o.state = .running
     // Requests to one place share a pool.
     let workers = o.server.o.workers.count
-    let number = workers > 1 ? Int(Pool.hash(target.host) % UInt64(workers)) : 0
-    o.run = FetchRun(target: target)
+    let number = workers > 1 ? Int(Pool.hash(run.target.host) % UInt64(workers)) : 0
+    o.run = run
     let worker = o.server.o.workers[number]
     worker.o.callers.wrappingAdd(1, ordering: .acquiringAndReleasing)
     o.worker = worker

@@ -14,7 +14,11 @@ extension Ref where Object == Fetch {
     let carries = o.run.sendsBody && o.body.isThere
     // What is known to be empty waits for nothing.
     let expects = o.options.expects && carries && o.body.count != 0
-    appendHead(to: &output.o, carries: carries, expects: expects)
+    do throws(Failure) {
+      try appendHead(to: &output.o, carries: carries, expects: expects)
+    } catch {
+      return finish(error)
+    }
     link.o.machine.nextResponse(
       to: RequestFacts(
         isHead: isMethod("HEAD"), isConnect: false, expectsContinue: expects,
@@ -38,21 +42,27 @@ extension Ref where Object == Fetch {
     return o.run.fields.append(o.defaults)
   }
 
-  private func appendHead(to output: inout ByteBuffer, carries: Bool, expects: Bool) {
+  private func appendHead(to output: inout ByteBuffer, carries: Bool, expects: Bool)
+    throws(Failure)
+  {
     output.append(o.run.method.bytes)
     output.append(" ")
-    output.append(o.run.target.bytes.extracting(o.run.target.parts.target))
+    appendTarget(to: &output)
     output.append(" HTTP/1.1\r\n")
     if !o.run.isHome || !o.run.fields.has("host") {
       output.append("Host: ")
       output.append(o.run.target.bytes.extracting(o.run.target.parts.authority))
       output.append("\r\n")
     }
-    if o.run.isHome {
+    // A redirection may have left behind what is secret, or what tells of a body.
+    let tellsBody = carries || !o.body.isThere
+    if o.run.isHome, tellsBody {
       output.append(o.run.fields.bytes)
     } else {
-      o.run.fields.appendHarmless(to: &output)
+      o.run.fields.append(to: &output, secrets: o.run.isHome, content: tellsBody)
     }
+    try appendAuthorization(to: &output)
+    if o.run.route.kind == .plain { try appendProxyAuthorization(to: &output) }
     if o.options.usesCookies, !o.run.isHome || !o.run.fields.has("cookie"),
       let loop = o.worker?.o.loop
     {

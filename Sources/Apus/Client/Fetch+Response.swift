@@ -7,7 +7,9 @@ extension Ref where Object == Fetch {
 
   /// What the connection has brought; returns how much was taken.
   func received(_ bytes: Bytes) -> Int {
-    guard let link = o.run.link, o.run.stage == .exchanging else { return bytes.count }
+    guard let link = o.run.link else { return bytes.count }
+    if o.run.stage == .tunnelling { return tunnelReceived(bytes, on: link) }
+    guard o.run.stage == .exchanging else { return bytes.count }
     let loop = link.o.pool.o.worker.o.loop
     if o.run.times.firstByte < 0 { o.run.times.firstByte = Clock.now &- o.run.started }
     o.run.active = loop.o.now
@@ -53,12 +55,7 @@ extension Ref where Object == Fetch {
       o.client.takeCookies(bytes, o.run.head, of: o.run.target, now: now)
     }
     decide(bytes)
-    if o.run.plan == .give { give(bytes, link) }
-  }
-
-  /// Whether the response is the host's.
-  private func decide(_ bytes: Bytes) {
-    o.run.plan = .give
+    if o.run.stage == .exchanging, o.run.plan == .give { give(bytes, link) }
   }
 
   private func give(_ bytes: Bytes, _ link: Ref<Link>) {
@@ -93,16 +90,15 @@ extension Ref where Object == Fetch {
       }
       guard o.options.decodes, o.run.head.framing != .none else { return nil }
       let name = Text("content-encoding")
-      var codings = ByteBuffer()
+      var decoder = ContentDecoder()
       var number = 0
       while let field = o.run.head.field(name.bytes, number: number, in: bytes) {
-        if number > 0 { codings.append(", ") }
-        codings.append(bytes.extracting(field.value))
+        try decoder.add(bytes.extracting(field.value))
         number &+= 1
       }
-      if number == 0 { return nil }
-      o.run.decoder = try ContentDecoder.make(codings.bytes)
-      return nil
+      if decoder.isIdentity { return nil }
+      o.run.decoder = Ref<ContentDecoder>(make: decoder)
+      return o.run.decoder == nil ? .noMemory : nil
     } catch {
       return error
     }
@@ -128,16 +124,16 @@ extension Ref where Object == Fetch {
   private func decode(_ decoder: Ref<ContentDecoder>, _ bytes: Bytes) {
     var index = 0
     var buffer = ByteBuffer()
-    repeat {
+    while true {
       buffer.truncate(to: 0)
       do throws(Failure) {
-        try decoder.o.decode(bytes, at: &index, to: &buffer)
+        guard try decoder.o.next(bytes, at: &index, to: &buffer) else { return }
       } catch {
         return finish(error)
       }
-      if !buffer.isEmpty { piece(buffer.bytes) }
+      piece(buffer.bytes)
       if o.run.stage != .exchanging || o.run.decoder != decoder { return }
-    } while index < bytes.count || !buffer.isEmpty
+    }
   }
 
   /// A piece of what the host is to have.
@@ -195,7 +191,11 @@ extension Ref where Object == Fetch {
 
   /// The server sends no more.
   func inputEnded() {
-    guard let link = o.run.link, o.run.stage == .exchanging else { return }
+    guard let link = o.run.link else { return }
+    if o.run.stage == .tunnelling {
+      return finish(Failure(.closed, "the proxy closed the connection"))
+    }
+    guard o.run.stage == .exchanging else { return }
     switch link.o.machine.finish() {
     case .nothing:
       lost(link, Failure(.closed, "the server closed the connection before it answered"))
@@ -206,7 +206,11 @@ extension Ref where Object == Fetch {
 
   /// The connection is broken.
   func broken(_ number: Int32) {
-    guard let link = o.run.link, o.run.stage == .exchanging else { return }
+    guard let link = o.run.link else { return }
+    if o.run.stage == .tunnelling {
+      return finish(Failure(.closed, "the connection to the proxy broke", number: number))
+    }
+    guard o.run.stage == .exchanging else { return }
     if link.o.machine.isAtStart {
       return lost(link, Failure(.closed, "the connection broke before the answer", number: number))
     }

@@ -44,9 +44,11 @@ extension Ref where Object == Fetch {
   private func connect() {
     guard let worker = o.worker, let pool = worker.pool() else { return finish(.noMemory) }
     if pool.o.isStopping { return finish(Failure(.closed, "the client stops")) }
-    if o.client.o.lock.tryLock() {
-      pool.o.options = o.client.o.pool
-      o.client.o.lock.unlock()
+    do throws(Failure) {
+      try findRoute()
+      pool.o.options = try o.client.locked { () throws(Failure) in o.client.o.pool }
+    } catch {
+      return finish(error)
     }
     o.run.isHeadSent = false
     o.run.isBodySent = false
@@ -72,16 +74,6 @@ extension Ref where Object == Fetch {
     }
   }
 
-  /// What makes connections stand in for each other.
-  private func appendKey(to key: inout ByteBuffer) {
-    if !o.unixPath.isEmpty {
-      key.append("unix:")
-      key.append(o.unixPath.bytes)
-      return
-    }
-    o.run.target.appendOrigin(to: &key)
-  }
-
   /// Makes a connection, for which there is a place.
   func dial(_ origin: Ref<PoolOrigin>) {
     o.run.stage = .dialing
@@ -90,7 +82,11 @@ extension Ref where Object == Fetch {
     guard let loop else { return }
     let timeout = o.options.connectTimeout
     do throws(Failure) {
-      if o.unixPath.isEmpty {
+      if let proxy = o.run.route.proxy {
+        o.run.dialer = try unsafe Ref<Dialer>.start(
+          on: loop, host: o.run.route.text.bytes.extracting(proxy.host), port: proxy.port,
+          timeout: timeout, owner: opaque, done: dialerDone)
+      } else if o.unixPath.isEmpty {
         o.run.dialer = try unsafe Ref<Dialer>.start(
           on: loop, host: o.run.target.host, port: o.run.target.port, timeout: timeout,
           owner: opaque,
@@ -140,7 +136,18 @@ extension Ref where Object == Fetch {
     o.run.link = link
     link.o.fetch = self
     link.o.stream.clearDeadline()
-    sendRequest(on: link)
+    ready(link)
+  }
+
+  /// The connection stands: the way through a proxy is next, then (in builds that have
+  /// it) TLS, then the request.
+  func ready(_ link: Ref<Link>) {
+    if needsTunnel(link) {
+      startTunnel(on: link)
+    } else {
+      o.run.stage = .exchanging
+      sendRequest(on: link)
+    }
     setTimer()
   }
 
@@ -187,6 +194,9 @@ extension Ref where Object == Fetch {
 
   /// How long nothing may come or go.
   private var limit: Int64? {
+    if o.run.stage == .tunnelling {
+      return o.options.connectTimeout > 0 ? o.options.connectTimeout &* 1000 : nil
+    }
     guard o.run.stage == .exchanging, let link = o.run.link, !link.o.stream.o.isPaused else {
       return nil
     }
@@ -210,6 +220,9 @@ extension Ref where Object == Fetch {
       }
     }
     if let limit, now >= o.run.active &+ limit {
+      if o.run.stage == .tunnelling {
+        return finish(Failure(.timeout, "the proxy did not make the connection in time"))
+      }
       return finish(
         o.run.isHeadIn
           ? Failure(.timeout, "the response's body stopped coming")

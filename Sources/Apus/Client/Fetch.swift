@@ -44,6 +44,8 @@ typealias FetchSourceFunction =
   var unixPath = ByteBuffer()
   var options: FetchOptions
   var body = FetchBody()
+  var form = FetchForm()
+  var credentials = FetchCredentials()
   var output = ByteBuffer()
   var onResponse = unsafe Callback<FetchFunction>.none
   var onBody = unsafe Callback<FetchBodyFunction>.none

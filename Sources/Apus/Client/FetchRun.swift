@@ -7,6 +7,8 @@ struct FetchRun: ~Copyable {
     /// For a place in the pool.
     case waiting
     case dialing
+    /// The way through a proxy is made.
+    case tunnelling
     case exchanging
     /// Before it is tried again.
     case delaying
@@ -30,10 +32,17 @@ struct FetchRun: ~Copyable {
   /// The lines that the host has set, for its client or here.
   var fields = FieldLines()
   var sendsBody = true
+  var credentials = FetchCredentials()
+  /// What a challenge was answered with.
+  var sendsBasic = false
+  var digest: Ref<Digest>? = nil
+  var stale = 0
   var redirects: Int32 = 0
   var retries: Int32 = 0
 
   // ---- the way
+  var route = FetchRoute()
+  var socks: Ref<Socks5>? = nil
   var origin: Ref<PoolOrigin>? = nil
   var dialer: Ref<Dialer>? = nil
   var link: Ref<Link>? = nil
@@ -70,6 +79,8 @@ struct FetchRun: ~Copyable {
 
   deinit {
     decoder?.free()
+    digest?.free()
+    socks?.free()
     file?.free()
   }
 

@@ -107,15 +107,18 @@
     }
   }
 
-  /// Appends the lines that may follow to another origin: no credentials, no cookies.
-  func appendHarmless(to output: inout ByteBuffer) {
+  /// Appends the lines without those that are secret, as may not follow to another
+  /// origin, or without those that tell of a body.
+  func append(to output: inout ByteBuffer, secrets: Bool, content: Bool) {
     var start = 0
     while start < text.count {
       let line = FieldLines.line(bytes, at: start)
       if line.upperBound <= start { return }
       let colon = bytes.extracting(line).first(UInt8(ascii: ":")) ?? 0
       let name = bytes.extracting(start..<(start &+ colon))
-      if !FieldLines.isSecret(name) { output.append(bytes.extracting(line)) }
+      let isLeft =
+        (!secrets && FieldLines.isSecret(name)) || (!content && FieldLines.isContent(name))
+      if !isLeft { output.append(bytes.extracting(line)) }
       start = line.upperBound
     }
   }
@@ -138,6 +141,10 @@
       || name.equalsLowercase("upgrade") || name.equalsLowercase("expect")
       || name.equalsLowercase("te") || name.equalsLowercase("trailer")
       || name.equalsLowercase("proxy-connection") || name.equalsLowercase("proxy-authorization")
+  }
+
+  private static func isContent(_ name: Bytes) -> Bool {
+    name.count > 8 && name.extracting(0..<8).equalsLowercase("content-")
   }
 
   private static func isSecret(_ name: Bytes) -> Bool {

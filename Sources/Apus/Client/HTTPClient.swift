@@ -14,6 +14,12 @@ import Synchronization
   var fields = FieldLines()
   var unixPath = ByteBuffer()
   var jar: Ref<CookieJar>? = nil
+  var credentials = FetchCredentials()
+  /// The proxy's URL, which is checked, and what is reached without it.
+  var proxy = ByteBuffer()
+  var noProxy = ByteBuffer()
+  /// Through the proxy by CONNECT always.
+  var tunnels = false
 
   init(server: Ref<Server>) { self.server = server }
 

@@ -11,6 +11,8 @@
   var fetch: Ref<Fetch>? = nil
   /// Fetches that it has served before.
   var uses: Int64 = 0
+  /// The way through a proxy is made.
+  var isTunnel = false
   var isEnded = false
   /// The other side sends no more.
   var isInputEnded = false
