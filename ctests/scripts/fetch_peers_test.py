@@ -3,6 +3,7 @@
 node, and httpbin by two servers; blocking and by callbacks, in each dispatch."""
 # ctest: nosanitize timeout=300
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -99,6 +100,9 @@ def bodies(name, ask, peer, sizes):
                   outcome.trailers)
         outcome = ask("PUT", peer.url + "/echo", source=pieces(data), source_length=size)
         check(f"{name}: {size} of a known length, from a source", True, outcome.body == data)
+    # A server of HTTP/1.0 does not answer that, which takes a second.
+    if peer.version == 10 and "worker, blocking" not in name:
+        return
     outcome = ask("POST", peer.url + "/echo", body=stuff(70_000), expect=1)
     check(f"{name}: after 100 (Continue)", True, outcome.body == stuff(70_000))
     outcome = ask("POST", peer.url + "/echo", source=pieces(stuff(70_000)), expect=1)
@@ -242,9 +246,10 @@ def served_by_nginx(client, form, nginx, folder):
     def ask(method, path, **options):
         return client.ask(form, method, url + path, **options)
     ports = [ask("GET", "/hello").value("X-Port") for _ in range(12)]
-    check(f"{name}: three connections of four requests each", 3, len(set(ports)))
-    check(f"{name}: one after the other", [0, 0, 0, 0], [ports[at] == ports[at + 4]
-                                                      for at in (0, 1, 4, 7)])
+    # The first of them may have been used before.
+    runs = [len(list(group)) for _, group in itertools.groupby(ports)]
+    check(f"{name}: four requests on each connection", [4] * len(runs[1:-1]), runs[1:-1])
+    check(f"{name}: connections", True, len(runs) == len(set(ports)) and len(runs) <= 4)
     outcome = ask("PUT", "/files/a/b.bin", body=stuff(2_000_000))
     check(f"{name}: PUT", 201, outcome.status)
     outcome = ask("PUT", "/files/a/b.bin", source=pieces(stuff(3_000_000)))
@@ -340,8 +345,7 @@ def talk(mode, peers, nginx, bins, folder):
         for peer in peers:
             start = time.monotonic()
             common(client, form, peer, folder)
-            print(f"  {mode}, {form}, {peer.name}: {time.monotonic() - start:.1f} s", flush=True)
-        sockets(client, form, app, nginx)
+            sockets(client, form, app, nginx)
         if nginx:
             served_by_nginx(client, form, nginx, folder)
         for peer in bins:

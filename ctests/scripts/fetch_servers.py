@@ -8,12 +8,14 @@ same paths:
   /status/N   a response of that status, empty where the status has it so
   /bytes/N    so many bytes with a Content-Length; /flow/N: in chunks
   /endless    chunks without end; /close: Connection: close; /cookies: sets and tells
+  /to/N?to=U  a redirection of status N to the URL U (not node)
 
 Each adds X-Port, by which connections are told apart."""
 import asyncio
 import hashlib
 import http.server
 import json
+import logging
 import os
 import re
 import shutil
@@ -22,6 +24,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.parse
 
 try:
     from aiohttp import web
@@ -119,6 +122,12 @@ class Aiohttp:
             response = web.Response(body=b"bye", headers=headers)
             response.force_close()
             return response
+        elif what == "loop":
+            headers["Location"] = "/loop"
+            return web.Response(status=302, headers=headers)
+        elif what == "to":
+            headers["Location"] = request.query["to"]
+            return web.Response(status=int(argument), headers=headers, body=b"elsewhere")
         elif what == "cookies":
             response = web.Response(text=request.headers.get("Cookie", "none"), headers=headers)
             number = request.query.get("n", "1")
@@ -157,6 +166,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+    def handle_expect_100(self):
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
 
     def take(self):
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
@@ -213,6 +227,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif what == "close":
             self.whole(b"bye", [("Connection", "close")])
             self.close_connection = True
+        elif what == "to":
+            self.whole(b"elsewhere", [("Location", urllib.parse.parse_qs(query)["to"][0])],
+                       int(argument))
         elif what == "until-close":
             self.head(200, [("Connection", "close")])
             self.wfile.write(stuff(int(argument)))
@@ -439,6 +456,8 @@ class Httpbin:
     """The package httpbin, by werkzeug's server (HTTP/1.1) or wsgiref's (HTTP/1.0)."""
 
     def __init__(self, by):
+        logging.getLogger("httpbin").setLevel(logging.ERROR)
+        logging.getLogger("core").setLevel(logging.ERROR)
         from httpbin import app
         self.name = f"httpbin by {by}"
         if by == "werkzeug":
