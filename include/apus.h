@@ -1713,8 +1713,7 @@ APUS_API int32_t apus_client_set_unix_socket(apus_client client, const char *pat
  * Errors: APUS_E_ARGUMENT (control characters; a colon in the name for basic; 4 KiB).
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_client_set_basic(apus_client client, const char *user, const char *password);
-APUS_API int32_t apus_client_set_digest(apus_client client, const char *user,
-                                        const char *password);
+APUS_API int32_t apus_client_set_digest(apus_client client, const char *user, const char *password);
 APUS_API int32_t apus_client_set_credentials(apus_client client, const char *user,
                                              const char *password);
 APUS_API int32_t apus_client_set_bearer(apus_client client, const char *token);

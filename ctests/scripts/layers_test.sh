@@ -3,7 +3,7 @@
 # the list and nothing else, so that no reference can point upward. A protocol
 # folder needs Base and Text alone. Who may import what is checked as well.
 #
-# ctest: rules
+# ctest: rules timeout=900
 set -euo pipefail
 top=${APUS_SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
 cd "$top/Sources/Apus"

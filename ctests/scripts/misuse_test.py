@@ -21,7 +21,10 @@ IMPOSSIBLE = "(size_t)-2"
 
 HANDLES = {"apus_server": "SERVER", "apus_request": "REQUEST", "apus_writer": "WRITER",
            "apus_upgrade": "UPGRADE", "apus_channel": "CHANNEL",
-           "apus_client": "CLIENT"}
+           "apus_client": "CLIENT", "apus_fetch": "FETCH", "apus_response": "RESPONSE"}
+# What takes a client alone; the rest of its functions take a server as well.
+CLIENT_ALONE = {f"apus_client_{word}" for word in (
+    "destroy", "is_alive", "set_workers", "set_dispatch", "tick", "event_fd", "wake")}
 # What only channels that make their connections themselves have.
 CALLER = {f"apus_channel_{word}" for word in (
     "add_header", "set_protocols", "set_origin", "set_max_message", "set_deflate", "set_frames",
@@ -60,6 +63,14 @@ BY_FUNCTION = {
     ("apus_handshake_accept", "capacity"): "sizeof outs.text",
     ("apus_handshake_accept", "key"): '"dGhlIHNhbXBsZSBub25jZQ=="',
     ("apus_handshake_check_response", "key"): '"dGhlIHNhbXBsZSBub25jZQ=="',
+    ("apus_fetch_make", "method"): '"GET"', ("apus_fetch_set_method", "method"): '"GET"',
+    ("apus_fetch_set_body_file", "path"): '"/etc/passwd"',
+    ("apus_fetch_add_file", "path"): '"/etc/passwd"', ("apus_response_time_us", "which"): "0",
+    ("apus_response_address", "buffer"): "outs.text",
+    ("apus_response_address", "capacity"): "sizeof outs.text",
+    ("apus_client_add_cookie", "cookie"): '"a=b"', ("apus_http", "method"): '"GET"',
+    ("apus_client_set_proxy", "url"): '"http://127.0.0.1:1"',
+    ("apus_fetch_set_url", "url"): '"http://127.0.0.1:1/"',
     ("apus_channel_open", "url"): '"ws://127.0.0.1:1/"',
     ("apus_url_resolve", "base"): '"http://a/"', ("apus_url_resolve", "reference"): '"b"',
     ("apus_url_same_origin", "other"): '"http://a/"', ("apus_percent_encode", "set"): "0",
@@ -78,7 +89,9 @@ CALLBACKS = {
     "apus_server_fn": "server_fn", "apus_access_fn": "access_fn", "apus_body_fn": "body_fn",
     "apus_writer_fn": "writer_fn", "apus_open_fn": "open_fn", "apus_channel_fn": "channel_fn",
     "apus_message_fn": "message_fn", "apus_closed_fn": "closed_fn", "apus_log_fn": None,
-    "apus_leak_fn": None,
+    "apus_leak_fn": None, "apus_fetch_source_fn": "fetch_source_fn",
+    "apus_fetch_response_fn": "fetch_response_fn", "apus_fetch_body_fn": "fetch_body_fn",
+    "apus_fetch_complete_fn": "fetch_complete_fn",
 }
 
 # ---- What is bad, by function and parameter -----------------------------------
@@ -154,7 +167,7 @@ BAD = {
     "apus_writer_begin": {"length": ["-2", "INT64_MIN"]},
     "apus_writer_set_high_water": {"bytes": span(1, "1LL << 53", INT64)},
     "apus_set_log": {},
-    "apus_live_count": {"kind": ["-1", "9", *INT32]},
+    "apus_live_count": {"kind": ["-1", "10", *INT32]},
     "apus_tag": {"buffer": ["NULL"]},
     "apus_leak_report": {"fn": ["NULL"]},
     "apus_leak_report_at_exit": {"descriptor": ["-2", "INT32_MIN"]},
@@ -237,6 +250,73 @@ for limit in ("header", "body", "write", "keep_alive", "drain", "upgrade"):
 for kind in ("header", "trailer", "param", "query_param"):
     BAD[f"apus_request_{kind}_at"] = {"index": ["-1", "1000", *INT32]}
 
+# Section 14.
+MS = span(0, 86400000)
+FETCH_URL = [*URL, '"ws://a/"', '"/relative"']
+OURS = [*FIELD_NAME, '"Content-Length"', '"transfer-encoding"', '"Connection"', '"expect"']
+METHODS = ["NULL", '""', '"A B"', '"A\\n"', '"CONNECT"']
+USER = ["NULL", '"a\\nb"', '"\\x7f"']
+HEADERS = ['"no colon"', '"A: b\\nB\\x01: c"', '"Content-Length: 1"']
+TYPE = ['"a\\r\\nb"', '"\\x01"']
+for who in ("client", "fetch"):
+    for limit in ("connect", "response", "idle", "total"):
+        BAD[f"apus_{who}_set_{limit}_timeout"] = {"ms": MS}
+    BAD |= {
+        f"apus_{who}_set_redirects": {"most": span(0, 100)},
+        f"apus_{who}_set_max_body": {"bytes": span(0, "1LL << 40", INT64)},
+        f"apus_{who}_set_decoding": {"on": span(0, 1)},
+        f"apus_{who}_set_basic": {"user": [*USER, '"a:b"'], "password": USER},
+        f"apus_{who}_set_digest": {"user": USER, "password": USER},
+        f"apus_{who}_set_credentials": {"user": USER, "password": USER},
+        f"apus_{who}_set_bearer": {"token": ['""', '"a b"', '"a\\nb"']},
+        f"apus_{who}_set_header": {"name": OURS, "value": FIELD_VALUE[1:]},
+    }
+BAD |= {
+    "apus_client_set_base_url": {"url": FETCH_URL[1:]},
+    "apus_client_set_keep_alive": {"on": span(0, 1)},
+    "apus_client_set_cookies": {"on": span(0, 1)},
+    "apus_client_set_proxy_tunnel": {"on": span(0, 1)},
+    "apus_client_set_max_connections": {"per_origin": span(1, 1000000),
+                                        "together": span(1, 1000000),
+                                        "waiting": span(1, 1000000)},
+    "apus_client_set_idle_connection_timeout": {"ms": MS},
+    "apus_client_set_unix_socket": {"path": ['""', LONG_PATH]},
+    "apus_client_set_proxy": {"url": ['""', '"http://"', '"http://a:0"', '"http://a/b"']},
+    "apus_client_cookie_at": {"index": ["-1", "1000", *INT32], "buffer": ["NULL"]},
+    "apus_client_cookie": {"url": URL, "name": ["NULL"]},
+    "apus_client_add_cookie": {"url": URL, "cookie": ["NULL", '""', '"a=b; Domain=com"']},
+    "apus_client_export_cookies": {"buffer": ["NULL"]},
+    "apus_client_import_cookies": {"data": ["NULL"]},
+    "apus_fetch_make": {"method": METHODS, "url": FETCH_URL},
+    "apus_fetch_set_method": {"method": METHODS},
+    "apus_fetch_set_url": {"url": FETCH_URL},
+    "apus_fetch_add_header": {"name": OURS, "value": FIELD_VALUE},
+    "apus_fetch_add_query": {"name": ["NULL"], "value": ["NULL"]},
+    "apus_fetch_set_body": {"data": ["NULL"], "content_type": TYPE},
+    "apus_fetch_set_body_file": {"path": ["NULL"], "content_type": TYPE},
+    "apus_fetch_set_body_source": {"length": ["-2", "INT64_MIN"], "content_type": TYPE,
+                                   "fn": ["NULL"]},
+    "apus_fetch_add_field": {"name": ["NULL"], "value": ["NULL"]},
+    "apus_fetch_add_file": {"name": ["NULL"], "path": ["NULL"], "content_type": TYPE},
+    "apus_fetch_add_part": {"name": ["NULL"], "data": ["NULL"], "content_type": TYPE},
+    "apus_fetch_set_expect": {"on": span(0, 1)},
+    "apus_fetch_allow_downgrade": {"on": span(0, 1)},
+    "apus_fetch_set_retries": {"most": span(0, 100), "delay_ms": MS},
+    "apus_fetch_set_output_file": {"path": ['""']},
+    "apus_fetch_wait": {"timeout_ms": ["-2", "INT32_MIN"]},
+    "apus_response_header": {"name": ["NULL"]},
+    "apus_response_trailer": {"name": ["NULL"]},
+    "apus_response_header_at": {"index": ["-1", "1000", *INT32]},
+    "apus_response_trailer_at": {"index": ["-1", "1000", *INT32]},
+    "apus_response_address": {"buffer": ["NULL"], "capacity": ["0", "47"]},
+    "apus_response_time_us": {"which": span(0, 4)},
+}
+for form in ("get", "head", "delete"):
+    BAD["apus_" + form] = {"url": FETCH_URL, "headers": HEADERS}
+for form in ("post", "put", "patch"):
+    BAD["apus_" + form] = {"url": FETCH_URL, "headers": HEADERS, "data": ["NULL"]}
+BAD["apus_http"] = {"method": METHODS, "url": FETCH_URL, "headers": HEADERS, "data": ["NULL"]}
+
 # Section 11. A NULL buffer goes with a capacity, so it is wrong by itself.
 BIT = span(0, 1)
 NO_KEY = ["NULL", '""', '"x"', '"dGhlIHNhbXBsZSBub25jZQ"', '"dGhlIHNhbXBsZSBub25jZQAA"']
@@ -265,6 +345,8 @@ BAD |= {
 CODES = {
     "apus_server_port": "APUS_E_NOT_FOUND", "apus_method_name": "APUS_E_NOT_FOUND",
     "apus_status_reason": "APUS_E_NOT_FOUND", "apus_opcode_name": "APUS_E_NOT_FOUND",
+    "apus_client_cookie_at": None, "apus_response_header_at": "APUS_E_NOT_FOUND",
+    "apus_response_trailer_at": "APUS_E_NOT_FOUND",
     "apus_request_on_body": None, "apus_upgrade_protocol_at": "APUS_E_NOT_FOUND",
 }
 for kind in ("header", "trailer", "param", "query_param"):
@@ -294,7 +376,10 @@ EXCUSED_IN = {
     ("apus_frame_encode", "mask"), ("apus_frame_encode_header", "mask"),     # NULL: none
     ("apus_frame_mask", "offset"), ("apus_close_is_valid", "code"),
     ("apus_handshake_protocol_at", "index"),                                 # by a test of its own
+    ("apus_client_set_no_proxy", "list"),                                    # any text
+    ("apus_fetch_add_file", "file_name"), ("apus_fetch_add_part", "file_name"),
 }
+EXCUSED_IN |= {(f"apus_fetch_on_{event}", "fn") for event in ("response", "body", "complete")}
 EXCUSED_IN |= {(f"apus_server_{form}", "fn")
                for form in ("head", "post", "put", "patch", "delete", "any")}
 
@@ -307,6 +392,8 @@ FAILURES = {
     "apus_writer_is_alive": ("0", False), "apus_writer_is_connected": ("0", False),
     "apus_upgrade_destroy": ("0", False), "apus_upgrade_is_alive": ("0", False),
     "apus_channel_destroy": ("0", False), "apus_channel_is_alive": ("0", False),
+    "apus_fetch_destroy": ("0", False), "apus_fetch_is_alive": ("0", False),
+    "apus_response_destroy": ("0", False), "apus_response_is_alive": ("0", False),
     "apus_client_destroy": ("0", False), "apus_client_is_alive": ("0", False),
     "apus_channel_is_connected": ("0", True),
     "apus_channel_last_pong_ms": ("INT64_MIN", True),
@@ -406,6 +493,8 @@ def bad_handle_calls(functions):
         name = "bad_handle_" + function.name
         out += wrap(name, "uint64_t handle", function.check("handle", "APUS_E_HANDLE"))
         kind = "0" if function.handle == "ANY" else "APUS_KIND_" + function.handle
+        if function.handle == "CLIENT" and function.name not in CLIENT_ALONE:
+            kind = "-1"
         table += f'  {{"{function.name}", {kind}, {name}}},\n'
     return out + f"static const struct bad_handle_call bad_handle_calls[] = {{\n{table}}};\n\n"
 
@@ -474,6 +563,10 @@ def generate(functions):
                 collect(lambda f: f.name in CALLER))
     out += wrap("bad_arguments_of_client", "apus_client handle",
                 collect(lambda f: f.handle == "CLIENT"))
+    out += wrap("bad_arguments_of_fetch", "apus_fetch handle",
+                collect(lambda f: f.handle == "FETCH"))
+    out += wrap("bad_arguments_of_response", "apus_response handle",
+                collect(lambda f: f.handle == "RESPONSE"))
     out += wrap("started_server", "apus_server handle", started(functions))
     return out
 

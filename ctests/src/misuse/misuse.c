@@ -28,7 +28,7 @@ struct outs {
   int32_t number;
   apus_message message;
   char buffer[8];
-  char text[32];
+  char text[64];
   int drops;
 };
 
@@ -148,13 +148,35 @@ static void closed_fn(void *context, apus_channel channel, int32_t code, const c
   atomic_fetch_add(&callbacks_run, 1);
 }
 
+static int64_t fetch_source_fn(void *context, apus_fetch fetch, void *buffer, size_t capacity) {
+  (void)context, (void)fetch, (void)buffer, (void)capacity;
+  atomic_fetch_add(&callbacks_run, 1);
+  return 0;
+}
+
+static void fetch_response_fn(void *context, apus_fetch fetch, apus_response response) {
+  (void)context, (void)fetch, (void)response;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void fetch_body_fn(void *context, apus_fetch fetch, const void *data, size_t length) {
+  (void)context, (void)fetch, (void)data, (void)length;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void fetch_complete_fn(void *context, apus_fetch fetch, apus_response response,
+                              int32_t result) {
+  (void)context, (void)fetch, (void)response, (void)result;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
 /* Descriptors that are valid, so that only the handle is wrong; and one that is
  * no socket. Whatever fails must leave them open. */
 static int spare_listener, spare_connection, spare_pipe;
 
 struct bad_handle_call {
   const char *name;
-  int32_t kind; /* of the handle that it takes; 0: of any kind */
+  int32_t kind; /* of the handle that it takes; 0: of any kind; -1: client or server */
   void (*call)(uint64_t handle);
 };
 
@@ -171,13 +193,16 @@ static apus_writer live_writer;
 static apus_upgrade live_upgrade;
 static apus_channel live_channel, live_caller;
 static apus_client live_client;
+static apus_fetch live_fetch;
+static apus_response live_response;
 static uint64_t bad_handles[HANDLES];
 static size_t bad_count;
 
 static int is_live(uint64_t handle) {
   return handle == running || handle == stopped || handle == live_request ||
          handle == live_writer || handle == live_upgrade || handle == live_channel ||
-         handle == live_caller || handle == live_client;
+         handle == live_caller || handle == live_client || handle == live_fetch ||
+         handle == live_response;
 }
 
 static void add_bad(uint64_t handle) {
@@ -221,22 +246,27 @@ static void make_bad_handles(uint64_t seed) {
   add_forged(live_request);
   add_forged(live_caller);
   add_forged(live_client);
+  add_forged(live_fetch);
+  add_forged(live_response);
   if (live_writer != 0) add_forged(live_writer);
 }
 
 /* Each function with each bad handle, and with live ones of other kinds. */
 static void run_bad_handles(void) {
-  const uint64_t live[] = {running,      stopped,      live_request, live_writer,
-                           live_upgrade, live_channel, live_caller,  live_client};
+  const uint64_t live[] = {running,      stopped,     live_request, live_writer, live_upgrade,
+                           live_channel, live_caller, live_client,  live_fetch,  live_response};
   const int32_t kinds[] = {APUS_KIND_SERVER,  APUS_KIND_SERVER,  APUS_KIND_REQUEST,
                            APUS_KIND_WRITER,  APUS_KIND_UPGRADE, APUS_KIND_CHANNEL,
-                           APUS_KIND_CHANNEL, APUS_KIND_CLIENT};
+                           APUS_KIND_CHANNEL, APUS_KIND_CLIENT,  APUS_KIND_FETCH,
+                           APUS_KIND_RESPONSE};
   for (size_t i = 0; i < sizeof bad_handle_calls / sizeof bad_handle_calls[0]; i++) {
     const struct bad_handle_call *call = &bad_handle_calls[i];
     for (size_t at = 0; at < bad_count; at++) call->call(bad_handles[at]);
     if (call->kind == 0) continue;
     for (size_t at = 0; at < sizeof live / sizeof live[0]; at++) {
-      if (live[at] != 0 && kinds[at] != call->kind) call->call(live[at]);
+      int fits = call->kind < 0 ? kinds[at] == APUS_KIND_SERVER || kinds[at] == APUS_KIND_CLIENT
+                                : kinds[at] == call->kind;
+      if (live[at] != 0 && !fits) call->call(live[at]);
     }
   }
 }
@@ -308,15 +338,31 @@ static void request_handler(void *context, apus_request request) {
   live_client = apus_client_make();
   live_caller = apus_channel_make(live_client);
   CHECK(live_client != 0 && live_caller != 0);
+  live_fetch = apus_fetch_make(live_client, "GET", "http://127.0.0.1:1/");
+  CHECK(live_fetch != 0);
   make_bad_handles(seed);
   run_bad_handles();
   bad_arguments_of_caller(live_caller);
   bad_arguments_of_client(live_client);
+  bad_arguments_of_fetch(live_fetch);
+  bad_arguments_of_response(live_response);
   bad_arguments_of_none();
   bad_arguments_of_server(stopped);
   bad_arguments_of_request(request);
   started_server(running);
   CHECK_INT(0, apus_reply_text(request, 200, "replied"));
+}
+
+static void hello_handler(void *context, apus_request request) {
+  (void)context;
+  CHECK_INT(0, apus_reply_text(request, 200, "hello"));
+}
+
+static void make_response(int32_t port) {
+  char url[64];
+  snprintf(url, sizeof url, "http://127.0.0.1:%d/hello", port);
+  live_response = apus_get(url, NULL);
+  CHECK(live_response != 0);
 }
 
 /* After all of that the server works, and has sent nothing that it should not. */
@@ -387,10 +433,12 @@ int main(int argc, char **argv) {
   app_route(&app, APUS_GET, "/request", request_handler, &seed);
   app_route(&app, APUS_GET, "/writer", writer_handler, NULL);
   app_route(&app, APUS_GET, "/upgrade", upgrade_handler, NULL);
+  app_route(&app, APUS_GET, "/hello", hello_handler, NULL);
   stopped = apus_server_make();
   CHECK_INT(0, apus_server_websocket(stopped, "/ws", NULL, NULL, NULL));
   running = app.server;
   harness_start(&app);
+  make_response(app.port);
   live_request = apus_request_parse("GET / HTTP/1.1\r\nHost: a\r\n\r\n", APUS_STRLEN, NULL);
   apus_request parsed = live_request;
   CHECK(stopped != 0 && parsed != 0);
@@ -408,5 +456,8 @@ int main(int argc, char **argv) {
   CHECK_INT(1, apus_server_destroy(stopped));
   CHECK_INT(1, apus_client_destroy(live_client));
   CHECK_INT(0, apus_channel_is_alive(live_caller));
+  CHECK_INT(0, apus_fetch_is_alive(live_fetch));
+  CHECK_TEXT("hello", apus_response_body(live_response, NULL));
+  CHECK_INT(1, apus_response_destroy(live_response));
   return report();
 }
