@@ -37,6 +37,17 @@ static inline z_stream *zlib_inflate_make(int32_t bits) {
   return stream;
 }
 
+// Inflate as zlib counts its windows: 15 with zlib's own wrapping (RFC 1950), 31 with
+// that of gzip (RFC 1952), -15 with none.
+static inline z_stream *zlib_inflate_make_wrapped(int32_t bits) {
+  z_stream *stream = (z_stream *)calloc(1, sizeof(z_stream));
+  if (stream != NULL && inflateInit2(stream, bits) != Z_OK) {
+    free(stream);
+    stream = NULL;
+  }
+  return stream;
+}
+
 static inline void zlib_inflate_free(z_stream *stream) {
   inflateEnd(stream);
   free(stream);
