@@ -324,7 +324,7 @@ public func apusChannelOnClose(
 
 @_cdecl("apus_channel_on_error")
 public func apusChannelOnError(
-  _ handle: UInt64, _ function: apus_closed_fn?, _ context: UnsafeMutableRawPointer?,
+  _ handle: UInt64, _ function: apus_channel_error_fn?, _ context: UnsafeMutableRawPointer?,
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<ClosedFunction>(function, context, drop)

@@ -53,6 +53,30 @@ public func apusClientSetDispatch(_ handle: UInt64, _ dispatch: Int32) -> Int32 
   }
 }
 
+@_cdecl("apus_client_set_channel_high_water")
+public func apusClientSetChannelHighWater(_ handle: UInt64, _ bytes: Int64) -> Int32 {
+  set(handle) { client throws(Failure) in
+    try check(bytes, in: 1...(1 << 40))
+    client.o.options.channelHighWater = bytes
+  }
+}
+
+@_cdecl("apus_client_set_channel_inbox")
+public func apusClientSetChannelInbox(_ handle: UInt64, _ bytes: Int64) -> Int32 {
+  set(handle) { client throws(Failure) in
+    try check(bytes, in: 1...(1 << 40))
+    client.o.options.channelInbox = bytes
+  }
+}
+
+@_cdecl("apus_client_set_channel_close_timeout")
+public func apusClientSetChannelCloseTimeout(_ handle: UInt64, _ milliseconds: Int32) -> Int32 {
+  set(handle) { client throws(Failure) in
+    try check(milliseconds, in: 1...86_400_000)
+    client.o.options.channelCloseTimeout = Int64(milliseconds)
+  }
+}
+
 @_cdecl("apus_client_tick")
 public func apusClientTick(_ handle: UInt64, _ timeout: Int32) -> Int32 {
   boundary { () throws(Failure) in

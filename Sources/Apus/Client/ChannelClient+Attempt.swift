@@ -166,6 +166,7 @@ extension Ref where Object == ChannelClient {
     channel.o.inflater?.free()
     channel.o.inflater = nil
     channel.o.isDeaf = false
+    channel.o.isAnswerDue = false
     channel.o.lastPing = 0
     channel.o.closeDeadline = 0
     channel.o.closeCode = CloseCode.abnormal

@@ -118,7 +118,7 @@ extension Ref where Object == Channel {
       ChannelNote.weight(bytes.count), ordering: .sequentiallyConsistent
     ).newValue
     // A peer that is faster than the host must not fill the queue that all have.
-    if waiting >= Inbox.limit { o.inbox.isStalled.store(true, ordering: .sequentiallyConsistent) }
+    if waiting >= inboxLimit { o.inbox.isStalled.store(true, ordering: .sequentiallyConsistent) }
     queue(note)
   }
 

@@ -103,7 +103,7 @@ typealias ClosedFunction =
   var output = ByteBuffer()
   /// Where messages are compressed.
   var scratch = ByteBuffer()
-  var highWater: Int64 = 1024 * 1024
+  var highWater: Int64
   var closesWhenFull = false
   let wantsDrain = Atomic<Bool>(false)
   /// Made with the first one.
@@ -149,6 +149,8 @@ typealias ClosedFunction =
   var closeDeadline: Int64 = 0
   /// Nothing that comes is looked at any more.
   var isDeaf = false
+  /// The peer's Close waits for its answer, until the host has seen what came before.
+  var isAnswerDue = false
   /// The close has been told, or is being told.
   var isClosedTold = false
   var closeCode: UInt16 = 1006
@@ -163,6 +165,7 @@ typealias ClosedFunction =
     self.role = role
     self.server = server
     self.mail = mail
+    highWater = server.o.options.channelHighWater
     sender = MessageSender(role: role)
     receiver = MessageReceiver(role: role, allowsCompression: deflates, limits: limits)
   }
@@ -174,7 +177,6 @@ typealias ClosedFunction =
     inflater?.free()
   }
 
-  static var closeTimeout: Int64 { 5_000 }
   /// Shorter messages are not compressed.
   static var leastCompressed: Int { 64 }
 }

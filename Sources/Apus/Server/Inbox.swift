@@ -50,8 +50,6 @@ extension Ref where Object == Letter {
   /// The loop looks at it: the inbox may be full.
   let isStalled = Atomic<Bool>(false)
 
-  /// Bytes that may wait, and one message more.
-  static var limit: Int64 { 1024 * 1024 }
   private static var overhead: Int64 { 64 }
 
   init() {}
@@ -61,13 +59,14 @@ extension Ref where Object == Letter {
   }
 
   var isEmpty: Bool { first == nil }
-  var isFull: Bool { bytes >= Inbox.limit }
+  /// Something is in it, or was handed out last and may be about to be answered.
+  var isUnread: Bool { first != nil || current != nil }
 
-  mutating func add(_ letter: Ref<Letter>) {
+  mutating func add(_ letter: Ref<Letter>, limit: Int64) {
     if let last { last.o.next = letter } else { first = letter }
     last = letter
     bytes &+= Int64(letter.o.count) &+ Inbox.overhead
-    if isFull { isStalled.store(true, ordering: .relaxed) }
+    if bytes >= limit { isStalled.store(true, ordering: .relaxed) }
     wake()
   }
 
@@ -103,6 +102,8 @@ extension Ref where Object == Letter {
 }
 
 extension Ref where Object == Channel {
+  var inboxLimit: Int64 { o.server.o.options.channelInbox }
+
   /// Keeps a message for whoever receives; the loop's thread.
   @inline(never)
   func keep(_ opcode: UInt8, _ isFinal: Bool, _ bytes: Bytes) {
@@ -111,7 +112,7 @@ extension Ref where Object == Channel {
     o.lock.lock()
     // It was reset meanwhile: this is of a connection that nobody wants any more.
     let isStale = o.state == .connecting || o.state == .closed
-    if !isStale { o.inbox.add(letter) }
+    if !isStale { o.inbox.add(letter, limit: inboxLimit) }
     o.lock.unlock()
     if isStale { letter.free() }
     if !o.server.o.hasThreads { o.server.o.isWoken.store(true, ordering: .relaxed) }
@@ -148,6 +149,7 @@ extension Ref where Object == Channel {
       o.inbox.isRead = false
       o.lock.unlock()
     }
+    var hasTurned = o.server.o.hasThreads
     while true {
       o.lock.lock()
       let letter = o.inbox.take()
@@ -171,13 +173,20 @@ extension Ref where Object == Channel {
       o.lock.unlock()
       if let letter { return letter }
       if isClosed { throw Failure(.closed, "the channel is closed") }
-      if isCancelled || left <= 0 { return nil }
+      if isCancelled || (left <= 0 && hasTurned) { return nil }
       if isHere, o.server.o.hasThreads {
         throw Failure(.state, "not on the thread that would bring the message")
       }
       if !o.server.o.hasThreads {
-        try turn(left) {
-          $0.o.inbox.isEmpty && !$0.o.inbox.isCancelled && $0.o.state != .closed
+        hasTurned = true
+        do throws(Failure) {
+          try turn(max(left, 0)) {
+            $0.o.inbox.isEmpty && !$0.o.inbox.isCancelled && $0.o.state != .closed
+          }
+        } catch {
+          // Inside a callback, say: then nothing more has come.
+          if left <= 0 { return nil }
+          throw error
         }
       }
     }
