@@ -493,7 +493,11 @@ APUS_API int32_t apus_server_wake(apus_server server);
 enum {
   APUS_EVENT_NONE = 0,
   APUS_EVENT_REQUEST = 1, /* handle: a request, whole; the caller owns it now */
-  APUS_EVENT_CHANNEL = 2  /* handle: a channel, open; the caller owns it now */
+  APUS_EVENT_CHANNEL = 2, /* handle: a channel, open; the caller owns it now */
+  /* of channels with apus_channel_set_events() alone: */
+  APUS_EVENT_MESSAGE = 3, /* messages wait for apus_channel_recv() */
+  APUS_EVENT_OPEN = 4,    /* a channel that makes its connections itself is open */
+  APUS_EVENT_CLOSE = 5    /* the channel is closed for good */
 };
 
 /* One event. The layout is frozen. Since 0.1. */
@@ -979,9 +983,10 @@ APUS_API const char *apus_upgrade_protocol_at(apus_upgrade upgrade, int32_t inde
  *
  * A peer's Close is answered once the host has had its turn with the messages before
  * it, so that it can still answer those: when their listeners have returned or, where
- * they are received, with the apus_channel_recv() behind the last of them; but at the
- * latest after the close timeout. Where the peer has gone while the channel does not
- * read, the host has as long for what is there as a silent peer has for a pong.
+ * they are received, with the apus_channel_recv() behind the last of them, or the next
+ * event that is taken (apus_channel_set_events()); but at the latest after the close
+ * timeout. Where the peer has gone while the channel does not read, the host has as
+ * long for what is there as a silent peer has for a pong.
  *
  * A server that stops closes its channels with 1001. They have the close timeout, and
  * no longer than the drain timeout, for the peer's answer; each gets its on_close
@@ -1186,6 +1191,14 @@ APUS_API int32_t apus_channel_on_drain(apus_channel channel, apus_channel_fn fun
  * message), APUS_E_ARGUMENT, APUS_E_MEMORY. Thread: any, one at a time.
  * Since 0.1. */
 APUS_API int32_t apus_channel_recv(apus_channel channel, apus_message *message, int32_t timeout_ms);
+/* 1: apus_server_next() or apus_client_next() tells of the channel, so that one thread
+ * can wait for many. APUS_EVENT_MESSAGE comes when a message comes and when a receive
+ * leaves one behind, and one at a time: a host that receives once for each misses
+ * nothing. APUS_EVENT_CLOSE is the last one; messages may wait behind it still, up to an
+ * apus_channel_recv() that gives APUS_E_CLOSED. Messages with listeners make no events.
+ * The handle is the caller's then, as after apus_channel_keep(). Default 0.
+ * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_set_events(apus_channel channel, int32_t on);
 /* Ends a wait to receive, or else the next one, once. Thread: any. Since 0.1. */
 APUS_API int32_t apus_channel_cancel(apus_channel channel);
 
@@ -1431,6 +1444,12 @@ APUS_API int32_t apus_client_set_channel_close_timeout(apus_client client, int32
  * (another thread ticks), APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any, one at a
  * time. Since 0.1. */
 APUS_API int32_t apus_client_tick(apus_client client, int32_t timeout_ms);
+/* Takes one event instead, as apus_server_next() does: those of channels with
+ * apus_channel_set_events().
+ * Returns 1 with the event, 0 without one.
+ * Errors: as above, and APUS_E_STATE with worker dispatch. Thread: any, one at a time.
+ * Since 0.1. */
+APUS_API int32_t apus_client_next(apus_client client, apus_event *event, int32_t timeout_ms);
 /* The descriptor that is readable when there is something to tick: watch it, and no
  * more. Errors: APUS_E_STATE, APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any.
  * Since 0.1. */

@@ -194,6 +194,7 @@ BAD = {
     "apus_server_subscriber_count": {"topic": ["NULL"]},
     "apus_channel_set_high_water": {"bytes": span(1, "1LL << 40", INT64)},
     "apus_channel_set_close_when_full": {"on": span(0, 1)},
+    "apus_channel_set_events": {"on": span(0, 1)},
     "apus_channel_set_ping": {"interval": span(0, 86400000), "deadline": span(0, 86400000)},
     "apus_channel_recv": {"timeout_ms": ["-2", "INT32_MIN"], "message": ["NULL"]},
 }
@@ -204,6 +205,7 @@ BAD |= {
     "apus_client_set_channel_inbox": {"bytes": span(1, "1LL << 40", INT64)},
     "apus_client_set_channel_close_timeout": {"ms": span(1, 86400000)},
     "apus_client_tick": {"timeout_ms": ["-2", "INT32_MIN"]},
+    "apus_client_next": {"timeout_ms": ["-2", "INT32_MIN"], "event": ["NULL"]},
     "apus_channel_add_header": {"name": [*FIELD_NAME, '"Host"', '"sec-websocket-key"'],
                                 "value": FIELD_VALUE},
     "apus_channel_set_protocols": {"protocols": ["NULL", '"a,a"', '"a b"', '","']},

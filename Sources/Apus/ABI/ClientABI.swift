@@ -88,6 +88,19 @@ public func apusClientTick(_ handle: UInt64, _ timeout: Int32) -> Int32 {
   }
 }
 
+@_cdecl("apus_client_next")
+public func apusClientNext(
+  _ handle: UInt64, _ event: UnsafeMutablePointer<apus_event>?, _ timeout: Int32
+) -> Int32 {
+  boundary { () throws(Failure) in
+    try withClient(handle) { client throws(Failure) in
+      guard let event = unsafe event else { throw Failure(.argument, "no place for the event") }
+      try client.startIfIdle()
+      return try unsafe next(of: client, timeout, event)
+    }
+  }
+}
+
 @_cdecl("apus_client_event_fd")
 public func apusClientEventFD(_ handle: UInt64) -> Int32 {
   boundary { () throws(Failure) in

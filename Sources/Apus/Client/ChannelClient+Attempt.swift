@@ -71,6 +71,8 @@ extension Ref where Object == ChannelClient {
     } catch {
       return failed(error)
     }
+    // Here, and nowhere else, comes TLS: a wss URL would have its handshake over this
+    // stream first, with the time limit of the attempt, and `ask` when that is done.
     ask()
   }
 
@@ -195,6 +197,7 @@ extension Ref where Object == ChannelClient {
     o.stage = .open
     channel.attach(to: connection)
     channel.tell(.opened)
+    channel.give(.isOpen)
     if connection.o.isDead { return }
     connection.o.stream.deliver()
     channel.armTimer()

@@ -9,6 +9,7 @@ extension Ref where Object == ChannelClient {
     guard let address = WebSocketURL(text.bytes) else {
       throw Failure(.argument, "the URL is not one of a WebSocket")
     }
+    // Until there is TLS: see where an attempt is connected.
     if address.isSecure { throw Failure(.unsupported, "wss is not in this build") }
     let server = o.channel.o.server
     if server.o.slot.o.kind == .client { try server.startIfIdle() }

@@ -162,7 +162,9 @@ extension Ref where Object == Channel {
     o.lock.lock()
     let isUnheard = o.waiting.load(ordering: .sequentiallyConsistent) > 0 || o.inbox.isUnread
     o.isAnswerDue = o.state == .open && isUnheard
+    let isAsked = o.isAnswerDue && o.givesEvents.load(ordering: .relaxed) && o.inbox.asksForTurn()
     o.lock.unlock()
+    if isAsked { give(.turnIsOver) }
     if o.isAnswerDue { startClosing() } else { answer() }
   }
 

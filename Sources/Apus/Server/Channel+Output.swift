@@ -161,6 +161,7 @@ extension Ref where Object == Channel {
     if isClosing { startClosing() } else { armTimer() }
     tellDrained()
     readOn()
+    announce()
     if o.isAnswerDue { answerWhenHeard() }
   }
 

@@ -88,6 +88,8 @@ typealias ClosedFunction =
   let hasListener = Atomic<Bool>(false)
   let hasOwnListeners = Atomic<Bool>(false)
   let isHeard = Atomic<Bool>(false)
+  /// Whether whoever takes events by himself is told of it.
+  let givesEvents = Atomic<Bool>(false)
   let lock = Lock()
 
   // ---- behind the lock
@@ -129,6 +131,8 @@ typealias ClosedFunction =
 
   // ---- what was received and not read
   var inbox = Inbox()
+  /// An event that says so is on its way.
+  var isAnnounced = false
   /// What messages on their way to the thread that ticks count for.
   let waiting = Atomic<Int64>(0)
 

@@ -37,11 +37,17 @@ extension Ref where Object == Letter {
 
 /// All of it but `isStalled` stands behind the channel's lock.
 @safe struct Inbox: ~Copyable {
+  /// The host's, with what was handed out last.
+  private enum Turn {
+    case open, asked, over
+  }
+
   private var first: Ref<Letter>? = nil
   private var last: Ref<Letter>? = nil
   private(set) var bytes: Int64 = 0
   /// What was handed out last: its bytes are the caller's until the next one.
   private var current: Ref<Letter>? = nil
+  private var turn = Turn.open
   /// A thread is in a call that receives.
   var isRead = false
   var isCancelled = false
@@ -60,7 +66,17 @@ extension Ref where Object == Letter {
 
   var isEmpty: Bool { first == nil }
   /// Something is in it, or was handed out last and may be about to be answered.
-  var isUnread: Bool { first != nil || current != nil }
+  var isUnread: Bool { first != nil || (current != nil && turn != .over) }
+
+  /// Whether who takes events is to be asked for whether he is done with the last one.
+  mutating func asksForTurn() -> Bool {
+    guard first == nil, current != nil, turn == .open else { return false }
+    turn = .asked
+    return true
+  }
+
+  /// He has come back for the next event since.
+  mutating func endTurn() { if turn == .asked { turn = .over } }
 
   mutating func add(_ letter: Ref<Letter>, limit: Int64) {
     if let last { last.o.next = letter } else { first = letter }
@@ -83,6 +99,7 @@ extension Ref where Object == Letter {
   mutating func hand(_ letter: Ref<Letter>?) {
     current?.free()
     current = letter
+    turn = .open
   }
 
   mutating func clear() {
@@ -114,7 +131,7 @@ extension Ref where Object == Channel {
     let isStale = o.state == .connecting || o.state == .closed
     if !isStale { o.inbox.add(letter, limit: inboxLimit) }
     o.lock.unlock()
-    if isStale { letter.free() }
+    if isStale { letter.free() } else { announce() }
     if !o.server.o.hasThreads { o.server.o.isWoken.store(true, ordering: .relaxed) }
   }
 
@@ -157,7 +174,8 @@ extension Ref where Object == Channel {
       let isCancelled = o.inbox.isCancelled
       if letter == nil { o.inbox.isCancelled = false }
       if let letter { o.inbox.hand(letter) }
-      if o.inbox.isStalled.load(ordering: .relaxed) { notifyLoop() }
+      let isLeft = o.givesEvents.load(ordering: .relaxed) && !o.inbox.isEmpty
+      if isLeft || o.inbox.isStalled.load(ordering: .relaxed) { notifyLoop() }
       let left = until == .max ? Int64.max : until &- Clock.now
       let mustWait = letter == nil && !isClosed && !isCancelled && left > 0
       let isHere = isOnLoop
