@@ -458,8 +458,9 @@ APUS_API int32_t apus_server_start(apus_server server);
  * inside a callback of the server. Thread: any, one at a time. Since 0.1. */
 APUS_API int32_t apus_server_serve(apus_server server);
 
-/* Stops: closes the listeners and the idle connections, lets requests under way
- * finish within the drain time limit, closes the rest, and returns. On the
+/* Stops: closes the listeners and the idle connections, and channels with 1001,
+ * lets requests under way finish and channels close within the drain time limit,
+ * closes the rest, and returns. On the
  * thread that ticks it runs the callbacks that this needs; inside a callback of
  * the server it returns at once and the rest happens behind it. The listeners
  * are gone then: listen again before another start. Not for signal handlers.
@@ -497,7 +498,11 @@ APUS_API int32_t apus_server_wake(apus_server server);
 enum {
   APUS_EVENT_NONE = 0,
   APUS_EVENT_REQUEST = 1, /* handle: a request, whole; the caller owns it now */
-  APUS_EVENT_CHANNEL = 2  /* handle: a channel, open; the caller owns it now */
+  APUS_EVENT_CHANNEL = 2, /* handle: a channel, open; the caller owns it now */
+  /* of channels with apus_channel_set_events() alone: */
+  APUS_EVENT_MESSAGE = 3, /* messages wait for apus_channel_recv() */
+  APUS_EVENT_OPEN = 4,    /* a channel that makes its connections itself is open */
+  APUS_EVENT_CLOSE = 5    /* the channel is closed for good */
 };
 
 /* One event. The layout is frozen. Since 0.1. */
@@ -976,9 +981,21 @@ APUS_API const char *apus_upgrade_protocol_at(apus_upgrade upgrade, int32_t inde
  * a channel from apus_server_next() is the caller's from the start.
  *
  * Messages go to the listeners of the channel's route and then to its own. Where
- * there are none, messages wait for apus_channel_recv(): 1 MiB of them, then the
- * channel stops to read. Listeners run where the server's dispatch says; each
- * channel gets exactly one close, after all else.
+ * there are none, messages wait for apus_channel_recv(), up to a limit
+ * (apus_server_set_channel_inbox()), and then the channel stops to read. Listeners
+ * run where the server's dispatch says; each channel gets exactly one close, after
+ * all else.
+ *
+ * A peer's Close is answered once the host has had its turn with the messages before
+ * it, so that it can still answer those: when their listeners have returned or, where
+ * they are received, with the apus_channel_recv() behind the last of them, or the next
+ * event that is taken (apus_channel_set_events()); but at the latest after the close
+ * timeout. Where the peer has gone while the channel does not read, the host has as
+ * long for what is there as a silent peer has for a pong.
+ *
+ * A server that stops closes its channels with 1001. They have the close timeout, and
+ * no longer than the drain timeout, for the peer's answer; each gets its on_close
+ * before apus_server_stop() returns. apus_server_destroy() tells nothing.
  * ========================================================================== */
 
 /* A channel of a route is open. The request is there until the function returns,
@@ -991,9 +1008,13 @@ typedef void (*apus_message_fn)(void *context, apus_channel channel, int32_t opc
                                 const void *data, size_t length);
 /* The end: code is the peer's close code, or 1005 where it sent none, 1006 where
  * the connection broke, or the code by which this end closed what the peer had
- * broken. An error: code is an APUS_E_* and text a sentence. */
-typedef void (*apus_closed_fn)(void *context, apus_channel channel, int32_t code, const char *text,
-                               size_t length);
+ * broken; reason is the peer's, or says what it had broken. */
+typedef void (*apus_closed_fn)(void *context, apus_channel channel, int32_t code,
+                               const char *reason, size_t length);
+/* Something went wrong: error is an APUS_E_*, text a sentence. The channel goes on, or
+ * its close follows. */
+typedef void (*apus_channel_error_fn)(void *context, apus_channel channel, int32_t error,
+                                      const char *text, size_t length);
 
 /* A message that was received. The layout is frozen. Since 0.1. */
 typedef struct apus_message {
@@ -1042,6 +1063,14 @@ APUS_API int32_t apus_server_set_origin_policy(apus_server server, int32_t polic
 APUS_API int32_t apus_server_set_max_message(apus_server server, int64_t bytes);
 /* Frames of a message: 1 to 1,000,000. Default 1024. Above it: 1008. */
 APUS_API int32_t apus_server_set_max_fragments(apus_server server, int32_t frames);
+/* The high-water mark that each channel has at first: 1 to 2^40 bytes. Default 1 MiB. */
+APUS_API int32_t apus_server_set_channel_high_water(apus_server server, int64_t bytes);
+/* Bytes of messages of a channel that may wait for the host, each of which counts for
+ * some more than it has: 1 to 2^40. Default 1 MiB. Above it the channel is not read. */
+APUS_API int32_t apus_server_set_channel_inbox(apus_server server, int64_t bytes);
+/* For the peer's answer to a Close, and the host's last words before an answer to one:
+ * 1 to 86,400,000 ms. Default 5,000. Then the connection is cut off. */
+APUS_API int32_t apus_server_set_channel_close_timeout(apus_server server, int32_t ms);
 /* After how much silence a channel's peer is pinged: 0 (never) to 86,400,000 ms.
  * Default 30,000. One that is silent for as long again is given up. */
 APUS_API int32_t apus_server_set_ping_interval(apus_server server, int32_t ms);
@@ -1077,7 +1106,8 @@ APUS_API uint64_t apus_channel_id(apus_channel channel);
 /* The server, or the client, that it is of. Thread: any. Since 0.1. */
 APUS_API apus_server apus_channel_server(apus_channel channel);
 /* The decoded path, the subprotocol ("": none) and the Sec-WebSocket-Key; borrowed
- * until the handle ends. Thread: any. Since 0.1. */
+ * until the handle ends or, of a channel that makes its connections itself, until the
+ * next of them is open: then they may be others. Thread: any. Since 0.1. */
 APUS_API const char *apus_channel_path(apus_channel channel);
 APUS_API const char *apus_channel_protocol(apus_channel channel);
 APUS_API const char *apus_channel_key(apus_channel channel);
@@ -1106,7 +1136,7 @@ APUS_API int32_t apus_channel_ping(apus_channel channel, const void *data, size_
 APUS_API int32_t apus_channel_pong(apus_channel channel, const void *data, size_t length);
 /* Begins the close handshake. code is 1000 to 1003, 1007 to 1014, 3000 to 4999, or
  * 0 for none; reason is at most 123 bytes of UTF-8. A peer that does not answer
- * within 5 s is cut off.
+ * within the close timeout is cut off.
  * Errors: APUS_E_ARGUMENT, APUS_E_CLOSED, APUS_E_STATE, APUS_E_MEMORY.
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_channel_close(apus_channel channel, int32_t code, const void *reason,
@@ -1114,7 +1144,7 @@ APUS_API int32_t apus_channel_close(apus_channel channel, int32_t code, const vo
 /* Bytes that the kernel has not taken yet, or a negative code. Thread: any.
  * Since 0.1. */
 APUS_API int64_t apus_channel_buffered(apus_channel channel);
-/* The high-water mark: 1 to 2^40 bytes. Default 1 MiB. on_drain is called when the
+/* The high-water mark: 1 to 2^40 bytes. Default: as the server has it. on_drain is called when the
  * half is left, after an APUS_E_FULL. Errors: APUS_E_ARGUMENT. Thread: any.
  * Since 0.1. */
 APUS_API int32_t apus_channel_set_high_water(apus_channel channel, int64_t bytes);
@@ -1153,19 +1183,27 @@ APUS_API int32_t apus_channel_on_pong(apus_channel channel, apus_message_fn func
                                       apus_drop_fn drop);
 APUS_API int32_t apus_channel_on_close(apus_channel channel, apus_closed_fn function, void *context,
                                        apus_drop_fn drop);
-APUS_API int32_t apus_channel_on_error(apus_channel channel, apus_closed_fn function, void *context,
-                                       apus_drop_fn drop);
+APUS_API int32_t apus_channel_on_error(apus_channel channel, apus_channel_error_fn function,
+                                       void *context, apus_drop_fn drop);
 APUS_API int32_t apus_channel_on_drain(apus_channel channel, apus_channel_fn function,
                                        void *context, apus_drop_fn drop);
 
 /* Receives the next message, or frame, waiting up to timeout_ms (-1: for ever).
- * With 0 workers it does the server's I/O meanwhile.
+ * With 0 workers it does the server's I/O meanwhile, also where timeout_ms is 0.
  * Returns 1 with the message, 0 without one (time passed, or cancelled).
  * Errors: APUS_E_CLOSED (closed, and all was received), APUS_E_THREAD (another
  * thread receives), APUS_E_STATE (it would wait on the thread that would bring the
  * message), APUS_E_ARGUMENT, APUS_E_MEMORY. Thread: any, one at a time.
  * Since 0.1. */
 APUS_API int32_t apus_channel_recv(apus_channel channel, apus_message *message, int32_t timeout_ms);
+/* 1: apus_server_next() or apus_client_next() tells of the channel, so that one thread
+ * can wait for many. APUS_EVENT_MESSAGE comes when a message comes and when a receive
+ * leaves one behind, and one at a time: a host that receives once for each misses
+ * nothing. APUS_EVENT_CLOSE is the last one; messages may wait behind it still, up to an
+ * apus_channel_recv() that gives APUS_E_CLOSED. Messages with listeners make no events.
+ * The handle is the caller's then, as after apus_channel_keep(). Default 0.
+ * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_channel_set_events(apus_channel channel, int32_t on);
 /* Ends a wait to receive, or else the next one, once. Thread: any. Since 0.1. */
 APUS_API int32_t apus_channel_cancel(apus_channel channel);
 
@@ -1376,6 +1414,10 @@ APUS_API int32_t apus_handshake_check_response(const void *data, size_t length, 
  * or 1013, is made anew where apus_channel_set_reconnect() says so; meanwhile the state
  * is APUS_STATE_CONNECTING. A close by this end, or with another code, is for good.
  *
+ * A connection is made to the addresses of the host's name one after the other, the
+ * families in turn and that of IPv6 first, a new one every quarter of a second while
+ * the earlier ones are tried on; the first that connects is used (RFC 8305).
+ *
  * on_open is called each time that it is open, on_error for each attempt that fails and
  * each connection that is lost, and on_close once for each apus_channel_open(), when
  * the channel is closed for good.
@@ -1396,12 +1438,23 @@ APUS_API int32_t apus_client_set_workers(apus_client client, int32_t workers);
 /* APUS_DISPATCH_TICK (default) or APUS_DISPATCH_WORKER.
  * Errors: as above. Thread: any. Since 0.1. */
 APUS_API int32_t apus_client_set_dispatch(apus_client client, int32_t dispatch);
+/* For the client's channels, as apus_server_set_channel_high_water(), _inbox() and
+ * _close_timeout(). Errors: as above. Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_channel_high_water(apus_client client, int64_t bytes);
+APUS_API int32_t apus_client_set_channel_inbox(apus_client client, int64_t bytes);
+APUS_API int32_t apus_client_set_channel_close_timeout(apus_client client, int32_t ms);
 /* Runs the callbacks that wait, as apus_server_tick() does.
  * Returns how many there were.
  * Errors: APUS_E_ARGUMENT, APUS_E_STATE (inside a callback of its), APUS_E_THREAD
  * (another thread ticks), APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any, one at a
  * time. Since 0.1. */
 APUS_API int32_t apus_client_tick(apus_client client, int32_t timeout_ms);
+/* Takes one event instead, as apus_server_next() does: those of channels with
+ * apus_channel_set_events().
+ * Returns 1 with the event, 0 without one.
+ * Errors: as above, and APUS_E_STATE with worker dispatch. Thread: any, one at a time.
+ * Since 0.1. */
+APUS_API int32_t apus_client_next(apus_client client, apus_event *event, int32_t timeout_ms);
 /* The descriptor that is readable when there is something to tick: watch it, and no
  * more. Errors: APUS_E_STATE, APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any.
  * Since 0.1. */

@@ -511,6 +511,7 @@ static const uint32_t SYS_POLL_IN = EPOLLIN;
 static const uint32_t SYS_POLL_OUT = EPOLLOUT;
 static const uint32_t SYS_POLL_ERROR = EPOLLERR;
 static const uint32_t SYS_POLL_HANGUP = EPOLLHUP;
+static const uint32_t SYS_POLL_PEER_END = EPOLLRDHUP;
 static const uint32_t SYS_POLL_EXCLUSIVE = EPOLLEXCLUSIVE;
 static const int32_t SYS_POLL_ADD = EPOLL_CTL_ADD;
 static const int32_t SYS_POLL_DELETE = EPOLL_CTL_DEL;

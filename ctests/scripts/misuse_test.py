@@ -88,10 +88,10 @@ CALLBACKS = {
     "apus_replied_fn": "replied_fn", "apus_failed_fn": "failed_fn",
     "apus_server_fn": "server_fn", "apus_access_fn": "access_fn", "apus_body_fn": "body_fn",
     "apus_writer_fn": "writer_fn", "apus_open_fn": "open_fn", "apus_channel_fn": "channel_fn",
-    "apus_message_fn": "message_fn", "apus_closed_fn": "closed_fn", "apus_log_fn": None,
-    "apus_leak_fn": None, "apus_fetch_source_fn": "fetch_source_fn",
-    "apus_fetch_response_fn": "fetch_response_fn", "apus_fetch_body_fn": "fetch_body_fn",
-    "apus_fetch_complete_fn": "fetch_complete_fn",
+    "apus_message_fn": "message_fn", "apus_closed_fn": "closed_fn",
+    "apus_channel_error_fn": "closed_fn", "apus_log_fn": None, "apus_leak_fn": None,
+    "apus_fetch_source_fn": "fetch_source_fn", "apus_fetch_response_fn": "fetch_response_fn",
+    "apus_fetch_body_fn": "fetch_body_fn", "apus_fetch_complete_fn": "fetch_complete_fn",
 }
 
 # ---- What is bad, by function and parameter -----------------------------------
@@ -186,6 +186,9 @@ BAD = {
     "apus_server_set_max_message": {"bytes": span(1, "1LL << 40", INT64)},
     "apus_server_set_max_fragments": {"frames": span(1, 1000000)},
     "apus_server_set_ping_interval": {"ms": span(0, 86400000)},
+    "apus_server_set_channel_high_water": {"bytes": span(1, "1LL << 40", INT64)},
+    "apus_server_set_channel_inbox": {"bytes": span(1, "1LL << 40", INT64)},
+    "apus_server_set_channel_close_timeout": {"ms": span(1, 86400000)},
     "apus_server_set_deflate": {"on": span(0, 1)},
     "apus_upgrade_accept": {"subprotocol": ['"b"', '"A"', '"a, a"', '"a\\r\\nX-B: c"']},
     "apus_upgrade_refuse": {"status": ["0", "299", *STATUS]},
@@ -209,13 +212,18 @@ BAD = {
     "apus_server_subscriber_count": {"topic": ["NULL"]},
     "apus_channel_set_high_water": {"bytes": span(1, "1LL << 40", INT64)},
     "apus_channel_set_close_when_full": {"on": span(0, 1)},
+    "apus_channel_set_events": {"on": span(0, 1)},
     "apus_channel_set_ping": {"interval": span(0, 86400000), "deadline": span(0, 86400000)},
     "apus_channel_recv": {"timeout_ms": ["-2", "INT32_MIN"], "message": ["NULL"]},
 }
 BAD |= {
     "apus_client_set_workers": {"workers": span(-1, 256)},
     "apus_client_set_dispatch": {"dispatch": span(0, 1)},
+    "apus_client_set_channel_high_water": {"bytes": span(1, "1LL << 40", INT64)},
+    "apus_client_set_channel_inbox": {"bytes": span(1, "1LL << 40", INT64)},
+    "apus_client_set_channel_close_timeout": {"ms": span(1, 86400000)},
     "apus_client_tick": {"timeout_ms": ["-2", "INT32_MIN"]},
+    "apus_client_next": {"timeout_ms": ["-2", "INT32_MIN"], "event": ["NULL"]},
     "apus_channel_add_header": {"name": [*FIELD_NAME, '"Host"', '"sec-websocket-key"'],
                                 "value": FIELD_VALUE},
     "apus_channel_set_protocols": {"protocols": ["NULL", '"a,a"', '"a b"', '","']},

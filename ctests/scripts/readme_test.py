@@ -102,7 +102,8 @@ def limits(readme):
     return part[:part.index("\n## ", 1)]
 
 
-CHANNEL_LIMITS = ["apus_channel_set_high_water", "apus_server_set_max_fragments",
+CHANNEL_LIMITS = ["apus_server_set_channel_close_timeout", "apus_server_set_channel_high_water",
+                  "apus_server_set_channel_inbox", "apus_server_set_max_fragments",
                   "apus_server_set_max_message", "apus_server_set_ping_interval",
                   "apus_server_set_upgrade_timeout"]
 

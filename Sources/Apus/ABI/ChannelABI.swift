@@ -231,6 +231,18 @@ public func apusChannelSetHighWater(_ handle: UInt64, _ bytes: Int64) -> Int32 {
   }
 }
 
+@_cdecl("apus_channel_set_events")
+public func apusChannelSetEvents(_ handle: UInt64, _ on: Int32) -> Int32 {
+  change(handle) { channel throws(Failure) in
+    try check(on, in: 0...1)
+    channel.o.givesEvents.store(on == 1, ordering: .releasing)
+    if on == 0 { return }
+    channel.o.isKept = true
+    // What has come before is told by the loop.
+    channel.notifyLoop()
+  }
+}
+
 @_cdecl("apus_channel_set_close_when_full")
 public func apusChannelSetCloseWhenFull(_ handle: UInt64, _ on: Int32) -> Int32 {
   change(handle) { channel throws(Failure) in
@@ -324,7 +336,7 @@ public func apusChannelOnClose(
 
 @_cdecl("apus_channel_on_error")
 public func apusChannelOnError(
-  _ handle: UInt64, _ function: apus_closed_fn?, _ context: UnsafeMutableRawPointer?,
+  _ handle: UInt64, _ function: apus_channel_error_fn?, _ context: UnsafeMutableRawPointer?,
   _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<ClosedFunction>(function, context, drop)

@@ -117,6 +117,21 @@ public func apusServerSetMaxFragments(_ handle: UInt64, _ frames: Int32) -> Int3
   set(handle, Int64(frames), in: 1...1_000_000) { $0.messages.frames = Int($1) }
 }
 
+@_cdecl("apus_server_set_channel_high_water")
+public func apusServerSetChannelHighWater(_ handle: UInt64, _ bytes: Int64) -> Int32 {
+  set(handle, bytes, in: 1...(1 << 40)) { $0.channelHighWater = $1 }
+}
+
+@_cdecl("apus_server_set_channel_inbox")
+public func apusServerSetChannelInbox(_ handle: UInt64, _ bytes: Int64) -> Int32 {
+  set(handle, bytes, in: 1...(1 << 40)) { $0.channelInbox = $1 }
+}
+
+@_cdecl("apus_server_set_channel_close_timeout")
+public func apusServerSetChannelCloseTimeout(_ handle: UInt64, _ milliseconds: Int32) -> Int32 {
+  set(handle, Int64(milliseconds), in: 1...86_400_000) { $0.channelCloseTimeout = $1 }
+}
+
 @_cdecl("apus_server_set_ping_interval")
 public func apusServerSetPingInterval(_ handle: UInt64, _ milliseconds: Int32) -> Int32 {
   set(handle, Int64(milliseconds), in: 0...86_400_000) { $0.pingInterval = $1 }

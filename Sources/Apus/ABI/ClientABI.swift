@@ -53,6 +53,30 @@ public func apusClientSetDispatch(_ handle: UInt64, _ dispatch: Int32) -> Int32 
   }
 }
 
+@_cdecl("apus_client_set_channel_high_water")
+public func apusClientSetChannelHighWater(_ handle: UInt64, _ bytes: Int64) -> Int32 {
+  set(handle) { client throws(Failure) in
+    try check(bytes, in: 1...(1 << 40))
+    client.o.options.channelHighWater = bytes
+  }
+}
+
+@_cdecl("apus_client_set_channel_inbox")
+public func apusClientSetChannelInbox(_ handle: UInt64, _ bytes: Int64) -> Int32 {
+  set(handle) { client throws(Failure) in
+    try check(bytes, in: 1...(1 << 40))
+    client.o.options.channelInbox = bytes
+  }
+}
+
+@_cdecl("apus_client_set_channel_close_timeout")
+public func apusClientSetChannelCloseTimeout(_ handle: UInt64, _ milliseconds: Int32) -> Int32 {
+  set(handle) { client throws(Failure) in
+    try check(milliseconds, in: 1...86_400_000)
+    client.o.options.channelCloseTimeout = Int64(milliseconds)
+  }
+}
+
 @_cdecl("apus_client_tick")
 public func apusClientTick(_ handle: UInt64, _ timeout: Int32) -> Int32 {
   boundary { () throws(Failure) in
@@ -60,6 +84,19 @@ public func apusClientTick(_ handle: UInt64, _ timeout: Int32) -> Int32 {
       guard timeout >= -1 else { throw Failure(.argument, "a time limit is -1 or more") }
       try client.startIfIdle()
       return try client.whileTicking { () throws(Failure) in client.tick(timeout: timeout) }
+    }
+  }
+}
+
+@_cdecl("apus_client_next")
+public func apusClientNext(
+  _ handle: UInt64, _ event: UnsafeMutablePointer<apus_event>?, _ timeout: Int32
+) -> Int32 {
+  boundary { () throws(Failure) in
+    try withClient(handle) { client throws(Failure) in
+      guard let event = unsafe event else { throw Failure(.argument, "no place for the event") }
+      try client.startIfIdle()
+      return try unsafe next(of: client, timeout, event)
     }
   }
 }

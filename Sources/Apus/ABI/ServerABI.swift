@@ -127,25 +127,32 @@ public func apusServerNext(
 ) -> Int32 {
   boundary { () throws(Failure) in
     try withServer(handle) { server throws(Failure) in
-      guard timeout >= -1 else { throw Failure(.argument, "a time limit is -1 or more") }
       guard let event = unsafe event else { throw Failure(.argument, "no place for the event") }
-      let pulled = try server.whileTicking { () throws(Failure) in
-        guard server.canBePulled else {
-          throw Failure(.state, "with worker dispatch there is nothing to take")
-        }
-        return server.next(timeout: timeout)
-      }
-      server.reapIfStopped()
-      guard let pulled else { return 0 }
-      var value = apus_event()
-      value.kind = Int32(pulled.isChannel ? APUS_EVENT_CHANNEL : APUS_EVENT_REQUEST)
-      value.route = pulled.route
-      value.handle = pulled.handle
-      value.connection = pulled.connection
-      unsafe event.pointee = value
-      return 1
+      return try unsafe next(of: server, timeout, event)
     }
   }
+}
+
+/// The next event of a server or a client.
+func next(of server: Ref<Server>, _ timeout: Int32, _ event: UnsafeMutablePointer<apus_event>)
+  throws(Failure) -> Int32
+{
+  guard timeout >= -1 else { throw Failure(.argument, "a time limit is -1 or more") }
+  let pulled = try server.whileTicking { () throws(Failure) in
+    guard server.canBePulled else {
+      throw Failure(.state, "with worker dispatch there is nothing to take")
+    }
+    return server.next(timeout: timeout)
+  }
+  server.reapIfStopped()
+  guard let pulled else { return 0 }
+  var value = apus_event()
+  value.kind = pulled.kind.rawValue
+  value.route = pulled.route
+  value.handle = pulled.handle
+  value.connection = pulled.connection
+  unsafe event.pointee = value
+  return 1
 }
 
 @_cdecl("apus_server_event_fd")

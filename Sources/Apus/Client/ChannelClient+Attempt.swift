@@ -71,6 +71,8 @@ extension Ref where Object == ChannelClient {
     } catch {
       return failed(error)
     }
+    // Here, and nowhere else, comes TLS: a wss URL would have its handshake over this
+    // stream first, with the time limit of the attempt, and `ask` when that is done.
     ask()
   }
 
@@ -166,6 +168,7 @@ extension Ref where Object == ChannelClient {
     channel.o.inflater?.free()
     channel.o.inflater = nil
     channel.o.isDeaf = false
+    channel.o.isAnswerDue = false
     channel.o.lastPing = 0
     channel.o.closeDeadline = 0
     channel.o.closeCode = CloseCode.abnormal
@@ -194,6 +197,7 @@ extension Ref where Object == ChannelClient {
     o.stage = .open
     channel.attach(to: connection)
     channel.tell(.opened)
+    channel.give(.isOpen)
     if connection.o.isDead { return }
     connection.o.stream.deliver()
     channel.armTimer()

@@ -7,6 +7,7 @@ extension Ref where Object == ChannelClient {
 
   func open(_ text: Text) throws(Failure) {
     let url = try WebSocketURL.parse(text.bytes)
+    // Until there is TLS: see where an attempt is connected.
     if url.scheme.isSecure { throw Failure(.unsupported, "wss is not in this build") }
     let server = o.channel.o.server
     if server.o.slot.o.kind == .client { try server.startIfIdle() }
@@ -91,6 +92,7 @@ extension Ref where Object == ChannelClient {
     let channel = o.channel
     let server = channel.o.server
     let until = timeout < 0 ? Int64.max : Clock.now &+ Int64(timeout) &* 1000
+    var hasTurned = server.o.hasThreads
     while true {
       channel.o.lock.lock()
       let state = channel.o.state
@@ -109,9 +111,16 @@ extension Ref where Object == ChannelClient {
       channel.o.lock.unlock()
       if state == .open { return true }
       if state != .connecting { throw Failure(failure, "the channel is not open") }
-      if left <= 0 { return false }
+      if left <= 0, hasTurned { return false }
       if isHere { throw Failure(.state, "not on the thread that would open the channel") }
-      if !server.o.hasThreads { try channel.turn(left) { $0.o.state == .connecting } }
+      if server.o.hasThreads { continue }
+      hasTurned = true
+      do throws(Failure) {
+        try channel.turn(max(left, 0)) { $0.o.state == .connecting }
+      } catch {
+        if left <= 0 { return false }
+        throw error
+      }
     }
   }
 

@@ -54,7 +54,8 @@ enum RedirectPolicy {
       throw Failure(.tooLarge, "there are too many redirections")
     }
     if now.to == .other {
-      throw Failure(.unsupported, "the redirection leads to a scheme that is neither http nor https")
+      throw Failure(
+        .unsupported, "the redirection leads to a scheme that is neither http nor https")
     }
     if now.from == .https, now.to == .http, !now.allowsDowngrade {
       throw Failure(.permission, "the redirection leads from https to http")

@@ -20,6 +20,8 @@ import CSystem
   nonisolated(unsafe) let expired: @convention(c) (Owner) -> Void
   /// The stream was ended by its user, and is about to be freed.
   nonisolated(unsafe) let buried: @convention(c) (Owner) -> Void
+  /// The peer sends no more than what it has sent, while reading is paused.
+  nonisolated(unsafe) var endIsNear: @convention(c) (Owner) -> Void = { _ in }
 }
 
 @safe struct Stream: ~Copyable {
@@ -37,6 +39,8 @@ import CSystem
   fileprivate(set) var isEnded = false
   fileprivate(set) var isInputEnded = false
   fileprivate(set) var isPaused = false
+  /// The peer's end was seen while reading was paused.
+  fileprivate(set) var isEndNear = false
   fileprivate var isDelivering = false
   fileprivate var deliversAgain = false
   fileprivate var isBlocked = false
@@ -93,8 +97,17 @@ extension Ref where Object == Stream {
       return
     }
     if events & SYS_POLL_OUT != 0 { flush() }
-    if o.isEnded || o.isPaused || o.isInputEnded { return }
+    if o.isEnded || o.isInputEnded { return }
+    if o.isPaused { return seeEnd(events) }
     if events & ~SYS_POLL_OUT != 0 { receive() }
+  }
+
+  /// Told once: from then on the poller would say nothing else.
+  private func seeEnd(_ events: UInt32) {
+    guard events & SYS_POLL_PEER_END != 0, !o.isEndNear else { return }
+    o.isEndNear = true
+    updateInterest()
+    if !o.isEnded { unsafe o.handler.o.endIsNear(o.owner) }
   }
 
   /// One recv. More than fits is seen in the next turn: other streams come first.
@@ -167,6 +180,7 @@ extension Ref where Object == Stream {
     if o.isEnded { return }
     var wanted: UInt32 = 0
     if !o.isPaused, !o.isInputEnded { wanted |= SYS_POLL_IN }
+    if o.isPaused, !o.isInputEnded, !o.isEndNear { wanted |= SYS_POLL_PEER_END }
     if o.isBlocked { wanted |= SYS_POLL_OUT }
     guard wanted != o.interest else { return }
     o.interest = wanted

@@ -7,6 +7,10 @@ import Synchronization
 @safe struct ChannelNote: ~Copyable {
   enum Kind: UInt8 {
     case message, pong, error, drain, opened, closed
+    /// For who takes events by himself: what `Pulled` calls so.
+    case hasMessage, isOpen, isClosed
+    /// Not for him, but he has come back for the next event.
+    case turnIsOver
   }
 
   let channel: Ref<Channel>
@@ -72,6 +76,22 @@ extension Ref where Object == Channel {
     queue(note)
   }
 
+  /// Has it be told by an event, where that is wanted.
+  func give(_ kind: ChannelNote.Kind) {
+    guard o.givesEvents.load(ordering: .acquiring), o.server.canBePulled else { return }
+    if let note = Ref<ChannelNote>(make: ChannelNote(self, kind)) { queue(note) }
+  }
+
+  /// The same of messages that wait, once until somebody has heard of it.
+  func announce() {
+    guard o.givesEvents.load(ordering: .acquiring), o.server.canBePulled else { return }
+    o.lock.lock()
+    let isDue = !o.isAnnounced && !o.inbox.isEmpty
+    if isDue { o.isAnnounced = true }
+    o.lock.unlock()
+    if isDue { give(.hasMessage) }
+  }
+
   func tell(_ kind: ChannelNote.Kind) {
     guard o.isHeard.load(ordering: .acquiring) else { return }
     if !o.server.o.isQueued { return kind == .opened ? callOpened() : callDrain() }
@@ -82,6 +102,14 @@ extension Ref where Object == Channel {
   func tellClosed(_ worker: Ref<Worker>) {
     if o.isClosedTold { return }
     o.isClosedTold = true
+    tellListenersClosed(worker)
+    guard o.givesEvents.load(ordering: .acquiring), o.server.canBePulled,
+      let note = Ref<ChannelNote>(make: ChannelNote(self, .isClosed))
+    else { return }
+    if !add(note, to: worker) { note.free() }
+  }
+
+  private func tellListenersClosed(_ worker: Ref<Worker>) {
     let code = Int32(o.closeCode)
     let reason = Letter.make(Opcode.close, true, o.closeReason.bytes)
     // The close is never lost: without memory for its event it is told here.
@@ -118,7 +146,7 @@ extension Ref where Object == Channel {
       ChannelNote.weight(bytes.count), ordering: .sequentiallyConsistent
     ).newValue
     // A peer that is faster than the host must not fill the queue that all have.
-    if waiting >= Inbox.limit { o.inbox.isStalled.store(true, ordering: .sequentiallyConsistent) }
+    if waiting >= inboxLimit { o.inbox.isStalled.store(true, ordering: .sequentiallyConsistent) }
     queue(note)
   }
 
@@ -261,6 +289,14 @@ extension Ref where Object == Channel {
     closeTold()
   }
 
+  /// An event, for whoever takes these by himself.
+  fileprivate func pulled(_ kind: Pulled.Kind, isHeard: Bool) {
+    o.lock.lock()
+    if kind == .message { o.isAnnounced = false }
+    o.lock.unlock()
+    if isHeard, o.server.o.isPulling, isWanted { o.server.o.pulled = Pulled(self, kind) }
+  }
+
   func closeTold() {
     o.lock.lock()
     let isKept = o.isKept
@@ -293,7 +329,14 @@ extension Ref where Object == ChannelNote {
   /// The thread that ticks: runs the listeners, or none where nobody is to hear.
   func run(isHeard: Bool) {
     let channel = o.channel
-    if o.kind == .closed {
+    if let kind = o.kind.asPulled {
+      channel.pulled(kind, isHeard: isHeard)
+    } else if o.kind == .turnIsOver {
+      channel.locked {
+        channel.o.inbox.endTurn()
+        channel.notifyLoop()
+      }
+    } else if o.kind == .closed {
       if isHeard { channel.callClosed(o.number, o.letter) } else { channel.closeTold() }
     } else if let letter = o.letter {
       channel.o.server.o.queue.bytes.wrappingSubtract(Int64(letter.o.count), ordering: .relaxed)
@@ -316,5 +359,16 @@ extension Ref where Object == ChannelNote {
     }
     free()
     channel.release()
+  }
+}
+
+extension ChannelNote.Kind {
+  fileprivate var asPulled: Pulled.Kind? {
+    switch self {
+    case .hasMessage: .message
+    case .isOpen: .open
+    case .isClosed: .close
+    default: nil
+    }
   }
 }

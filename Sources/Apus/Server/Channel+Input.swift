@@ -17,7 +17,8 @@ func makeChannelHandler() -> Ref<StreamHandler>? {
       drained: { unsafe Ref<Channel>(opaque: $0).drained() },
       failed: { unsafe Ref<Channel>(opaque: $0).failed($1) },
       expired: { unsafe Ref<Channel>(opaque: $0).expired() },
-      buried: { unsafe Ref<Channel>(opaque: $0).buried() }))
+      buried: { unsafe Ref<Channel>(opaque: $0).buried() },
+      endIsNear: { unsafe Ref<Channel>(opaque: $0).endIsNear() }))
 }
 
 extension Ref where Object == Channel {
@@ -75,10 +76,14 @@ extension Ref where Object == Channel {
   /// Too much waits for the host: reading stops until it has taken some.
   fileprivate func mustWait(_ connection: Ref<Connection>) -> Bool {
     o.lock.lock()
-    let isFull = o.inbox.isFull || o.waiting.load(ordering: .sequentiallyConsistent) >= Inbox.limit
+    let waiting = o.waiting.load(ordering: .sequentiallyConsistent)
+    let isFull = max(o.inbox.bytes, waiting) >= inboxLimit
     if !isFull { o.inbox.isStalled.store(false, ordering: .relaxed) }
     o.lock.unlock()
-    if isFull { connection.o.stream.pause(true) }
+    if isFull {
+      connection.o.stream.pause(true)
+      if connection.o.stream.o.isEndNear { armTimer() }
+    }
     return isFull
   }
 
@@ -144,13 +149,37 @@ extension Ref where Object == Channel {
     o.closeReason.append(reason)
     o.isDeaf = true
     o.lock.lock()
+    if o.state == .open { o.caller?.o.isPeerFirst = true }
+    o.lock.unlock()
+    answerWhenHeard()
+  }
+
+  /// Answers the peer's Close, unless messages of before wait for the host, which may
+  /// have an answer to those (RFC 6455 §5.5.1): then the close time is its time.
+  func answerWhenHeard() {
+    // In this order: who takes the last of them sees that, and says so.
+    o.inbox.isStalled.store(true, ordering: .sequentiallyConsistent)
+    o.lock.lock()
+    let isUnheard = o.waiting.load(ordering: .sequentiallyConsistent) > 0 || o.inbox.isUnread
+    o.isAnswerDue = o.state == .open && isUnheard
+    let isAsked = o.isAnswerDue && o.givesEvents.load(ordering: .relaxed) && o.inbox.asksForTurn()
+    o.lock.unlock()
+    if isAsked { give(.turnIsOver) }
+    if o.isAnswerDue { startClosing() } else { answer() }
+  }
+
+  func answer() {
+    let wasDue = o.isAnswerDue
+    o.isAnswerDue = false
+    let code = o.closeCode == CloseCode.noneReceived ? nil : o.closeCode
+    o.lock.lock()
     if o.state == .open {
-      o.caller?.o.isPeerFirst = true
       try? close(code: code, reason: Bytes())
       o.state = .closing
     }
     if let connection = o.connection { moveOutput(to: connection.o.stream) }
     o.lock.unlock()
+    if wasDue { o.closeDeadline = 0 }
     startClosing()
     o.connection?.o.isClosing = true
     closeIfSaid()
@@ -183,7 +212,7 @@ extension Ref where Object == Channel {
   func startClosing() {
     guard o.closeDeadline == 0, let connection = o.connection else { return }
     let now = connection.o.worker.o.loop.o.now
-    o.closeDeadline = now &+ Channel.closeTimeout &* 1000
+    o.closeDeadline = now &+ o.server.o.options.channelCloseTimeout &* 1000
     connection.o.stream.setDeadline(o.closeDeadline)
   }
 
@@ -206,7 +235,7 @@ extension Ref where Object == Channel {
     guard let connection = o.connection else { return }
     connection.o.sawEnd = true
     // What is on its way out is sent first, if it was the end of a conversation.
-    if o.isDeaf, connection.o.stream.o.output != nil { return }
+    if o.isAnswerDue || (o.isDeaf && connection.o.stream.o.output != nil) { return }
     connection.die(reset: false)
   }
 
@@ -219,6 +248,7 @@ extension Ref where Object == Channel {
 
   /// The caller has destroyed it: a word to the peer, and the end.
   func abandon() {
+    if o.isAnswerDue { return answer() }
     guard let connection = o.connection, !o.isDeaf else { return }
     o.isDeaf = true
     o.lock.lock()
@@ -280,83 +310,6 @@ extension Ref where Object == Channel {
     o.connection = nil
     connection?.buried()
     release()
-  }
-
-  // ---- time
-
-  /// When something is due next; 0: nothing.
-  private var due: Int64 {
-    guard let connection = o.connection else { return 0 }
-    if o.closeDeadline > 0 { return o.closeDeadline }
-    var due: Int64 = 0
-    let options = connection.o.worker.o.server.o.options
-    if connection.o.stream.o.buffered > 0, options.writeTimeout > 0 {
-      due = connection.o.stream.o.lastSent &+ options.writeTimeout &* 1000
-    }
-    let (interval, patience) = pingTimes
-    // While nothing is read the peer cannot be heard.
-    if interval > 0, !connection.o.stream.o.isPaused {
-      let isAsked = o.lastPing > o.lastHeard
-      let ping = isAsked ? o.lastPing &+ patience : o.lastHeard &+ interval
-      due = due == 0 ? ping : min(due, ping)
-    }
-    return due
-  }
-
-  /// After how much silence the peer is asked, and given up, in microseconds.
-  private var pingTimes: (interval: Int64, patience: Int64) {
-    o.lock.lock()
-    defer { o.lock.unlock() }
-    let interval = o.pingInterval &* 1000
-    return (interval, o.pongTimeout > 0 ? o.pongTimeout &* 1000 : interval)
-  }
-
-  func armTimer() {
-    guard let connection = o.connection, !connection.o.isDead else { return }
-    let due = due
-    if due == 0 { return }
-    let deadline = connection.o.stream.o.timer.o.deadline
-    if deadline == 0 || due < deadline { connection.o.stream.setDeadline(due) }
-  }
-
-  fileprivate func expired() {
-    guard let connection = o.connection, !connection.o.isDead else { return }
-    let now = connection.o.worker.o.loop.o.now
-    connection.o.stream.clearDeadline()
-    if connection.o.isLingering { return connection.die(reset: false) }
-    if o.closeDeadline > 0 {
-      return o.closeDeadline <= now ? connection.die(reset: true) : armTimer()
-    }
-    let options = connection.o.worker.o.server.o.options
-    let stalled = connection.o.stream.o.lastSent &+ options.writeTimeout &* 1000
-    if connection.o.stream.o.buffered > 0, options.writeTimeout > 0, stalled <= now {
-      connection.o.worker.o.counters.add(.timeoutWrite)
-      tellError(.timeout, "the peer takes nothing")
-      return connection.die(reset: true)
-    }
-    keepAlive(connection, now)
-    armTimer()
-  }
-
-  /// A silent peer is asked, and given up when it does not answer in time.
-  private func keepAlive(_ connection: Ref<Connection>, _ now: Int64) {
-    let (interval, patience) = pingTimes
-    guard interval > 0, !connection.o.stream.o.isPaused else { return }
-    // Who takes what waits for him is there.
-    if connection.o.stream.o.buffered > 0 {
-      o.lastHeard = max(o.lastHeard, connection.o.stream.o.lastSent)
-    }
-    if o.lastPing > o.lastHeard, now &- o.lastPing >= patience {
-      connection.o.worker.o.counters.add(.timeoutIdle)
-      tellError(.timeout, "the peer does not answer pings")
-      return connection.die(reset: true)
-    }
-    guard o.lastPing <= o.lastHeard, now &- o.lastHeard >= interval else { return }
-    o.lastPing = now
-    o.lock.lock()
-    // Past the mark nothing is added, and what waits there asks as well.
-    if o.state == .open, buffered < o.highWater { try? send(Bytes(), opcode: Opcode.ping) }
-    o.lock.unlock()
   }
 }
 

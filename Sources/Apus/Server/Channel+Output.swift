@@ -161,6 +161,8 @@ extension Ref where Object == Channel {
     if isClosing { startClosing() } else { armTimer() }
     tellDrained()
     readOn()
+    announce()
+    if o.isAnswerDue { answerWhenHeard() }
   }
 
   /// Hands over what other threads have sent. The caller holds the lock.

@@ -88,6 +88,8 @@ typealias ClosedFunction =
   let hasListener = Atomic<Bool>(false)
   let hasOwnListeners = Atomic<Bool>(false)
   let isHeard = Atomic<Bool>(false)
+  /// Whether whoever takes events by himself is told of it.
+  let givesEvents = Atomic<Bool>(false)
   let lock = Lock()
 
   // ---- behind the lock
@@ -103,7 +105,7 @@ typealias ClosedFunction =
   var output = ByteBuffer()
   /// Where messages are compressed.
   var scratch = ByteBuffer()
-  var highWater: Int64 = 1024 * 1024
+  var highWater: Int64
   var closesWhenFull = false
   let wantsDrain = Atomic<Bool>(false)
   /// Made with the first one.
@@ -129,6 +131,8 @@ typealias ClosedFunction =
 
   // ---- what was received and not read
   var inbox = Inbox()
+  /// An event that says so is on its way.
+  var isAnnounced = false
   /// What messages on their way to the thread that ticks count for.
   let waiting = Atomic<Int64>(0)
 
@@ -149,6 +153,8 @@ typealias ClosedFunction =
   var closeDeadline: Int64 = 0
   /// Nothing that comes is looked at any more.
   var isDeaf = false
+  /// The peer's Close waits for its answer, until the host has seen what came before.
+  var isAnswerDue = false
   /// The close has been told, or is being told.
   var isClosedTold = false
   var closeCode: UInt16 = 1006
@@ -163,6 +169,7 @@ typealias ClosedFunction =
     self.role = role
     self.server = server
     self.mail = mail
+    highWater = server.o.options.channelHighWater
     sender = MessageSender(role: role)
     receiver = MessageReceiver(role: role, allowsCompression: deflates, limits: limits)
   }
@@ -174,7 +181,6 @@ typealias ClosedFunction =
     inflater?.free()
   }
 
-  static var closeTimeout: Int64 { 5_000 }
   /// Shorter messages are not compressed.
   static var leastCompressed: Int { 64 }
 }

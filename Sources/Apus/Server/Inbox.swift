@@ -37,11 +37,17 @@ extension Ref where Object == Letter {
 
 /// All of it but `isStalled` stands behind the channel's lock.
 @safe struct Inbox: ~Copyable {
+  /// The host's, with what was handed out last.
+  private enum Turn {
+    case open, asked, over
+  }
+
   private var first: Ref<Letter>? = nil
   private var last: Ref<Letter>? = nil
   private(set) var bytes: Int64 = 0
   /// What was handed out last: its bytes are the caller's until the next one.
   private var current: Ref<Letter>? = nil
+  private var turn = Turn.open
   /// A thread is in a call that receives.
   var isRead = false
   var isCancelled = false
@@ -50,8 +56,6 @@ extension Ref where Object == Letter {
   /// The loop looks at it: the inbox may be full.
   let isStalled = Atomic<Bool>(false)
 
-  /// Bytes that may wait, and one message more.
-  static var limit: Int64 { 1024 * 1024 }
   private static var overhead: Int64 { 64 }
 
   init() {}
@@ -61,13 +65,24 @@ extension Ref where Object == Letter {
   }
 
   var isEmpty: Bool { first == nil }
-  var isFull: Bool { bytes >= Inbox.limit }
+  /// Something is in it, or was handed out last and may be about to be answered.
+  var isUnread: Bool { first != nil || (current != nil && turn != .over) }
 
-  mutating func add(_ letter: Ref<Letter>) {
+  /// Whether who takes events is to be asked for whether he is done with the last one.
+  mutating func asksForTurn() -> Bool {
+    guard first == nil, current != nil, turn == .open else { return false }
+    turn = .asked
+    return true
+  }
+
+  /// He has come back for the next event since.
+  mutating func endTurn() { if turn == .asked { turn = .over } }
+
+  mutating func add(_ letter: Ref<Letter>, limit: Int64) {
     if let last { last.o.next = letter } else { first = letter }
     last = letter
     bytes &+= Int64(letter.o.count) &+ Inbox.overhead
-    if isFull { isStalled.store(true, ordering: .relaxed) }
+    if bytes >= limit { isStalled.store(true, ordering: .relaxed) }
     wake()
   }
 
@@ -84,6 +99,7 @@ extension Ref where Object == Letter {
   mutating func hand(_ letter: Ref<Letter>?) {
     current?.free()
     current = letter
+    turn = .open
   }
 
   mutating func clear() {
@@ -103,6 +119,8 @@ extension Ref where Object == Letter {
 }
 
 extension Ref where Object == Channel {
+  var inboxLimit: Int64 { o.server.o.options.channelInbox }
+
   /// Keeps a message for whoever receives; the loop's thread.
   @inline(never)
   func keep(_ opcode: UInt8, _ isFinal: Bool, _ bytes: Bytes) {
@@ -111,9 +129,9 @@ extension Ref where Object == Channel {
     o.lock.lock()
     // It was reset meanwhile: this is of a connection that nobody wants any more.
     let isStale = o.state == .connecting || o.state == .closed
-    if !isStale { o.inbox.add(letter) }
+    if !isStale { o.inbox.add(letter, limit: inboxLimit) }
     o.lock.unlock()
-    if isStale { letter.free() }
+    if isStale { letter.free() } else { announce() }
     if !o.server.o.hasThreads { o.server.o.isWoken.store(true, ordering: .relaxed) }
   }
 
@@ -148,6 +166,7 @@ extension Ref where Object == Channel {
       o.inbox.isRead = false
       o.lock.unlock()
     }
+    var hasTurned = o.server.o.hasThreads
     while true {
       o.lock.lock()
       let letter = o.inbox.take()
@@ -155,7 +174,8 @@ extension Ref where Object == Channel {
       let isCancelled = o.inbox.isCancelled
       if letter == nil { o.inbox.isCancelled = false }
       if let letter { o.inbox.hand(letter) }
-      if o.inbox.isStalled.load(ordering: .relaxed) { notifyLoop() }
+      let isLeft = o.givesEvents.load(ordering: .relaxed) && !o.inbox.isEmpty
+      if isLeft || o.inbox.isStalled.load(ordering: .relaxed) { notifyLoop() }
       let left = until == .max ? Int64.max : until &- Clock.now
       let mustWait = letter == nil && !isClosed && !isCancelled && left > 0
       let isHere = isOnLoop
@@ -171,13 +191,20 @@ extension Ref where Object == Channel {
       o.lock.unlock()
       if let letter { return letter }
       if isClosed { throw Failure(.closed, "the channel is closed") }
-      if isCancelled || left <= 0 { return nil }
+      if isCancelled || (left <= 0 && hasTurned) { return nil }
       if isHere, o.server.o.hasThreads {
         throw Failure(.state, "not on the thread that would bring the message")
       }
       if !o.server.o.hasThreads {
-        try turn(left) {
-          $0.o.inbox.isEmpty && !$0.o.inbox.isCancelled && $0.o.state != .closed
+        hasTurned = true
+        do throws(Failure) {
+          try turn(max(left, 0)) {
+            $0.o.inbox.isEmpty && !$0.o.inbox.isCancelled && $0.o.state != .closed
+          }
+        } catch {
+          // Inside a callback, say: then nothing more has come.
+          if left <= 0 { return nil }
+          throw error
         }
       }
     }

@@ -112,7 +112,7 @@ extension Ref where Object == Server {
     }
     if o.isPulling, index == 0, !isOver {
       channel.locked { channel.o.isKept = true }
-      o.pulled = Pulled(channel)
+      o.pulled = Pulled(channel, .channel)
     }
   }
 

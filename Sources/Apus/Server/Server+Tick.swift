@@ -247,21 +247,28 @@ extension Ref where Object == Server {
   }
 }
 
-/// A request that was taken: from then on another thread may end it. Or a channel.
+/// A request that was taken: from then on another thread may end it. Or a channel, or
+/// news of one.
 struct Pulled {
+  enum Kind: Int32 {
+    case request = 1
+    case channel, message, open, close
+  }
+
+  let kind: Kind
   let handle: UInt64
-  var isChannel = false
   let connection: UInt64
   let route: Int32
 
-  init(_ channel: Ref<Channel>) {
+  init(_ channel: Ref<Channel>, _ kind: Kind) {
+    self.kind = kind
     handle = channel.o.handle.bits
     connection = channel.o.id
     route = channel.o.route
-    isChannel = true
   }
 
   init(_ exchange: Ref<Exchange>) {
+    kind = .request
     handle = exchange.o.handle.bits
     connection = exchange.o.connection?.o.id ?? 0
     if case .route(let number) = exchange.o.destination { route = number } else { route = -1 }

@@ -26,6 +26,10 @@ struct ServerOptions {
   var deflates = true
   var pingInterval: Int64 = 30_000
   var channelHighWater: Int64 = 1024 * 1024
+  /// Bytes of messages that may wait, and one message more.
+  var channelInbox: Int64 = 1024 * 1024
+  /// For the peer's Close.
+  var channelCloseTimeout: Int64 = 5_000
   var originPolicy = OriginPolicy.same
 
   /// How long a connection may linger so that a refusal is read.

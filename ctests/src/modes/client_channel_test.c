@@ -506,16 +506,9 @@ static void test_names(enum mode mode) {
   host_end();
 }
 
-/* A peer that is there no more says nothing: that is noticed. */
-static void test_silence(enum mode mode) {
-  struct told told;
-  char where[128], buffer[4096];
-  int held;
-  host_start(mode);
-  snprintf(where, sizeof where, "ws://127.0.0.1:%d/", quiet_port(&held, 1));
-  apus_channel channel = make(&told);
-  CHECK_INT(0, apus_channel_set_ping(channel, 100, 100));
-  CHECK_INT(0, apus_channel_open(channel, where));
+/* Takes a connection and its handshake, by hand; the first message is glued to it. */
+static int accept_by_hand(int held) {
+  char buffer[4096], accept_value[32], reply[512];
   int connection = accept(held, NULL, NULL);
   CHECK(connection >= 0);
   size_t have = 0;
@@ -528,20 +521,53 @@ static void test_silence(enum mode mode) {
   char *key = strstr(buffer, "Sec-WebSocket-Key: ");
   CHECK(key != NULL);
   key[19 + 24] = 0;
-  char accept_value[32], reply[512];
   CHECK_INT(28, apus_handshake_accept(key + 19, accept_value, sizeof accept_value));
-  /* The first message is glued to the response. */
   int length = snprintf(reply, sizeof reply,
                         "HTTP/1.1 101 \r\nUpgrade: WebSocket\r\nConnection: x, Upgrade\r\n"
                         "Sec-WebSocket-Accept: %s\r\n\r\n\x81\x02hi",
                         accept_value);
   CHECK_INT(length, send(connection, reply, (size_t)length, 0));
+  return connection;
+}
+
+/* A peer that is there no more says nothing, no FIN and no RST: that is noticed, and where
+ * it is wanted the connection is made anew. */
+static void test_silence(enum mode mode) {
+  struct told told;
+  char where[128];
+  int held;
+  host_start(mode);
+  snprintf(where, sizeof where, "ws://127.0.0.1:%d/", quiet_port(&held, 4));
+  apus_channel channel = make(&told);
+  CHECK_INT(0, apus_channel_set_ping(channel, 100, 500));
+  CHECK_INT(0, apus_channel_open(channel, where));
+  int connection = accept_by_hand(held);
   CHECK_INT(1, apus_channel_wait_open(channel, -1));
   EVENTUALLY(atomic_load(&told.messages) == 1);
   EVENTUALLY(atomic_load(&told.closed) == 1);
   CHECK_INT(1006, atomic_load(&told.code));
   CHECK_INT(APUS_E_TIMEOUT, atomic_load(&told.error));
+  close(connection);
+  /* Three peers that fall silent one after the other, and one that closes. */
+  CHECK_INT(0, apus_channel_set_reconnect(channel, -1, 1, 10));
+  memset(&told, 0, sizeof told);
+  CHECK_INT(0, apus_channel_open(channel, where));
+  int connections[3];
+  for (int i = 0; i < 3; i++) {
+    connections[i] = accept_by_hand(held);
+    EVENTUALLY(atomic_load(&told.opened) == i + 1);
+    EVENTUALLY(atomic_load(&told.messages) == i + 1);
+  }
+  connection = accept_by_hand(held);
+  EVENTUALLY(atomic_load(&told.messages) == 4);
+  CHECK_INT(0, atomic_load(&told.closed));
+  CHECK_INT(4, send(connection, "\x88\x02\x03\xe8", 4, 0));
+  EVENTUALLY(atomic_load(&told.closed) == 1);
+  CHECK_INT(1000, atomic_load(&told.code));
+  CHECK_INT(6, atomic_load(&told.errors));
+  CHECK_INT(4, atomic_load(&told.opened));
   CHECK_INT(1, apus_channel_destroy(channel));
+  for (int i = 0; i < 3; i++) close(connections[i]);
   close(connection);
   close(held);
   host_end();

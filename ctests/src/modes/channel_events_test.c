@@ -1,0 +1,195 @@
+/*
+ * channel_events_test.c - one thread that waits for many channels at once, without any
+ * listener: what comes on them is events, of a server and of a client.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "../helpers/ws.h"
+
+enum { PEERS = 8, MESSAGES = 5 };
+
+/* ------------------------------------------------------------------- a server */
+
+/* Peers that send all at once, take the echoes, and close. */
+static void *run_peers(void *context) {
+  const struct app *app = context;
+  struct client clients[PEERS];
+  char text[32];
+  for (int i = 0; i < PEERS; i++) ws_open(&clients[i], app->port, "/");
+  for (int i = 0; i < PEERS; i++) {
+    for (int k = 0; k < MESSAGES; k++) {
+      snprintf(text, sizeof text, "%d of %d", k, i);
+      ws_text(&clients[i], text);
+    }
+  }
+  for (int i = 0; i < PEERS; i++) {
+    for (int k = 0; k < MESSAGES; k++) {
+      snprintf(text, sizeof text, "%d of %d", k, i);
+      WS_EXPECT_TEXT(&clients[i], text);
+    }
+  }
+  /* One that leaves without a word, and the last words of others. */
+  for (int i = 0; i < PEERS; i++) {
+    if (i > 0) {
+      ws_text(&clients[i], "bye");
+      ws_close(&clients[i], 1000, "");
+      WS_EXPECT_TEXT(&clients[i], "bye");
+      WS_EXPECT_CLOSE(&clients[i], 1000, "");
+      CLIENT_ENDS(&clients[i]);
+    }
+    client_close(&clients[i]);
+  }
+  return NULL;
+}
+
+static void test_server(enum mode mode) {
+  struct app app;
+  apus_event event;
+  pthread_t peers;
+  app_make(&app, mode);
+  int32_t route = apus_server_websocket(app.server, "/", NULL, NULL, NULL);
+  CHECK(route >= 0);
+  CHECK_INT(0, apus_server_set_channel_close_timeout(app.server, 86400000));
+  int32_t listener = apus_server_listen(app.server, "127.0.0.1", 0);
+  CHECK(listener >= 0);
+  app.port = apus_server_port(app.server, listener);
+  CHECK_INT(0, apus_server_start(app.server));
+  if (mode == MODE_WORKER) {
+    CHECK_CODE(APUS_E_STATE, apus_server_next(app.server, &event, 0));
+    CHECK_INT(0, apus_server_stop(app.server));
+    CHECK_INT(1, apus_server_destroy(app.server));
+    return;
+  }
+  CHECK_INT(0, pthread_create(&peers, NULL, run_peers, &app));
+  int channels = 0, messages = 0, closed = 0;
+  while (closed < PEERS) {
+    apus_message message;
+    /* 0: a signal, or somebody who woke it. */
+    int32_t taken = apus_server_next(app.server, &event, -1);
+    CHECK(taken >= 0);
+    if (taken == 0) continue;
+    CHECK_INT(route, event.route);
+    CHECK_INT(1, apus_channel_is_alive(event.handle));
+    CHECK(apus_channel_id(event.handle) == event.connection);
+    if (event.kind == APUS_EVENT_CHANNEL) {
+      channels++;
+      CHECK_CODE(APUS_E_ARGUMENT, apus_channel_set_events(event.handle, 2));
+      CHECK_INT(0, apus_channel_set_events(event.handle, 1));
+    } else if (event.kind == APUS_EVENT_MESSAGE) {
+      int32_t result = apus_channel_recv(event.handle, &message, 0);
+      CHECK(result == 1 || result == 0);
+      if (result == 0) continue;
+      messages++;
+      CHECK_INT(0, apus_channel_send(event.handle, 1, 1, message.data, message.length));
+    } else {
+      CHECK_INT(APUS_EVENT_CLOSE, event.kind);
+      closed++;
+      CHECK_INT(APUS_E_CLOSED, apus_channel_recv(event.handle, &message, 0));
+      CHECK_INT(1, apus_channel_destroy(event.handle));
+    }
+  }
+  CHECK_INT(PEERS, channels);
+  CHECK_INT(PEERS * MESSAGES + PEERS - 1, messages);
+  CHECK_INT(0, pthread_join(peers, NULL));
+  CHECK_INT(0, apus_server_stop(app.server));
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
+/* What has come before is told as well; what is not wanted any more is not. */
+static void test_late(enum mode mode) {
+  struct app app;
+  struct client client;
+  apus_event event;
+  apus_message message;
+  if (mode != MODE_PULL) return;
+  app_make(&app, mode);
+  CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
+  int32_t listener = apus_server_listen(app.server, "127.0.0.1", 0);
+  app.port = apus_server_port(app.server, listener);
+  CHECK_INT(0, apus_server_start(app.server));
+  client_open(&client, app.port);
+  ws_ask(&client, "/", "");
+  CHECK_INT(1, apus_server_next(app.server, &event, -1));
+  CHECK_INT(APUS_EVENT_CHANNEL, event.kind);
+  apus_channel channel = event.handle;
+  ws_accepted(&client, NULL);
+  ws_text(&client, "early");
+  WS_SETTLED(&client);
+  CHECK_INT(0, apus_server_next(app.server, &event, 0));
+  CHECK_INT(0, apus_channel_set_events(channel, 1));
+  CHECK_INT(1, apus_server_next(app.server, &event, -1));
+  CHECK_INT(APUS_EVENT_MESSAGE, event.kind);
+  CHECK(event.handle == channel);
+  CHECK_INT(1, apus_channel_recv(channel, &message, 0));
+  CHECK_INT(0, apus_channel_set_events(channel, 0));
+  ws_text(&client, "quiet");
+  WS_SETTLED(&client);
+  CHECK_INT(0, apus_server_next(app.server, &event, 0));
+  CHECK_INT(1, apus_channel_recv(channel, &message, 0));
+  CHECK_INT(1, apus_channel_destroy(channel));
+  client_close(&client);
+  CHECK_INT(0, apus_server_stop(app.server));
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
+/* ------------------------------------------------------------------- a client */
+
+static void echo(void *context, apus_channel channel, int32_t opcode, const void *data,
+                 size_t length) {
+  (void)context;
+  apus_channel_send(channel, opcode, 1, data, length);
+}
+
+static void test_client(enum mode mode) {
+  char url[64];
+  apus_event event;
+  apus_message message;
+  apus_server peer = apus_server_make();
+  CHECK_INT(0, apus_server_set_workers(peer, 1));
+  CHECK_INT(0, apus_server_set_dispatch(peer, APUS_DISPATCH_WORKER));
+  int32_t route = apus_server_websocket(peer, "/", NULL, NULL, NULL);
+  CHECK_INT(0, apus_server_on_message(peer, route, echo, NULL, NULL));
+  int32_t listener = apus_server_listen(peer, "127.0.0.1", 0);
+  snprintf(url, sizeof url, "ws://127.0.0.1:%d/", apus_server_port(peer, listener));
+  CHECK_INT(0, apus_server_start(peer));
+  apus_client client = apus_client_make();
+  if (mode == MODE_THREADLESS) CHECK_INT(0, apus_client_set_workers(client, 0));
+  if (mode == MODE_WORKER) CHECK_INT(0, apus_client_set_dispatch(client, APUS_DISPATCH_WORKER));
+  if (mode == MODE_WORKER) CHECK_CODE(APUS_E_STATE, apus_client_next(client, &event, 0));
+  for (int i = 0; mode != MODE_WORKER && i < PEERS; i++) {
+    apus_channel channel = apus_channel_make(client);
+    CHECK(channel != 0);
+    CHECK_INT(0, apus_channel_set_events(channel, 1));
+    CHECK_INT(0, apus_channel_open(channel, url));
+  }
+  int opened = 0, messages = 0, closed = 0;
+  while (mode != MODE_WORKER && closed < PEERS) {
+    int32_t taken = apus_client_next(client, &event, -1);
+    CHECK(taken >= 0);
+    if (taken == 0) continue;
+    if (event.kind == APUS_EVENT_OPEN) {
+      opened++;
+      CHECK_INT(APUS_STATE_OPEN, apus_channel_state(event.handle));
+      CHECK_INT(0, apus_channel_send_text(event.handle, "hello", 5));
+    } else if (event.kind == APUS_EVENT_MESSAGE) {
+      CHECK_INT(1, apus_channel_recv(event.handle, &message, 0));
+      messages++;
+      CHECK_INT(0, apus_channel_close(event.handle, 1000, "", 0));
+    } else {
+      CHECK_INT(APUS_EVENT_CLOSE, event.kind);
+      closed++;
+      CHECK_INT(APUS_STATE_CLOSED, apus_channel_state(event.handle));
+      CHECK_INT(1, apus_channel_destroy(event.handle));
+    }
+  }
+  CHECK_INT(closed, opened);
+  CHECK_INT(closed, messages);
+  CHECK_INT(1, apus_client_destroy(client));
+  CHECK_INT(1, apus_server_destroy(peer));
+}
+
+int main(int argc, char **argv) {
+  static const struct harness_case cases[] = {
+      {"server", test_server}, {"late", test_late}, {"client", test_client}};
+  return harness_main("channel_events_test", argc, argv, cases, sizeof cases / sizeof *cases);
+}
