@@ -125,6 +125,7 @@ extension Ref where Object == Fetch {
   }
 
   private func decode(_ decoder: Ref<ContentDecoder>, _ bytes: Bytes) {
+    guard let link = o.run.link else { return }
     var index = 0
     var buffer = ByteBuffer()
     while true {
@@ -135,7 +136,7 @@ extension Ref where Object == Fetch {
         return finish(error)
       }
       piece(buffer.bytes)
-      if o.run.stage != .exchanging || o.run.decoder != decoder { return }
+      if !isServed(by: link) { return }
     }
   }
 
