@@ -4,44 +4,46 @@ import Testing
 
 @testable import Apus
 
+private func taken(_ size: Int, of spare: inout SpareMemory) throws -> UnsafeMutableRawPointer {
+  let block = spare.take(size)
+  return try #require(block)
+}
+
 @Suite struct SpareMemoryTests {
-  @Test func aBlockIsUsedAgain() throws {
+  @Test(arguments: [0, 1, 255, 256, 257, 512, 513, 16_384 + 65, 65_536])
+  func aBlockIsUsedAgain(_ size: Int) throws {
     var spare = SpareMemory()
-    for size in [0, 1, 255, 256, 257, 512, 513, 16_384 + 65, 65_536] {
-      let block = try #require(unsafe spare.take(size))
-      unsafe block.initializeMemory(as: UInt8.self, repeating: 7, count: size)
-      unsafe spare.give(block, size)
-      #expect(spare.bytes >= size && spare.bytes >= 256)
-      let again = try #require(unsafe spare.take(max(size, 1)))
-      #expect(unsafe again == block)
-      #expect(spare.bytes == 0)
-      unsafe spare.give(again, size)
-      // The next size has blocks of its own.
-      let other = try #require(unsafe spare.take(1 << 17))
-      #expect(unsafe other != block)
-      unsafe spare.give(other, 1 << 17)
-      // Back to none.
-      let last = try #require(unsafe spare.take(size))
-      unsafe deallocate(last)
-      #expect(spare.bytes == 0)
-    }
+    let block = try taken(size, of: &spare)
+    block.initializeMemory(as: UInt8.self, repeating: 7, count: size)
+    spare.give(block, size)
+    let kept = spare.bytes
+    #expect(kept >= max(size, 256))
+    // What is larger has blocks of its own.
+    let other = try taken(size * 2 + 257, of: &spare)
+    #expect(spare.bytes == kept)
+    spare.give(other, size * 2 + 257)
+    let again = try taken(size, of: &spare)
+    #expect(again == block)
+    spare.give(again, size)
   }
 
   @Test func keepsNoMoreThanTheLimit() throws {
     var spare = SpareMemory()
     let size = 65_536
     var blocks: [UnsafeMutableRawPointer] = []
-    for _ in 0..<(SpareMemory.limit / size + 1) { try blocks.append(#require(spare.take(size))) }
-    for block in blocks { unsafe spare.give(block, size) }
-    #expect(spare.bytes == SpareMemory.limit)
-    unsafe spare.give(try #require(spare.take(100)), 100)
-    #expect(spare.bytes == SpareMemory.limit)
+    for _ in 0...(SpareMemory.limit / size) { blocks.append(try taken(size, of: &spare)) }
+    for block in blocks { spare.give(block, size) }
+    let kept = spare.bytes
+    #expect(kept == SpareMemory.limit)
+    let small = try taken(100, of: &spare)
+    spare.give(small, 100)
+    #expect(spare.bytes == kept)
   }
 
   @Test func whatIsTooLargeIsNotKept() throws {
     var spare = SpareMemory()
-    let block = try #require(unsafe spare.take(65_537))
-    unsafe spare.give(block, 65_537)
+    let block = try taken(65_537, of: &spare)
+    spare.give(block, 65_537)
     #expect(spare.bytes == 0)
   }
 }
