@@ -65,4 +65,21 @@
     }
     unsafe deallocate(block)
   }
+  /// Gives a buffer without memory a block for so many bytes, where it has one; a
+  /// buffer makes its own otherwise.
+  mutating func lend(to buffer: inout ByteBuffer, _ size: Int) {
+    guard buffer.capacity == 0, let list = list(for: size), let block = unsafe take(size)
+    else { return }
+    unsafe buffer.adopt(block, capacity: SpareMemory.smallest &<< list)
+  }
+
+  /// Empties a buffer, and takes memory above `keep` back.
+  mutating func reclaim(_ buffer: inout ByteBuffer, keep: Int) {
+    let size = buffer.capacity
+    // A buffer that has grown by itself may have another size than the blocks here.
+    guard size > keep, let list = list(for: size), size == SpareMemory.smallest &<< list,
+      let block = unsafe buffer.surrender()
+    else { return buffer.clear(keep: keep) }
+    unsafe give(block, size)
+  }
 }

@@ -43,6 +43,9 @@ extension Ref where Object == Channel {
     {
       return try sendCompressed(payload, opcode, size)
     }
+    if !isHere, payload.count > Channel.keptOutput {
+      o.server.o.spare.lend(to: &o.output, payload.count &+ FrameHeader.longest)
+    }
     let channel = self
     try write(isHere) { (buffer) throws(Failure) in
       let problem =
@@ -179,7 +182,7 @@ extension Ref where Object == Channel {
   @inline(never)
   private func moveAll(to stream: Ref<Stream>) {
     stream.send(with: o.output.bytes)
-    o.output.clear(keep: 4096)
+    o.server.o.spare.reclaim(&o.output, keep: Channel.keptOutput)
     o.unsent.store(Int64(stream.o.buffered), ordering: .relaxed)
   }
 

@@ -174,6 +174,8 @@ typealias ClosedFunction =
   }
 
   static var closeTimeout: Int64 { 5_000 }
+  /// Memory for what other threads send, beyond which it is given back.
+  static var keptOutput: Int { 4096 }
   /// Shorter messages are not compressed.
   static var leastCompressed: Int { 64 }
 }

@@ -46,4 +46,38 @@ private func taken(_ size: Int, of spare: inout SpareMemory) throws -> UnsafeMut
     spare.give(block, 65_537)
     #expect(spare.bytes == 0)
   }
+  /// A buffer without memory is lent a block, and that comes back.
+  @Test func lendsToBuffers() throws {
+    var spare = SpareMemory()
+    var buffer = ByteBuffer()
+    spare.lend(to: &buffer, 5000)
+    #expect(buffer.capacity == 8192)
+    // One that has memory keeps it.
+    spare.lend(to: &buffer, 20_000)
+    #expect(buffer.capacity == 8192)
+    buffer.append("abc")
+    #expect(string(buffer) == "abc")
+    spare.reclaim(&buffer, keep: 8192)
+    #expect(buffer.capacity == 8192 && buffer.isEmpty)
+    #expect(spare.bytes == 0)
+    spare.reclaim(&buffer, keep: 4096)
+    #expect(buffer.capacity == 0 && buffer.isEmpty)
+    #expect(spare.bytes == 8192)
+    spare.lend(to: &buffer, 8192)
+    #expect(buffer.capacity == 8192)
+    #expect(spare.bytes == 0)
+  }
+
+  /// What a buffer has made by itself is kept only where it is as large as a block.
+  @Test func takesNoOddSizes() {
+    var spare = SpareMemory()
+    var buffer = ByteBuffer()
+    buffer.reserve(5000, upTo: 5000)
+    #expect(buffer.capacity == 5000)
+    spare.reclaim(&buffer, keep: 0)
+    #expect(buffer.capacity == 0)
+    #expect(spare.bytes == 0)
+    spare.lend(to: &buffer, 1 << 20)
+    #expect(buffer.capacity == 0)
+  }
 }
