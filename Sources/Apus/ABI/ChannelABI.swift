@@ -1,6 +1,7 @@
 // Section 10 of the header: WebSocket channels.
 
 import CApus
+import Synchronization
 
 /// In the channel's own callback there is nothing to look up.
 @inline(__always)
