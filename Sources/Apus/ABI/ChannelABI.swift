@@ -1,6 +1,7 @@
 // Section 10 of the header: WebSocket channels.
 
 import CApus
+import Synchronization
 
 @inline(__always)
 func withChannel<Result>(
