@@ -14,8 +14,11 @@ extension Ref where Object == Fetch {
     if o.run.times.firstByte < 0 { o.run.times.firstByte = Clock.now &- o.run.started }
     o.run.active = loop.o.now
     var index = 0
-    // What is called may end this, and even begin another run.
-    while !link.o.isEnded, link.o.fetch == self, !link.o.stream.o.isPaused {
+    // What is called may end this, and even begin another run. An end without bytes of its
+    // own comes at once, also where reading pauses: nothing would bring it later.
+    while !link.o.isEnded, link.o.fetch == self,
+      !link.o.stream.o.isPaused || index == bytes.count
+    {
       switch link.o.machine.next(bytes, at: &index, head: &o.run.head, limits: Self.limits) {
       case .more:
         if o.run.isHeadIn || index > 0 { setTimer() }

@@ -73,14 +73,15 @@ extension Ref where Object == Link {
     o.pool.gone(from: o.origin)
   }
 
-  /// Its fetch is done with it, and the next one may have it.
+  /// Its fetch is done with it, and the next one may have it. All that came was the
+  /// fetch's, though the stream may not have let go of it yet.
   func rest() {
     if o.isEnded { return }
     o.fetch = nil
     o.uses &+= 1
-    if o.isInputEnded || o.stream.o.hasInput || o.stream.buffers {
-      return end(reset: false)
-    }
+    o.stream.pause(false)
+    if o.isEnded { return }
+    if o.isInputEnded || o.stream.buffers { return end(reset: false) }
     let timeout = o.pool.o.options.idleTimeout
     if timeout > 0 {
       o.stream.setDeadline(o.pool.o.worker.o.loop.o.now &+ timeout &* 1000)
