@@ -56,34 +56,50 @@ static inline void sys_free(void *memory) { free(memory); }
 static inline void sys_copy(void *to, const void *from, size_t count) {
   uint8_t *target = to;
   const uint8_t *source = from;
-  if (count > 32) {
+  struct sixteen {
+    uint64_t words[2];
+  } first, second, third, last;
+  if (count > 64) {
     memcpy(target, source, count);
+  } else if (count > 32) {
+    memcpy(&first, source, 16);
+    memcpy(&second, source + 16, 16);
+    memcpy(&third, source + count - 32, 16);
+    memcpy(&last, source + count - 16, 16);
+    memcpy(target, &first, 16);
+    memcpy(target + 16, &second, 16);
+    memcpy(target + count - 32, &third, 16);
+    memcpy(target + count - 16, &last, 16);
   } else if (count >= 16) {
-    struct sixteen {
-      uint64_t words[2];
-    } first, last;
     memcpy(&first, source, 16);
     memcpy(&last, source + count - 16, 16);
     memcpy(target, &first, 16);
     memcpy(target + count - 16, &last, 16);
   } else if (count >= 8) {
-    uint64_t first, last;
-    memcpy(&first, source, 8);
-    memcpy(&last, source + count - 8, 8);
-    memcpy(target, &first, 8);
-    memcpy(target + count - 8, &last, 8);
+    uint64_t head, tail;
+    memcpy(&head, source, 8);
+    memcpy(&tail, source + count - 8, 8);
+    memcpy(target, &head, 8);
+    memcpy(target + count - 8, &tail, 8);
   } else if (count >= 4) {
-    uint32_t first, last;
-    memcpy(&first, source, 4);
-    memcpy(&last, source + count - 4, 4);
-    memcpy(target, &first, 4);
-    memcpy(target + count - 4, &last, 4);
+    uint32_t head, tail;
+    memcpy(&head, source, 4);
+    memcpy(&tail, source + count - 4, 4);
+    memcpy(target, &head, 4);
+    memcpy(target + count - 4, &tail, 4);
   } else if (count > 0) {
-    uint8_t first = source[0], middle = source[count / 2], last = source[count - 1];
-    target[0] = first;
+    uint8_t head = source[0], middle = source[count / 2], tail = source[count - 1];
+    target[0] = head;
     target[count / 2] = middle;
-    target[count - 1] = last;
+    target[count - 1] = tail;
   }
+}
+
+// A bit for each of sixteen lanes, the first one lowest: whether it is negative.
+typedef signed char sys_lanes __attribute__((ext_vector_type(16)));
+typedef _Bool sys_lane_mask __attribute__((ext_vector_type(16)));
+static inline uint32_t sys_lane_bits(sys_lanes lanes) {
+  return __builtin_bit_cast(uint16_t, __builtin_convertvector(lanes < 0, sys_lane_mask));
 }
 
 // ---- the thread's own block; one Swift function calls this, which is never

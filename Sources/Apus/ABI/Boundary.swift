@@ -43,13 +43,22 @@ func boundaryOfLong(_ body: () throws(Failure) -> Int64) -> Int64 {
 private func held<Object: ~Copyable, Result>(
   _ handle: UInt64, _ kind: Kind, _ body: (Ref<Object>, Ref<Slot>) throws(Failure) -> Result
 ) throws(Failure) -> Result {
+  let (object, slot): (Ref<Object>, _) = try hold(handle, kind)
+  defer { Slots.unpin(slot) }
+  return try body(object, slot)
+}
+
+/// The object of a handle, with a pin that keeps it.
+@inline(__always)
+private func hold<Object: ~Copyable>(_ handle: UInt64, _ kind: Kind) throws(Failure)
+  -> (Ref<Object>, Ref<Slot>)
+{
   switch Slots.pin(Handle(bits: handle), kind) {
   case .dead: throw .deadHandle
   case .otherThread:
     throw Failure(.thread, "the request belongs to its handler's thread until it is deferred")
   case .held(let object, let slot):
-    defer { Slots.unpin(slot) }
-    return try body(unsafe Ref<Object>(opaque: object), slot)
+    return (unsafe Ref<Object>(opaque: object), slot)
   }
 }
 
@@ -76,23 +85,67 @@ func withClient<Result>(
   try held(handle, .client) { (client: Ref<Server>, _) throws(Failure) in try body(client) }
 }
 
-/// In the request's own handler there is nothing to look up and, as long as
-/// nobody shares it, nothing to lock.
 @inline(__always)
 func withRequest<Result>(
   _ handle: UInt64, _ body: (Ref<Exchange>) throws(Failure) -> Result
 ) throws(Failure) -> Result {
-  // In the callback of a channel it is that one's handle which is noted.
-  if handle >> 48 == UInt64(Kind.request.rawValue),
-    let object = unsafe ThreadContext.exchange(of: handle)
-  {
-    let exchange = unsafe Ref<Exchange>(opaque: object)
-    if !exchange.o.isShared { return try body(exchange) }
-    if exchange.o.isDeferred, !Slots.isAlive(exchange.o.handle, .request) { throw .deadHandle }
-    return try exchange.locked { () throws(Failure) in try body(exchange) }
+  let access = try RequestAccess(handle)
+  defer { if access.mustEnd { access.end() } }
+  return try body(access.exchange)
+}
+
+/// A request in use by a call. In its own handler there is nothing to look up and, as
+/// long as nobody shares it, nothing to lock.
+private struct RequestAccess {
+  let exchange: Ref<Exchange>
+  private let slot: Ref<Slot>?
+  private let isLocked: Bool
+  let mustEnd: Bool
+
+  @inline(__always)
+  init(_ handle: UInt64) throws(Failure) {
+    // In the callback of a channel it is that one's handle which is noted.
+    if handle >> 48 == UInt64(Kind.request.rawValue),
+      let object = unsafe ThreadContext.exchange(of: handle)
+    {
+      let exchange = unsafe Ref<Exchange>(opaque: object)
+      if !exchange.o.isShared {
+        self.init(exchange, nil, isLocked: false, mustEnd: false)
+      } else {
+        self = try RequestAccess.lock(exchange)
+      }
+    } else {
+      self = try RequestAccess.find(handle)
+    }
   }
-  return try held(handle, .request) { (exchange: Ref<Exchange>, _) throws(Failure) in
-    try exchange.locked { () throws(Failure) in try body(exchange) }
+
+  private init(_ exchange: Ref<Exchange>, _ slot: Ref<Slot>?, isLocked: Bool, mustEnd: Bool) {
+    self.exchange = exchange
+    self.slot = slot
+    self.isLocked = isLocked
+    self.mustEnd = mustEnd
+  }
+
+  /// In its handler, but other threads may have it as well.
+  @inline(never)
+  private static func lock(_ exchange: Ref<Exchange>) throws(Failure) -> RequestAccess {
+    if exchange.o.isDeferred, !Slots.isAlive(exchange.o.handle, .request) { throw .deadHandle }
+    exchange.o.lock.lock()
+    return RequestAccess(exchange, nil, isLocked: true, mustEnd: true)
+  }
+
+  @inline(never)
+  private static func find(_ handle: UInt64) throws(Failure) -> RequestAccess {
+    let (exchange, slot): (Ref<Exchange>, _) = try hold(handle, .request)
+    let isShared = exchange.o.isShared
+    if isShared { exchange.o.lock.lock() }
+    return RequestAccess(exchange, slot, isLocked: isShared, mustEnd: true)
+  }
+
+  @inline(never)
+  func end() {
+    if isLocked { exchange.o.lock.unlock() }
+    if let slot { Slots.unpin(slot) }
   }
 }
 

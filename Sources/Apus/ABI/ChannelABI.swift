@@ -1,23 +1,48 @@
 // Section 10 of the header: WebSocket channels.
 
 import CApus
+import Synchronization
 
-/// In the channel's own callback there is nothing to look up.
 @inline(__always)
 func withChannel<Result>(
   _ handle: UInt64, _ body: (Ref<Channel>) throws(Failure) -> Result
 ) throws(Failure) -> Result {
-  if handle >> 48 == UInt64(Kind.channel.rawValue),
-    let object = unsafe ThreadContext.exchange(of: handle),
-    Slots.isAlive(Handle(bits: handle), .channel)
-  {
-    return try body(unsafe Ref<Channel>(opaque: object))
+  let access = try ChannelAccess(handle)
+  defer { if let slot = access.slot { Slots.unpin(slot) } }
+  return try body(access.channel)
+}
+
+/// A channel in use by a call. In its own callback there is nothing to look up.
+private struct ChannelAccess {
+  let channel: Ref<Channel>
+  /// Where a pin must be given back.
+  let slot: Ref<Slot>?
+
+  @inline(__always)
+  init(_ handle: UInt64) throws(Failure) {
+    if handle >> 48 == UInt64(Kind.channel.rawValue),
+      let object = unsafe ThreadContext.exchange(of: handle)
+    {
+      let channel = unsafe Ref<Channel>(opaque: object)
+      if Slots.isAlive(Handle(bits: handle), in: channel.o.slot) {
+        self.init(channel, nil)
+        return
+      }
+    }
+    self = try ChannelAccess.find(handle)
   }
-  switch Slots.pin(Handle(bits: handle), .channel) {
-  case .held(let object, let slot):
-    defer { Slots.unpin(slot) }
-    return try body(unsafe Ref<Channel>(opaque: object))
-  default: throw .deadHandle
+
+  private init(_ channel: Ref<Channel>, _ slot: Ref<Slot>?) {
+    self.channel = channel
+    self.slot = slot
+  }
+
+  @inline(never)
+  private static func find(_ handle: UInt64) throws(Failure) -> ChannelAccess {
+    guard case .held(let object, let slot) = Slots.pin(Handle(bits: handle), .channel) else {
+      throw .deadHandle
+    }
+    return ChannelAccess(unsafe Ref<Channel>(opaque: object), slot)
   }
 }
 

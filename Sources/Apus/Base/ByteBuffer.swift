@@ -199,6 +199,22 @@ typealias Bytes = Span<UInt8>
     }
   }
 
+  /// Has memory of the allocator's that somebody else has made, as long as it has none.
+  @unsafe mutating func adopt(_ memory: UnsafeMutableRawPointer, capacity: Int) {
+    if unsafe base != nil { return unsafe deallocate(memory) }
+    unsafe base = unsafe memory.bindMemory(to: UInt8.self, capacity: capacity)
+    self.capacity = capacity
+  }
+
+  /// Empties it, and lets go of its memory, which is the caller's.
+  @unsafe mutating func surrender() -> UnsafeMutableRawPointer? {
+    let memory = unsafe UnsafeMutableRawPointer(base)
+    unsafe base = nil
+    capacity = 0
+    clear()
+    return unsafe memory
+  }
+
   /// A NUL behind the last byte, which does not count; false without memory.
   mutating func terminate() -> Bool {
     guard reserve(1), let base = unsafe base else { return false }

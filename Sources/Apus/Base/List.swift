@@ -29,19 +29,24 @@
   }
 
   /// False when there is no memory.
+  @inline(__always)
   mutating func append(_ element: Element) -> Bool {
-    if count == capacity {
-      let size = max(4, capacity &* 2)
-      let bytes = size.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
-      guard !bytes.overflow,
-        let memory = unsafe reallocate(
-          base.map { UnsafeMutableRawPointer($0) }, bytes: bytes.partialValue)
-      else { return false }
-      unsafe base = memory.assumingMemoryBound(to: Element.self)
-      capacity = size
-    }
+    guard count < capacity || grow() else { return false }
     if let base = unsafe base { unsafe (base + count).initialize(to: element) }
     count &+= 1
+    return true
+  }
+
+  @inline(never)
+  private mutating func grow() -> Bool {
+    let size = max(4, capacity &* 2)
+    let bytes = size.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+    guard !bytes.overflow,
+      let memory = unsafe reallocate(
+        base.map { UnsafeMutableRawPointer($0) }, bytes: bytes.partialValue)
+    else { return false }
+    unsafe base = memory.assumingMemoryBound(to: Element.self)
+    capacity = size
     return true
   }
 

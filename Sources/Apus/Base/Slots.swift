@@ -249,6 +249,12 @@ enum Slots {
       || isLive(slot.o.word.load(ordering: .acquiring), handle)
   }
 
+  /// The same for one that every thread may use, where its slot is known.
+  @inline(__always)
+  static func isAlive(_ handle: Handle, in slot: Ref<Slot>) -> Bool {
+    isLive(slot.o.word.load(ordering: .acquiring), handle)
+  }
+
   // ---- walking
 
   /// The handle of a slot, if it is live.

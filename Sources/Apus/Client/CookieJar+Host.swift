@@ -48,7 +48,7 @@ extension CookieJar {
   private static func isDomain(_ text: Bytes) -> Bool {
     if text.count == 0 || text.count > PublicSuffixes.longestName { return false }
     if text.first(UInt8(ascii: ":")) != nil { return IPv6Text.isValid(text) }
-    return HostPort.isValid(text)
+    return HostPort.isValid(text, 0..<text.count)
   }
 
   func index(name: Bytes, domain: Bytes, path: Bytes, isHostOnly: Bool) -> Int? {

@@ -191,37 +191,45 @@
     var own = ByteBuffer()
     CookieRules.appendLowercased(host.extracting(CookieRules.bare(host)), to: &own)
     uses = uses &+ 1
+    var matching = List<Ref<StoredCookie>>()
+    var length = -1
+    for index in 0..<cookies.count {
+      let cookie = cookies[index]
+      guard CookieJar.isFor(cookie, own.bytes, path, isSecure) else { continue }
+      cookie.o.use = uses
+      if !matching.append(cookie) { sent.left &+= 1 }
+      length = max(length, cookie.o[.path].count)
+    }
     // Longer paths come first, and older cookies before younger ones: a round for each
     // length that there is.
-    var length: Int? = Int.max
-    while let limit = length {
-      length = nil
-      for index in 0..<cookies.count {
-        let cookie = cookies[index]
+    while length >= 0 {
+      var next = -1
+      for index in 0..<matching.count {
+        let cookie = matching[index]
         let count = cookie.o[.path].count
-        guard count <= limit, CookieJar.isFor(cookie, own.bytes, path, isSecure) else { continue }
-        if count < limit {
-          length = max(length ?? 0, count)
-          continue
-        }
-        cookie.o.use = uses
-        let more = cookie.o[.name].count &+ cookie.o[.value].count &+ 3
-        if sent.count >= CookieJar.mostSent
-          || buffer.count &- start &+ more > CookieJar.longestSent
-        {
-          sent.left &+= 1
-          continue
-        }
-        if sent.count > 0 { buffer.append("; ") }
-        if cookie.o[.name].count > 0 {
-          buffer.append(cookie.o[.name])
-          buffer.append("=")
-        }
-        buffer.append(cookie.o[.value])
-        sent.count &+= 1
+        if count < length { next = max(next, count) }
+        if count == length { CookieJar.append(cookie, to: &buffer, since: start, &sent) }
       }
+      length = next
     }
     return sent
+  }
+
+  private static func append(
+    _ cookie: Ref<StoredCookie>, to buffer: inout ByteBuffer, since start: Int, _ sent: inout Sent
+  ) {
+    let more = cookie.o[.name].count &+ cookie.o[.value].count &+ 3
+    if sent.count >= mostSent || buffer.count &- start &+ more > longestSent {
+      sent.left &+= 1
+      return
+    }
+    if sent.count > 0 { buffer.append("; ") }
+    if cookie.o[.name].count > 0 {
+      buffer.append(cookie.o[.name])
+      buffer.append("=")
+    }
+    buffer.append(cookie.o[.value])
+    sent.count &+= 1
   }
 
   /// §5.8.3 item 1. `host` is in lower case.

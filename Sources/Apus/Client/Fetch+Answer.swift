@@ -26,8 +26,11 @@ extension Ref where Object == Fetch {
     do throws(Failure) {
       next = try WebURL(location, at: o.run.target, .lenient)
     } catch {
-      if error.code != .argument { throw error }
-      throw Failure(.protocolBroken, "the redirection's Location is no URL")
+      switch error.code {
+      case .argument: throw Failure(.protocolBroken, "the redirection's Location is no URL")
+      case .unsupported: throw RedirectPolicy.otherScheme
+      default: throw error
+      }
     }
     let carries = o.run.sendsBody && o.body.isThere
     let situation = RedirectPolicy.Situation(

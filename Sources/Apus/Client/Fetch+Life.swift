@@ -118,7 +118,9 @@ extension Ref where Object == Fetch {
       let isRunning = o.state == .running
       let left = until == .max ? Int64.max : until &- Clock.now
       let isHere = isOnLoop && server.o.hasThreads
-      if isRunning, left > 0, !isHere, server.o.hasThreads {
+      let isOwn = !server.o.hasThreads || mustTick
+      if isRunning, isOwn { o.isTickedFor = true }
+      if isRunning, left > 0, !isHere, !isOwn {
         guard prepareToWait(), let condition = o.condition else {
           o.lock.unlock()
           throw .noMemory
@@ -132,8 +134,18 @@ extension Ref where Object == Fetch {
       if isDone { return true }
       if left <= 0 { return false }
       if isHere { throw Failure(.state, "not on the thread that does the work") }
-      if !server.o.hasThreads { try turn(left) }
+      if isOwn { try turn(left) }
     }
+  }
+
+  /// Whether what it is about would wait for this thread: the callbacks of a client are
+  /// queued for whoever ticks, and outside of callbacks that may be who waits.
+  private var mustTick: Bool {
+    let server = o.server
+    guard server.o.slot.o.kind == .client, server.o.isQueued, !server.isInCallback else {
+      return false
+    }
+    return unsafe o.onBody.isSet || o.source.isSet || o.onResponse.isSet || o.onComplete.isSet
   }
 
   private var isOnLoop: Bool {
@@ -147,13 +159,18 @@ extension Ref where Object == Fetch {
     return o.condition?.o.isUsable ?? false
   }
 
-  /// Without threads whoever waits does the I/O.
+  /// Whoever waits does the I/O, without threads, or runs the callbacks.
   private func turn(_ left: Int64) throws(Failure) {
     let limit = min((left == .max ? Int64.max : left &+ 999) / 1000, 3_600_000)
     let server = o.server
     do throws(Failure) {
       try server.whileTicking { () throws(Failure) in
-        server.work(timeout: Int32(truncatingIfNeeded: limit))
+        let limit = Int32(truncatingIfNeeded: limit)
+        if server.o.hasThreads {
+          _ = server.tick(timeout: limit)
+        } else {
+          server.work(timeout: limit)
+        }
       }
     } catch  where error.code == .thread {
       // Another thread does it: that one wakes us, unless it stops to.

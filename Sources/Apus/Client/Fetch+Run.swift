@@ -272,7 +272,8 @@ extension Ref where Object == Fetch {
     o.state = .done
     o.worker = nil
     o.condition?.o.wakeAll()
-    if !o.server.o.hasThreads { o.server.o.isWoken.store(true, ordering: .relaxed) }
+    let isTickedFor = o.isTickedFor
+    o.isTickedFor = false
     response?.retain()
     // From here on the host may set another callback, which is for the next run.
     let isHeard = unsafe o.onComplete.isSet
@@ -281,9 +282,19 @@ extension Ref where Object == Fetch {
     o.lock.unlock()
     if isAbandoned { response?.drop() }
     if isHeard { tellComplete(worker, response, failure) }
+    if isTickedFor { wakeTicking() }
     response?.release()
     worker.o.callers.wrappingSubtract(1, ordering: .acquiringAndReleasing)
     release()
+  }
+
+  /// Who runs callbacks until this is over looks again.
+  private func wakeTicking() {
+    if o.server.o.hasThreads {
+      o.server.wake()
+    } else {
+      o.server.o.isWoken.store(true, ordering: .relaxed)
+    }
   }
 
   private func finishFile(_ failure: Failure?) -> Failure? {

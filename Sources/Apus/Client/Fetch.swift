@@ -61,6 +61,8 @@ typealias FetchSourceFunction =
   /// Nil while it does not run.
   var worker: Ref<Worker>? = nil
   var condition: Ref<Condition>? = nil
+  /// Somebody waits for its end by running callbacks.
+  var isTickedFor = false
   /// What the host was asked for and has given, and whether that was all.
   var given = ByteBuffer()
   var isGivenWhole = false

@@ -33,9 +33,14 @@ extension Ref where Object == Server {
     defer { o.lock.unlock() }
     if let guest = o.guest { return unsafe Ref<HTTPClient>(opaque: guest.object) }
     guard let client = Ref<HTTPClient>(make: HTTPClient(server: self)) else { throw .noMemory }
-    guard client.o.lock.isUsable else {
+    let name = Text("User-Agent")
+    let product = Text("apus/0.1")
+    do throws(Failure) {
+      if !client.o.lock.isUsable { throw .noMemory }
+      try client.o.fields.add(name.bytes, product.bytes)
+    } catch {
       client.free()
-      throw .noMemory
+      throw error
     }
     o.guest = unsafe Guest(
       object: client.opaque,

@@ -47,6 +47,10 @@ enum RedirectPolicy {
     }
   }
 
+  static var otherScheme: Failure {
+    Failure(.unsupported, "the redirection leads to a scheme that is neither http nor https")
+  }
+
   /// How to follow; nil: the response is what the host gets.
   static func decide(_ now: Situation) throws(Failure) -> Follow? {
     guard isRedirection(now.status) else { return nil }
@@ -54,8 +58,7 @@ enum RedirectPolicy {
       throw Failure(.tooLarge, "there are too many redirections")
     }
     if now.to == .other {
-      throw Failure(
-        .unsupported, "the redirection leads to a scheme that is neither http nor https")
+      throw otherScheme
     }
     if now.from == .https, now.to == .http, !now.allowsDowngrade {
       throw Failure(.permission, "the redirection leads from https to http")

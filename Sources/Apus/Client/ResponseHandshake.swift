@@ -81,7 +81,7 @@ struct ResponseHandshake {
     var place = place
     switch FieldLine.parse(bytes, at: place.index) {
     case .incomplete: return nil
-    case .refused(let refusal): throw Failure(.protocolBroken, refusal.reason)
+    case .refused(let fault): throw Failure(.protocolBroken, fault.refusal.reason)
     case .end(let next):
       place.index = next
       return (place, true)

@@ -48,12 +48,12 @@ struct HeadParser {
       switch FieldLine.parse(view, at: cursor) {
       case .incomplete:
         return bytes.count > limits.head ? .refused(.headTooLong) : .incomplete
-      case .refused(let refusal):
-        return .refused(refusal)
+      case .refused(let fault):
+        return .refused(fault.refusal)
       case .end(let next):
         if next > limits.head { return .refused(.headTooLong) }
         head.count = next
-        return finish(bytes, &head)
+        return finish(&head)
       case .field(let field, let next):
         if next > limits.head { return .refused(.headTooLong) }
         if head.fields.count >= limits.fields { return .refused(.tooManyFields) }
@@ -64,7 +64,7 @@ struct HeadParser {
     }
   }
 
-  @inline(__always)
+  @inline(never)
   private mutating func parseRequestLine(
     _ bytes: Bytes, into head: inout RequestHead, limits: borrowing RequestLimits
   ) -> Line {
@@ -81,7 +81,15 @@ struct HeadParser {
 
   /// What only the whole head can tell.
   @inline(__always)
-  private func finish(_ bytes: Bytes, _ head: inout RequestHead) -> Outcome {
+  private func finish(_ head: inout RequestHead) -> Outcome {
+    if head.version == 11, head.hasHost, head.coding == .none, !head.expectsOther {
+      return .complete
+    }
+    return finishRare(&head)
+  }
+
+  @inline(never)
+  private func finishRare(_ head: inout RequestHead) -> Outcome {
     // RFC 9112 §3.2: exactly one Host field, in 1.1.
     if head.version >= 11, !head.hasHost {
       return .refused(.bad("An HTTP/1.1 request must have a Host field."))
@@ -116,39 +124,43 @@ enum FieldLine {
     case incomplete
     case field(Field, next: Int)
     case end(next: Int)
-    case refused(Refusal)
+    case refused(Fault)
+  }
+
+  enum Fault: UInt8 {
+    case noField, noValue, noLF
+
+    var refusal: Refusal {
+      switch self {
+      // Also an empty name, a space before the colon (§5.1) and obs-fold (§5.2).
+      case .noField: .bad("A field line must be a token, a colon and a value.")
+      case .noValue: .bad("A field value holds a control character, or its line no CR.")
+      case .noLF: .bad("A CR stands without its LF.")
+      }
+    }
   }
 
   @inline(__always)
   static func parse(_ bytes: Bytes, at start: Int) -> Outcome {
     guard start < bytes.count else { return .incomplete }
-    if bytes[start] == 13 { return endOfSection(bytes, start) }
+    if bytes[start] == 13 {
+      return bytes.isLineEnd(at: start) ? .end(next: start &+ 2) : oddEnd(bytes, start)
+    }
     let nameEnd = bytes.firstOutsideToken(from: start)
     guard nameEnd < bytes.count else { return .incomplete }
     guard bytes[nameEnd] == UInt8(ascii: ":"), nameEnd > start else {
-      // Also an empty name, a space before the colon (§5.1) and obs-fold (§5.2).
-      return .refused(.bad("A field line must be a token, a colon and a value."))
+      return .refused(.noField)
     }
     let valueEnd = bytes.firstOutsideFieldValue(from: nameEnd &+ 1)
-    guard valueEnd < bytes.count else { return .incomplete }
-    guard bytes[valueEnd] == 13 else {
-      return .refused(.bad("A field value holds a control character, or its line no CR."))
-    }
-    guard valueEnd &+ 1 < bytes.count else { return .incomplete }
-    guard bytes[valueEnd &+ 1] == 10 else {
-      return .refused(.bad("A CR stands without its LF."))
-    }
+    guard bytes.isLineEnd(at: valueEnd) else { return oddEnd(bytes, valueEnd) }
     let value = bytes.trimmed((nameEnd &+ 1)..<valueEnd)
     return .field(Field(name: start..<nameEnd, value: value), next: valueEnd &+ 2)
   }
 
-  /// The CRLF that stands for itself.
-  @inline(__always)
-  private static func endOfSection(_ bytes: Bytes, _ start: Int) -> Outcome {
-    guard start &+ 1 < bytes.count else { return .incomplete }
-    guard bytes[start &+ 1] == 10 else {
-      return .refused(.bad("A CR stands without its LF."))
-    }
-    return .end(next: start &+ 2)
+  /// Where CR and LF are due, and are not there.
+  @inline(never)
+  private static func oddEnd(_ bytes: Bytes, _ place: Int) -> Outcome {
+    if place < bytes.count, bytes[place] != 13 { return .refused(.noValue) }
+    return place &+ 1 < bytes.count ? .refused(.noLF) : .incomplete
   }
 }

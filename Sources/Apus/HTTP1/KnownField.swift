@@ -6,21 +6,12 @@ enum KnownField {
   @inline(__always)
   static func take(_ bytes: Bytes, _ field: Field, into head: inout RequestHead) -> Refusal? {
     switch field.nameCount {
-    case 4, 6, 7, 10, 14, 17: return takeOne(bytes, field, into: &head)
-    default: return nil
-    }
-  }
-
-  @inline(__always)
-  private static func takeOne(_ bytes: Bytes, _ field: Field, into head: inout RequestHead)
-    -> Refusal?
-  {
-    let name = bytes.extracting(field.name)
-    let value = bytes.extracting(field.value)
-    switch field.nameCount {
     case 4 where bytes.letters(at: field.name.lowerBound) == 0x7473_6F68:  // "host"
-      return takeHost(value, at: field.value, into: &head)
-    default: return takeRare(name, value, into: &head)
+      return takeHost(bytes, field.value, into: &head)
+    case 6, 7, 10, 14, 17:
+      return takeRare(bytes.extracting(field.name), bytes.extracting(field.value), into: &head)
+    default:
+      return nil
     }
   }
 
@@ -51,13 +42,13 @@ enum KnownField {
 
   /// RFC 9112 §3.2; an absolute target overrides the field's value, §3.2.2.
   @inline(__always)
-  private static func takeHost(_ value: Bytes, at range: Range<Int>, into head: inout RequestHead)
+  private static func takeHost(_ bytes: Bytes, _ value: Range<Int>, into head: inout RequestHead)
     -> Refusal?
   {
     if head.hasHost { return .bad("There is more than one Host field.") }
-    guard HostPort.isValid(value) else { return .bad("The Host field is malformed.") }
+    guard HostPort.isValid(bytes, value) else { return .bad("The Host field is malformed.") }
     head.hasHost = true
-    if head.form == .origin || head.form == .asterisk { head.authority = range }
+    if head.form == .origin || head.form == .asterisk { head.authority = value }
     return nil
   }
 

@@ -11,6 +11,8 @@ struct ReplyHead: ~Copyable {
   /// Whether there may be a Content-Type among the fields.
   private var hasType = false
   private(set) var wantsClose = false
+  /// A bit for each name among the fields; several names may share one.
+  private var names: UInt32 = 0
 
   static var largest: Int { 64 * 1024 }
   /// Beyond that, for what the library sets of its own accord.
@@ -29,6 +31,7 @@ struct ReplyHead: ~Copyable {
     hasServer = false
     hasType = false
     wantsClose = false
+    names = 0
   }
 
   /// Sets a field in place of those of its name, or beside them.
@@ -36,8 +39,7 @@ struct ReplyHead: ~Copyable {
     -> Problem?
   {
     guard name.isToken, value.isFieldValue else { return .malformed }
-    switch name.count {
-    case 7, 10, 14, 17:
+    if ReplyHead.mayBeOurs(name) {
       if ReplyHead.isFraming(name) {
         guard name.equalsLowercase("connection"), value.equalsLowercase("close") else {
           return .reserved
@@ -45,19 +47,44 @@ struct ReplyHead: ~Copyable {
         wantsClose = true
         return nil
       }
-    default: break
+      note(name)
     }
+    let bit = ReplyHead.bit(of: name)
+    let replaced = replacing && names & bit != 0 ? size(of: name) : 0
     let limit = ReplyHead.largest &+ (isOwn ? ReplyHead.slack : 0)
-    let replaced = replacing && !fields.isEmpty ? size(of: name) : 0
     guard fields.count &- replaced &+ name.count &+ value.count &+ 4 <= limit else {
       return .tooLong
     }
     if replaced > 0 { remove(name) }
-    if name.count == 4, name.equalsLowercase("date") { hasDate = true }
-    if name.count == 6, name.equalsLowercase("server") { hasServer = true }
-    if name.count == 12, name.equalsLowercase("content-type") { hasType = true }
+    names |= bit
     fields.append(name: name, value: value)
     return nil
+  }
+
+  /// The place of a name in `names`, which has at least one character: by its length
+  /// and its first letter.
+  @inline(__always)
+  private static func bit(of name: Bytes) -> UInt32 {
+    1 &<< (UInt32(truncatingIfNeeded: name.count) &+ UInt32(name[0] | 32) &* 5)
+  }
+
+  /// Whether a name may be one that is known here, by its length and first letter.
+  @inline(__always)
+  private static func mayBeOurs(_ name: Bytes) -> Bool {
+    switch (name.count, name[0] | 32) {
+    case (4, UInt8(ascii: "d")), (6, UInt8(ascii: "s")), (7, UInt8(ascii: "u")),
+      (7, UInt8(ascii: "t")), (10, UInt8(ascii: "c")), (10, UInt8(ascii: "k")),
+      (12, UInt8(ascii: "c")), (14, UInt8(ascii: "c")), (17, UInt8(ascii: "t")):
+      true
+    default: false
+    }
+  }
+
+  @inline(never)
+  private mutating func note(_ name: Bytes) {
+    if name.equalsLowercase("date") { hasDate = true }
+    if name.equalsLowercase("server") { hasServer = true }
+    if name.equalsLowercase("content-type") { hasType = true }
   }
 
   /// Sets Content-Type to a value that was checked; the slack has room for it.
@@ -66,6 +93,7 @@ struct ReplyHead: ~Copyable {
     let name = Text("Content-Type")
     if hasType { remove(name.bytes) }
     hasType = true
+    names |= ReplyHead.bit(of: name.bytes)
     fields.append(name: name.bytes, value: value)
   }
 
@@ -106,10 +134,10 @@ struct ReplyHead: ~Copyable {
   }
 
   /// The fields that frame a message or govern its connection.
+  @inline(never)
   private static func isFraming(_ name: Bytes) -> Bool {
     switch name.count {
-    case 7 where name[0] | 32 == 117: name.equalsLowercase("upgrade")
-    case 7 where name[0] | 32 == 116: name.equalsLowercase("trailer")
+    case 7: name.equalsLowercase("upgrade") || name.equalsLowercase("trailer")
     case 10: name.equalsLowercase("connection") || name.equalsLowercase("keep-alive")
     case 14: name.equalsLowercase("content-length")
     case 17: name.equalsLowercase("transfer-encoding")
@@ -125,35 +153,45 @@ struct ReplyHead: ~Copyable {
     case untilClose
   }
 
-  /// Appends the head. Both are inout, though nothing changes them: what is borrowed
-  /// is copied first.
+  /// Appends the head, and a body or the start of one. Head and opening are inout,
+  /// though nothing changes them: what is borrowed is copied first.
   @inline(__always)
   mutating func write(
     to buffer: inout ByteBuffer, opening: inout ReplyOpening, framing: Framing, close: Bool,
-    isOld: Bool
+    isOld: Bool, body: Bytes = Bytes()
   ) {
-    if status == 200, !hasDate, !hasServer, !opening.usual.isEmpty {
-      buffer.append(opening.usual.bytes, more: fields.count &+ ReplyHead.longestEnd)
-    } else {
-      writeOpening(to: &buffer, opening)
+    guard case .length(let length) = framing, status == 200, !hasDate, !hasServer, !close, !isOld,
+      !opening.usual.isEmpty
+    else {
+      return writeAny(to: &buffer, opening, framing, close: close, isOld: isOld, body)
     }
-    buffer.append(fields.bytes, more: ReplyHead.longestEnd)
-    if case .length(let length) = framing {
-      buffer.append("Content-Length: ")
-      buffer.append(decimal: length)
-      if !close, !isOld { return buffer.append("\r\n\r\n") }
-    }
-    writeEnd(to: &buffer, framing, close: close, isOld: isOld)
+    // What nearly all replies are, in one go. There is room for all of it.
+    let room = opening.usual.count &+ fields.count &+ ReplyHead.longestEnd &+ body.count
+    guard let start = unsafe buffer.space(room) else { return }
+    var pen = unsafe Pen(at: start)
+    unsafe pen.put(opening.usual.bytes)
+    unsafe pen.put(fields.bytes)
+    unsafe pen.put("Content-Length: ")
+    unsafe pen.put(decimal: length)
+    unsafe pen.put("\r\n\r\n")
+    unsafe pen.put(body)
+    buffer.filled(unsafe pen.at - start)
   }
 
   @inline(never)
-  private func writeEnd(
-    to buffer: inout ByteBuffer, _ framing: Framing, close: Bool, isOld: Bool
+  private func writeAny(
+    to buffer: inout ByteBuffer, _ opening: borrowing ReplyOpening, _ framing: Framing,
+    close: Bool, isOld: Bool, _ body: Bytes
   ) {
+    writeOpening(to: &buffer, opening)
+    buffer.append(fields.bytes)
     switch framing {
     case .none, .untilClose: break
     case .chunked: buffer.append("Transfer-Encoding: chunked\r\n")
-    case .length: buffer.append("\r\n")
+    case .length(let length):
+      buffer.append("Content-Length: ")
+      buffer.append(decimal: length)
+      buffer.append("\r\n")
     }
     if close {
       buffer.append("Connection: close\r\n")
@@ -161,12 +199,12 @@ struct ReplyHead: ~Copyable {
       buffer.append("Connection: keep-alive\r\n")
     }
     buffer.append("\r\n")
+    buffer.append(body)
   }
 
   /// Room for what stands behind the fields.
-  private static var longestEnd: Int { 96 }
+  private static var longestEnd: Int { 64 }
 
-  @inline(never)
   private func writeOpening(to buffer: inout ByteBuffer, _ opening: borrowing ReplyOpening) {
     buffer.append("HTTP/1.1 ")
     buffer.append(decimal: Int64(status))

@@ -12,35 +12,40 @@ enum RequestLine {
   /// Nil: not whole yet, and fine so far.
   @inline(__always)
   static func parse(_ bytes: Bytes, into head: inout RequestHead) -> Outcome? {
-    let methodEnd = bytes.firstOutsideToken(from: 0)
-    if methodEnd > longestMethod { return .refused(.bad("The method is too long.")) }
-    guard methodEnd < bytes.count else { return nil }
-    guard methodEnd > 0, bytes[methodEnd] == 32 else {
-      return .refused(.bad("A request starts with a method and a space."))
+    // "GET ", as most requests have it.
+    var methodEnd = 3
+    if bytes.quad(at: 0) == 0x2054_4547 {
+      head.method = Method.get
+    } else {
+      methodEnd = bytes.firstOutsideToken(from: 0)
+      if methodEnd > longestMethod { return .refused(.bad("The method is too long.")) }
+      guard methodEnd < bytes.count else { return nil }
+      guard methodEnd > 0, bytes[methodEnd] == 32 else {
+        return .refused(.bad("A request starts with a method and a space."))
+      }
+      head.method = Method.number(bytes.extracting(first: methodEnd))
     }
     let targetEnd = bytes.firstOutsideTarget(from: methodEnd &+ 1)
     guard targetEnd < bytes.count else { return nil }
     guard targetEnd > methodEnd &+ 1, bytes[targetEnd] == 32 else {
       return .refused(.bad("A target is printable ASCII with a space behind it."))
     }
-    switch version(bytes, at: targetEnd &+ 1) {
-    case nil: return nil
-    case .refused(let refusal): return .refused(refusal)
-    case .number(let number): head.version = number
-    }
-    let end = targetEnd &+ 9
-    if end < bytes.count, bytes[end] != 13 {
-      return .refused(.bad("A request line ends with CR and LF."))
-    }
-    guard end &+ 1 < bytes.count else { return nil }
-    guard bytes[end &+ 1] == 10 else {
-      return .refused(.bad("A request line ends with CR and LF."))
+    // "HTTP/1.1", as nearly all requests have it.
+    if bytes.word(at: targetEnd &+ 1) == 0x312E_312F_5054_5448,
+      bytes.isLineEnd(at: targetEnd &+ 9)
+    {
+      head.version = 11
+    } else {
+      switch otherEnd(bytes, at: targetEnd &+ 1) {
+      case nil: return nil
+      case .refused(let refusal): return .refused(refusal)
+      case .number(let number): head.version = number
+      }
     }
     head.methodCount = methodEnd
-    head.method = Method.number(bytes.extracting(first: methodEnd))
     head.target = (methodEnd &+ 1)..<targetEnd
     if let refusal = RequestTarget.take(bytes, into: &head) { return .refused(refusal) }
-    return .next(end &+ 2)
+    return .next(targetEnd &+ 11)
   }
 
   private enum Version {
@@ -48,20 +53,10 @@ enum RequestLine {
     case refused(Refusal)
   }
 
-  /// RFC 9112 §2.3: HTTP-name "/" DIGIT "." DIGIT, in capitals.
-  @inline(__always)
-  private static func version(_ bytes: Bytes, at start: Int) -> Version? {
-    // "HTTP/1.1", as nearly all requests have it.
-    if bytes.word(at: start) == 0x312E_312F_5054_5448, start &+ 8 < bytes.count,
-      bytes[start &+ 8] == 13
-    {
-      return .number(11)
-    }
-    return otherVersion(bytes, at: start)
-  }
-
+  /// The version and the end of the line. RFC 9112 §2.3: HTTP-name "/" DIGIT "." DIGIT,
+  /// in capitals.
   @inline(never)
-  private static func otherVersion(_ bytes: Bytes, at start: Int) -> Version? {
+  private static func otherEnd(_ bytes: Bytes, at start: Int) -> Version? {
     let name = Text("HTTP/")
     let text = name.bytes
     for offset in 0..<8 {
@@ -78,6 +73,10 @@ enum RequestLine {
     }
     guard bytes[start &+ 5] == 49 else {
       return .refused(Refusal(status: 505, reason: "This server speaks HTTP/1.1 and 1.0."))
+    }
+    guard start &+ 9 < bytes.count else { return nil }
+    guard bytes[start &+ 9] == 10 else {
+      return .refused(.bad("A request line ends with CR and LF."))
     }
     return .number(bytes[start &+ 7] == 48 ? 10 : 11)
   }
@@ -150,8 +149,20 @@ enum RequestTarget {
     -> Refusal?
   {
     let end = head.target.upperBound
+    let mark = bytes.extracting(first: end).firstTargetMark(from: start)
+    if mark < end { return takeMarked(bytes, from: start, mark, into: &head) }
+    head.path = start..<end
+    return nil
+  }
+
+  /// The same for a target with a query or percent-encoding.
+  @inline(never)
+  private static func takeMarked(
+    _ bytes: Bytes, from start: Int, _ first: Int, into head: inout RequestHead
+  ) -> Refusal? {
+    let end = head.target.upperBound
     var mark = end
-    var index = start
+    var index = first
     while index < end {
       let byte = bytes[index]
       if byte == UInt8(ascii: "?"), mark == end { mark = index }
@@ -163,7 +174,7 @@ enum RequestTarget {
         if decoded == 0 { return .bad("The path holds an encoded NUL.") }
         head.isEncoded = true
       }
-      index &+= 1
+      index = bytes.extracting(first: end).firstTargetMark(from: index &+ 1)
     }
     head.path = start..<mark
     head.hasQuery = mark < end

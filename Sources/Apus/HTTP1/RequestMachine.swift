@@ -111,6 +111,7 @@ struct RequestMachine {
     return nil
   }
 
+  @inline(never)
   private mutating func nextHead(
     _ bytes: Bytes, at index: inout Int, head: inout RequestHead,
     limits: borrowing RequestLimits
@@ -143,6 +144,7 @@ struct RequestMachine {
   }
 
   /// RFC 9112 §7.1.2: the trailer section, under the limits of a header section.
+  @inline(never)
   private mutating func nextTrailer(
     _ bytes: Bytes, at index: inout Int, limits: borrowing RequestLimits
   ) -> Step {
@@ -151,8 +153,8 @@ struct RequestMachine {
     switch FieldLine.parse(view, at: index) {
     case .incomplete:
       return bytes.count &- index > room ? refuse(.headTooLong) : .more
-    case .refused(let refusal):
-      return refuse(refusal)
+    case .refused(let fault):
+      return refuse(fault.refusal)
     case .end(let next):
       if next &- index > room { return refuse(.headTooLong) }
       index = next

@@ -42,12 +42,12 @@ import CSystem
 
   static var readSize: Int { 64 * 1024 }
   static var eventCapacity: Int { 256 }
-  /// As many streams may have replies in one turn, where these come by mail; beyond
-  /// the first few only small memory is kept.
-  static var spareOutputCount: Int { eventCapacity }
+  /// As many streams have bytes to send in one turn where something is published to
+  /// all; beyond the first few only small memory is kept. Four megabytes in all.
+  static var spareOutputCount: Int { 1024 }
   static var largeOutputCount: Int { 32 }
   static var largeOutputSize: Int { 64 * 1024 }
-  static var smallOutputSize: Int { 4 * 1024 }
+  static var smallOutputSize: Int { 2 * 1024 }
 
   /// What a poller's token names, in its low bits.
   fileprivate enum Token: UInt64 {
@@ -292,7 +292,7 @@ extension Ref where Object == Loop {
 
   @inline(__always)
   func addDirty(_ stream: Ref<Stream>) {
-    guard !stream.o.isDirty, !stream.o.isEnded else { return }
+    guard !stream.o.isFlushedNext, !stream.o.isDirty, !stream.o.isEnded else { return }
     stream.o.isDirty = true
     stream.o.nextDirty = o.firstDirty
     o.firstDirty = stream

@@ -42,6 +42,8 @@ import CSystem
   /// The peer's end was seen while reading was paused.
   fileprivate(set) var isEndNear = false
   fileprivate var isDelivering = false
+  /// A flush follows what runs now: no other need be asked for.
+  fileprivate(set) var isFlushedNext = false
   fileprivate var deliversAgain = false
   fileprivate var isBlocked = false
   fileprivate var isBroken = false
@@ -62,6 +64,9 @@ import CSystem
   }
 
   deinit { timer.free() }
+
+  /// From that size on a piece is sent from where it stands, and not copied.
+  static var leastSentApart: Int { 16 * 1024 }
 
   /// Bytes that the kernel has not taken yet.
   var buffered: Int { output?.o.count ?? 0 }
@@ -128,7 +133,9 @@ extension Ref where Object == Stream {
     loop.o.bytesIn &+= count
     if isDirect {
       o.isDelivering = true
+      o.isFlushedNext = true
       let taken = unsafe o.handler.o.received(o.owner, space, Int(count))
+      o.isFlushedNext = false
       if !o.isEnded, taken < Int(count) {
         unsafe o.input.append(Span(_unsafeStart: space + taken, count: Int(count) &- taken))
         if o.input.failed { return fail(ENOMEM) }
@@ -154,7 +161,9 @@ extension Ref where Object == Stream {
       o.deliversAgain = false
       guard !o.isEnded, o.input.count > 0 else { break }
       guard o.input.reserve(1), let bytes = unsafe o.input.pointer else { return fail(ENOMEM) }
+      o.isFlushedNext = true
       let taken = unsafe o.handler.o.received(o.owner, bytes, o.input.count)
+      o.isFlushedNext = false
       if o.isEnded { break }
       o.input.consume(taken)
       if o.input.isEmpty { o.input.clear() }
@@ -211,7 +220,7 @@ extension Ref where Object == Stream {
   func send(with piece: Bytes) {
     // A failure is met by the flush, where there is nothing above us.
     guard let output = writing() else { return o.loop.addDirty(self) }
-    if o.isBlocked || piece.count < 16 * 1024 {
+    if o.isBlocked || piece.count < Stream.leastSentApart {
       output.o.append(piece)
       return o.loop.addDirty(self)
     }

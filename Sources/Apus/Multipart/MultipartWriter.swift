@@ -11,7 +11,7 @@ struct MultipartWriter: ~Copyable {
     case end
   }
 
-  private struct Part {
+  struct Part {
     /// Where in `text` the content goes.
     let place: Int
     /// -1: it is not known.

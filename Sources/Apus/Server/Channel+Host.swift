@@ -3,8 +3,9 @@
 
 import Synchronization
 
-/// News of a channel on its way to the thread that ticks. It holds a reference.
-@safe struct ChannelNote: ~Copyable {
+/// News of a channel on its way to the thread that ticks, with bytes behind it and a
+/// NUL behind those. It holds a reference.
+@safe struct ChannelNote {
   enum Kind: UInt8 {
     case message, pong, error, drain, opened, closed
     /// For who takes events by himself: what `Pulled` calls so.
@@ -17,22 +18,28 @@ import Synchronization
   let kind: Kind
   /// An opcode, a result code or a close code.
   let number: Int32
-  /// Bytes, or a sentence.
-  let letter: Ref<Letter>?
+  let count: Int
   let sentence: Text
 
-  init(
-    _ channel: Ref<Channel>, _ kind: Kind, number: Int32 = 0, letter: Ref<Letter>? = nil,
-    sentence: Text = Text("")
-  ) {
-    self.channel = channel
-    self.kind = kind
-    self.number = number
-    self.letter = letter
-    self.sentence = sentence
+  fileprivate static func size(_ count: Int) -> Int {
+    MemoryLayout<ChannelNote>.stride &+ count &+ 1
   }
 
-  deinit { letter?.free() }
+  static func make(
+    _ channel: Ref<Channel>, _ kind: Kind, number: Int32 = 0, _ bytes: Bytes = Bytes(),
+    sentence: Text = Text("")
+  ) -> Ref<ChannelNote>? {
+    let count = bytes.count
+    guard let memory = unsafe channel.o.server.o.spare.take(size(count)) else { return nil }
+    let typed = unsafe memory.bindMemory(to: ChannelNote.self, capacity: 1)
+    unsafe typed.initialize(
+      to: ChannelNote(
+        channel: channel, kind: kind, number: number, count: count, sentence: sentence))
+    let note = unsafe Ref(typed)
+    unsafe note.text.copy(bytes)
+    unsafe note.text[count] = 0
+    return note
+  }
 
   /// What a message of so many bytes counts for: a thousand small ones are a lot.
   static func weight(_ count: Int) -> Int64 { Int64(count) &+ 1024 }
@@ -69,17 +76,15 @@ extension Ref where Object == Channel {
     guard o.isHeard.load(ordering: .acquiring) else { return }
     let text = Text(sentence)
     if !o.server.o.isQueued { return callError(code.rawValue, text) }
-    guard
-      let note = Ref<ChannelNote>(
-        make: ChannelNote(self, .error, number: code.rawValue, sentence: text))
-    else { return }
-    queue(note)
+    if let note = ChannelNote.make(self, .error, number: code.rawValue, sentence: text) {
+      queue(note)
+    }
   }
 
   /// Has it be told by an event, where that is wanted.
   func give(_ kind: ChannelNote.Kind) {
     guard o.givesEvents.load(ordering: .acquiring), o.server.canBePulled else { return }
-    if let note = Ref<ChannelNote>(make: ChannelNote(self, kind)) { queue(note) }
+    if let note = ChannelNote.make(self, kind) { queue(note) }
   }
 
   /// The same of messages that wait, once until somebody has heard of it.
@@ -95,7 +100,7 @@ extension Ref where Object == Channel {
   func tell(_ kind: ChannelNote.Kind) {
     guard o.isHeard.load(ordering: .acquiring) else { return }
     if !o.server.o.isQueued { return kind == .opened ? callOpened() : callDrain() }
-    if let note = Ref<ChannelNote>(make: ChannelNote(self, kind)) { queue(note) }
+    if let note = ChannelNote.make(self, kind) { queue(note) }
   }
 
   /// Once, and the last thing that is told.
@@ -104,26 +109,23 @@ extension Ref where Object == Channel {
     o.isClosedTold = true
     tellListenersClosed(worker)
     guard o.givesEvents.load(ordering: .acquiring), o.server.canBePulled,
-      let note = Ref<ChannelNote>(make: ChannelNote(self, .isClosed))
+      let note = ChannelNote.make(self, .isClosed)
     else { return }
-    if !add(note, to: worker) { note.free() }
+    if !add(note, to: worker) { note.giveBack() }
   }
 
   private func tellListenersClosed(_ worker: Ref<Worker>) {
     let code = Int32(o.closeCode)
-    let reason = Letter.make(Opcode.close, true, o.closeReason.bytes)
     // The close is never lost: without memory for its event it is told here.
-    guard o.server.o.isQueued,
-      let note = Ref<ChannelNote>(
-        make: ChannelNote(self, .closed, number: code, letter: reason))
-    else {
-      callClosed(code, reason)
-      reason?.free()
-      return
+    if o.server.o.isQueued,
+      let note = ChannelNote.make(self, .closed, number: code, o.closeReason.bytes)
+    {
+      if add(note, to: worker) { return }
+      note.giveBack()
     }
-    if add(note, to: worker) { return }
-    callClosed(code, reason)
-    note.free()
+    let reason = Letter.make(Opcode.close, true, o.closeReason.bytes)
+    callClosed(code, reason.map { unsafe Text(start: $0.text, count: $0.o.count) } ?? Text(""))
+    reason?.free()
   }
 
   @inline(never)
@@ -133,12 +135,7 @@ extension Ref where Object == Channel {
     guard let worker = home else { return }
     guard worker.o.server.o.queue.hasRoom(for: bytes.count, behind: worker.o.batch.count, o.server)
     else { return refuse(.busy) }
-    guard let letter = Letter.make(opcode, isFinal, bytes) else { return refuse(.noMemory) }
-    guard
-      let note = Ref<ChannelNote>(
-        make: ChannelNote(self, kind, number: Int32(opcode), letter: letter))
-    else {
-      letter.free()
+    guard let note = ChannelNote.make(self, kind, number: Int32(opcode), bytes) else {
       return refuse(.noMemory)
     }
     o.server.o.queue.bytes.wrappingAdd(Int64(bytes.count), ordering: .relaxed)
@@ -151,7 +148,7 @@ extension Ref where Object == Channel {
   }
 
   private func queue(_ note: Ref<ChannelNote>) {
-    guard let worker = home, add(note, to: worker) else { return note.free() }
+    guard let worker = home, add(note, to: worker) else { return note.giveBack() }
   }
 
   private func add(_ note: Ref<ChannelNote>, to worker: Ref<Worker>) -> Bool {
@@ -166,7 +163,7 @@ extension Ref where Object == Channel {
 
   /// Whether the host still wants to hear of it.
   private var isWanted: Bool {
-    !o.server.o.isDying.load(ordering: .relaxed) && Slots.isAlive(o.handle, .channel)
+    !o.server.o.isDying.load(ordering: .relaxed) && Slots.isAlive(o.handle, in: o.slot)
   }
 
   /// The next listener of the channel's own; they may be added meanwhile.
@@ -261,8 +258,7 @@ extension Ref where Object == Channel {
   }
 
   /// The listeners of the close; then the handle ends, unless the caller keeps it.
-  func callClosed(_ code: Int32, _ reason: Ref<Letter>?) {
-    let sentence = reason.map { unsafe Text(start: $0.text, count: $0.o.count) } ?? Text("")
+  func callClosed(_ code: Int32, _ sentence: Text) {
     var index = 0
     if let shared = o.shared {
       while unsafe index < shared.o.listeners.onClose.count, isWanted {
@@ -329,46 +325,41 @@ extension Ref where Object == ChannelNote {
   /// The thread that ticks: runs the listeners, or none where nobody is to hear.
   func run(isHeard: Bool) {
     let channel = o.channel
-    if let kind = o.kind.asPulled {
-      channel.pulled(kind, isHeard: isHeard)
-    } else if o.kind == .turnIsOver {
+    switch o.kind {
+    case .closed where isHeard:
+      channel.callClosed(o.number, unsafe Text(start: text, count: o.count))
+    case .closed:
+      channel.closeTold()
+    case .message, .pong:
+      channel.o.server.o.queue.bytes.wrappingSubtract(Int64(o.count), ordering: .relaxed)
+      if isHeard, o.kind == .pong { unsafe channel.callPong(text, o.count) }
+      if isHeard, o.kind == .message { unsafe channel.callMessage(o.number, text, o.count) }
+      channel.noteRun(o.count)
+    case .error where isHeard: channel.callError(o.number, o.sentence)
+    case .drain where isHeard: channel.callDrain()
+    case .opened where isHeard: channel.callOpened()
+    case .hasMessage: channel.pulled(.message, isHeard: isHeard)
+    case .isOpen: channel.pulled(.open, isHeard: isHeard)
+    case .isClosed: channel.pulled(.close, isHeard: isHeard)
+    case .turnIsOver:
       channel.locked {
         channel.o.inbox.endTurn()
         channel.notifyLoop()
       }
-    } else if o.kind == .closed {
-      if isHeard { channel.callClosed(o.number, o.letter) } else { channel.closeTold() }
-    } else if let letter = o.letter {
-      channel.o.server.o.queue.bytes.wrappingSubtract(Int64(letter.o.count), ordering: .relaxed)
-      if isHeard {
-        let start = unsafe letter.text
-        if o.kind == .pong {
-          unsafe channel.callPong(start, letter.o.count)
-        } else {
-          unsafe channel.callMessage(o.number, start, letter.o.count)
-        }
-      }
-      channel.noteRun(letter.o.count)
-    } else if isHeard {
-      switch o.kind {
-      case .error: channel.callError(o.number, o.sentence)
-      case .drain: channel.callDrain()
-      case .opened: channel.callOpened()
-      default: break
-      }
+    default: break
     }
-    free()
+    giveBack()
     channel.release()
   }
-}
 
-extension ChannelNote.Kind {
-  fileprivate var asPulled: Pulled.Kind? {
-    switch self {
-    case .hasMessage: .message
-    case .isOpen: .open
-    case .isClosed: .close
-    default: nil
-    }
+  /// Where its bytes are.
+  fileprivate var text: UnsafeMutablePointer<UInt8> {
+    unsafe (opaque + MemoryLayout<ChannelNote>.stride).assumingMemoryBound(to: UInt8.self)
+  }
+
+  /// The end of its memory; the channel, and with it the server, is still there.
+  fileprivate func giveBack() {
+    let server = o.channel.o.server
+    unsafe server.o.spare.give(opaque, ChannelNote.size(o.count))
   }
 }

@@ -6,8 +6,12 @@ import Synchronization
 
 extension Ref where Object == Channel {
   /// Bytes that the kernel has not taken. The caller holds the lock, as below.
-  var buffered: Int64 {
-    if isOnLoop, let connection = o.connection {
+  var buffered: Int64 { buffered(isHere: isOnLoop) }
+
+  /// The same where it is known whether this is the loop's thread.
+  @inline(__always)
+  private func buffered(isHere: Bool) -> Int64 {
+    if isHere, let connection = o.connection {
       return Int64(o.output.count &+ connection.o.stream.o.buffered)
     }
     return Int64(o.output.count &+ o.postponed.count) &+ o.unsent.load(ordering: .relaxed)
@@ -31,15 +35,19 @@ extension Ref where Object == Channel {
       if try caller.o.outbox.keep(payload, opcode, inFramesOf: size) { notifyLoop() }
       return
     }
-    try checkOpen()
-    if buffered >= o.highWater { try meetFull() }
+    if o.state != .open { try checkOpen() }
+    let isHere = isOnLoop
+    if buffered(isHere: isHere) >= o.highWater { try meetFull() }
     if isWhole, !o.sender.isInMessage, o.deflate != nil,
       payload.count >= Channel.leastCompressed
     {
       return try sendCompressed(payload, opcode, size)
     }
+    if !isHere, payload.count > Channel.keptOutput {
+      o.server.o.spare.lend(to: &o.output, payload.count &+ FrameHeader.longest)
+    }
     let channel = self
-    try write { (buffer) throws(Failure) in
+    try write(isHere) { (buffer) throws(Failure) in
       let problem =
         isWhole
         ? channel.o.sender.append(
@@ -79,7 +87,7 @@ extension Ref where Object == Channel {
     let channel = self
     let bytes = packed.bytes
     do throws(Failure) {
-      try write { (buffer) throws(Failure) in
+      try write(isOnLoop) { (buffer) throws(Failure) in
         let problem = channel.o.sender.append(
           message: bytes, opcode: opcode, isCompressed: true, inFramesOf: size, to: &buffer,
           nextKey: { channel.nextKey() })
@@ -95,8 +103,10 @@ extension Ref where Object == Channel {
 
   /// Has something appended to what goes out next.
   @inline(__always)
-  private func write(_ body: (inout ByteBuffer) throws(Failure) -> Void) throws(Failure) {
-    if isOnLoop, o.output.isEmpty, let connection = o.connection, !connection.o.isDead,
+  private func write(
+    _ isHere: Bool, _ body: (inout ByteBuffer) throws(Failure) -> Void
+  ) throws(Failure) {
+    if isHere, o.output.isEmpty, let connection = o.connection, !connection.o.isDead,
       let buffer = connection.o.stream.writing()
     {
       // Also of nothing: the stream has its buffer until it is flushed.
@@ -123,7 +133,7 @@ extension Ref where Object == Channel {
   func close(code: UInt16?, reason: Bytes) throws(Failure) {
     try checkOpen()
     let channel = self
-    try write { (buffer) throws(Failure) in
+    try write(isOnLoop) { (buffer) throws(Failure) in
       let problem = channel.o.sender.appendClose(
         code: code, reason: reason, key: channel.nextKey(), to: &buffer)
       if let problem { throw Failure(problem) }
@@ -166,10 +176,15 @@ extension Ref where Object == Channel {
   }
 
   /// Hands over what other threads have sent. The caller holds the lock.
+  @inline(__always)
   func moveOutput(to stream: Ref<Stream>) {
-    if o.output.isEmpty { return }
+    if !o.output.isEmpty { moveAll(to: stream) }
+  }
+
+  @inline(never)
+  private func moveAll(to stream: Ref<Stream>) {
     stream.send(with: o.output.bytes)
-    o.output.clear(keep: 4096)
+    o.server.o.spare.reclaim(&o.output, keep: Channel.keptOutput)
     o.unsent.store(Int64(stream.o.buffered), ordering: .relaxed)
   }
 

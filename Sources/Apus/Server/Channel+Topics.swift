@@ -110,29 +110,35 @@ extension Ref where Object == Channel {
     guard let connection = o.connection, !connection.o.isDead, !o.isDeaf else { return }
     o.lock.lock()
     guard o.state == .open else { return o.lock.unlock() }
-    if buffered >= o.highWater {
-      let closes = o.closesWhenFull
-      o.wantsDrain.store(true, ordering: .relaxed)
-      o.lock.unlock()
-      connection.o.worker.o.counters.add(.unheard)
-      if closes {
-        refuse(Violation(code: CloseCode.policy, reason: "This side's reader is too slow."))
-      } else {
-        tellError(.full, "a published message was not sent: the channel is full")
-      }
-      return
-    }
-    let isDeflated = !frame.o.deflated.isEmpty && o.takesShared
+    let stream = connection.o.stream
+    if Int64(o.output.count &+ stream.o.buffered) >= o.highWater { return missOne(connection) }
     // A frame of another message must not stand within one.
     if o.sender.isInMessage {
       o.postponed.append(frame.o.plain.bytes)
       if o.postponed.failed { o.postponed.clear() }
     } else {
-      moveOutput(to: connection.o.stream)
-      if isDeflated { o.mustForget = true }
-      connection.o.stream.send(
-        with: isDeflated ? frame.o.deflated.bytes : frame.o.plain.bytes)
+      moveOutput(to: stream)
+      if o.takesShared, !frame.o.deflated.isEmpty {
+        o.mustForget = true
+        stream.send(with: frame.o.deflated.bytes)
+      } else {
+        stream.send(with: frame.o.plain.bytes)
+      }
     }
     o.lock.unlock()
+  }
+
+  /// Too slow a reader. The caller holds the lock, which is given up.
+  @inline(never)
+  private func missOne(_ connection: Ref<Connection>) {
+    let closes = o.closesWhenFull
+    o.wantsDrain.store(true, ordering: .relaxed)
+    o.lock.unlock()
+    connection.o.worker.o.counters.add(.unheard)
+    if closes {
+      refuse(Violation(code: CloseCode.policy, reason: "This side's reader is too slow."))
+    } else {
+      tellError(.full, "a published message was not sent: the channel is full")
+    }
   }
 }

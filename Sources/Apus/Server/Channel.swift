@@ -181,6 +181,8 @@ typealias ClosedFunction =
     inflater?.free()
   }
 
+  /// Memory for what other threads send, beyond which it is given back.
+  static var keptOutput: Int { 4096 }
   /// Shorter messages are not compressed.
   static var leastCompressed: Int { 64 }
 }

@@ -33,6 +33,15 @@ extension Ref where Object == Connection {
     milliseconds == 0 ? 0 : start &+ milliseconds &* 1000
   }
 
+  /// Whether nothing is under way and the timer is set for that, or sooner. What is
+  /// to be sent is sent at once, and sets the timer if it cannot be.
+  @inline(__always)
+  var isTimedForRest: Bool {
+    let deadline = o.stream.o.timer.o.deadline
+    let patience = server.o.options.keepAliveTimeout &* 1000
+    return o.first == nil && deadline != 0 && (deadline <= o.since &+ patience || patience == 0)
+  }
+
   /// Bytes ran out: a head that has begun has its time limit from here on.
   func waitForMore() {
     if o.isDead || o.isLingering { return }

@@ -4,15 +4,16 @@
 import Synchronization
 
 extension Ref where Object == Connection {
-  /// Whether a reply of this exchange may go straight to the stream.
+  /// Whether a reply of this exchange, which nobody shares, may go straight to the
+  /// stream: then this is the loop's thread if the exchange is not away.
   @inline(__always)
   func isNext(_ exchange: Ref<Exchange>) -> Bool {
-    unsafe ThreadContext.loop == o.worker.o.loop.opaque && o.first == exchange && !o.isDead
+    !exchange.o.isAway.load(ordering: .acquiring) && o.first == exchange && !o.isDead
       && !exchange.o.isHeadWritten
   }
 
-  @inline(__always)
-  func writeHead(of exchange: Ref<Exchange>) {
+  /// Writes the head of a reply, and the body if that is at hand.
+  func writeHead(of exchange: Ref<Exchange>, with body: Bytes = Bytes()) {
     exchange.o.isHeadWritten = true
     exchange.o.continueDue = false
     if exchange.o.reply.wantsClose || exchange.o.framing == .untilClose
@@ -21,17 +22,21 @@ extension Ref where Object == Connection {
       exchange.o.closes = true
       o.isClosing = true
     }
-    guard let output = o.stream.writing() else { return }
+    let stream = o.stream
+    // A failure is met by the flush, where there is nothing above us.
+    guard let output = stream.writing() else { return stream.o.loop.addDirty(stream) }
+    let isSmall = body.count < Stream.leastSentApart
     write(
       &exchange.o.reply, to: output, framing: exchange.o.framing, close: exchange.o.closes,
-      isOld: exchange.o.head.version < 11)
-    o.stream.o.loop.addDirty(o.stream)
+      isOld: exchange.o.head.version < 11, body: isSmall ? body : Bytes())
+    stream.o.loop.addDirty(stream)
+    if !isSmall { stream.send(with: body) }
   }
 
   @inline(__always)
   func write(
     _ head: inout ReplyHead, to output: Ref<ByteBuffer>, framing: ReplyHead.Framing,
-    close: Bool, isOld: Bool
+    close: Bool, isOld: Bool, body: Bytes = Bytes()
   ) {
     let worker = o.worker
     let second = worker.o.loop.o.wallSeconds
@@ -39,7 +44,8 @@ extension Ref where Object == Connection {
       worker.o.opening.update(second: second, server: worker.o.server.o.serverLine.bytes)
     }
     head.write(
-      to: &output.o, opening: &worker.o.opening, framing: framing, close: close, isOld: isOld)
+      to: &output.o, opening: &worker.o.opening, framing: framing, close: close, isOld: isOld,
+      body: body)
   }
 
   /// Moves what the exchanges have to say to the stream, in order.

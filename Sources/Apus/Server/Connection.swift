@@ -126,7 +126,7 @@ extension Ref where Object == Connection {
     var index = 0
     while o.isOpen {
       if o.current == nil, index >= bytes.count {
-        waitForMore()
+        if !isTimedForRest { waitForMore() }
         break
       }
       guard let exchange = o.current ?? startExchange() else { break }

@@ -51,13 +51,16 @@ extension Ref where Object == Exchange {
     let sends = !isEmpty && !o.isHead
     if !o.isShared, let connection = o.connection, connection.isNext(self) {
       o.isReplied = true
-      connection.writeHead(of: self)
-      if sends {
-        o.bodyBytes = Int64(body.count)
-        connection.o.stream.send(with: body)
-      }
+      if sends { o.bodyBytes = Int64(body.count) }
+      connection.writeHead(of: self, with: sends ? body : Bytes())
       return
     }
+    try keep(body, sends: sends)
+  }
+
+  /// The reply is for the loop to send, in its turn.
+  @inline(never)
+  private func keep(_ body: Bytes, sends: Bool) throws(Failure) {
     if sends {
       o.output.append(body)
       if o.output.failed {

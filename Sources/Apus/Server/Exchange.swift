@@ -74,11 +74,23 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   /// That of the destination: it stays where it is, while the server's list may move.
   var route: Ref<Route>? = nil
   var receivedAt: Int64 = 0
+
+  // ---- where it is: these, down to isBodyQueued, are reset with one store
+  var holds: Holds = []
   var isInputEnded = false
   var continueDue = false
-
-  // ---- where it is
-  var holds: Holds = []
+  var isDeferred = false
+  /// Deferred by being pulled, and not by the host's own word.
+  var isPulled = false
+  /// Whether its connection has let go of it.
+  var isPopped = false
+  /// Whether its handler, or a listener before it, was started.
+  var isDispatched = false
+  var isReplied = false
+  var isBroken = false
+  var isHeadWritten = false
+  var closes = false
+  var isBodyQueued = false
   /// Events in the queue that name it.
   var queued: Int32 = 0
   /// Events that could not be queued; the loop's thread alone looks at these.
@@ -87,20 +99,9 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   let shared = Atomic<Bool>(false)
   /// Whether the thread that ticks has it; the loop leaves it alone, unless shared.
   let isAway = Atomic<Bool>(false)
-  var isDeferred = false
-  /// Deferred by being pulled, and not by the host's own word.
-  var isPulled = false
-  /// Whether its connection has let go of it.
-  var isPopped = false
-  /// Whether its handler, or a listener before it, was started.
-  var isDispatched = false
 
   // ---- the reply
   var reply = ReplyHead()
-  var isReplied = false
-  var isBroken = false
-  var isHeadWritten = false
-  var closes = false
   var framing = ReplyHead.Framing.none
   /// Bytes of the body, framed, that have not gone to the stream.
   var output = ByteBuffer()
@@ -113,7 +114,6 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var incoming = ByteBuffer()
   /// How the body ended, once it has: 1 whole, -1 cut.
   var incomingEnd: Int32 = 0
-  var isBodyQueued = false
 
   // ---- an upgrade
   var upgrade: Ref<Upgrade>? = nil
@@ -210,24 +210,24 @@ extension Ref where Object == Exchange {
     o.body.clear(keep: 4096)
     o.destination = .undecided
     o.route = nil
+    o.reply.reset()
+    o.framing = .none
+    o.output.clear(keep: 4096)
+    o.bodyBytes = 0
+    o.incomingEnd = 0
     o.isInputEnded = false
     o.continueDue = false
     o.holds = []
-    o.shared.store(false, ordering: .relaxed)
     o.isDeferred = false
     o.isPulled = false
     o.isPopped = false
     o.isDispatched = false
-    o.reply.reset()
     o.isReplied = false
     o.isBroken = false
     o.isHeadWritten = false
     o.closes = false
-    o.framing = .none
-    o.output.clear(keep: 4096)
-    o.bodyBytes = 0
     o.isBodyQueued = false
-    o.incomingEnd = 0
+    o.shared.store(false, ordering: .relaxed)
     o.isGone.store(false, ordering: .relaxed)
     if o.writer.hasBegun || o.writer.handle.bits != 0 { resetWriter() }
   }

@@ -45,6 +45,8 @@ typealias AccessFunction =
   /// Workers that have stopped and whose requests the host still holds; a list.
   var retired: Ref<Worker>? = nil
   var queue: EventQueue
+  /// For notes on their way through it, and for what other threads send.
+  var spare = SpareMemory()
   /// Whether callbacks wait for the thread that ticks.
   var isQueued = false
   var hasThreads = false

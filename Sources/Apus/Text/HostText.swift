@@ -8,11 +8,10 @@ struct HostPort {
   /// The port, or -1 when none was given.
   let port: Int32
 
-  /// Whether text is a host and port; the plain case first: a name alone.
+  /// Whether a range of text is a host and port; the plain case first: a short name.
   @inline(__always)
-  static func isValid(_ text: Bytes) -> Bool {
-    if endOfName(text) == text.count, text.count <= 1024 { return true }
-    return HostPort(text) != nil
+  static func isValid(_ text: Bytes, _ range: Range<Int>) -> Bool {
+    text.isShortName(range) || HostPort(text.extracting(range)) != nil
   }
 
   /// Nil for what is no host and port.
@@ -41,7 +40,6 @@ struct HostPort {
 
   /// Where a name ends: labels of unreserved characters, of which none is empty,
   /// save one behind a last dot.
-  @inline(__always)
   private static func endOfName(_ text: Bytes) -> Int? {
     let dot = UInt8(ascii: ".")
     var index = 0

@@ -17,6 +17,24 @@ enum Frame {
     return true
   }
 
+  /// Appends a message in one frame that is not masked: what a server sends. False
+  /// without memory, and then nothing is appended.
+  @inline(__always)
+  static func append(message payload: Bytes, _ opcode: UInt8, to buffer: inout ByteBuffer) -> Bool {
+    guard payload.count <= FrameHeader.longestControl else {
+      var header = FrameHeader()
+      header.opcode = opcode
+      return append(header, payload, nil, to: &buffer)
+    }
+    // The short header: two bytes.
+    guard let start = unsafe buffer.space(payload.count &+ 2) else { return false }
+    unsafe start[0] = 0x80 | opcode & 15
+    unsafe start[1] = UInt8(truncatingIfNeeded: payload.count)
+    unsafe (start + 2).copy(payload)
+    buffer.filled(payload.count &+ 2)
+    return true
+  }
+
   /// Writes a frame whose length and mask are the header's own, to where there is room
   /// for it. The payload is apart from that, or stands at its place in it already.
   @unsafe static func write(

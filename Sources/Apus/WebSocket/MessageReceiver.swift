@@ -137,6 +137,7 @@ struct MessageReceiver: ~Copyable {
       case .over:
         return .more
       case .header:
+        if let step = takeShort(&bytes, at: &index) { return step }
         if let step = takeHeader(&bytes, at: &index) { return step }
       case .payload:
         if let step = takePayload(&bytes, at: &index, inflate) { return step }
@@ -168,6 +169,31 @@ struct MessageReceiver: ~Copyable {
 // ---- headers and control frames
 
 extension MessageReceiver {
+  /// A message of a client in one short frame that has come whole, as most are. Nil
+  /// says nothing.
+  @inline(__always)
+  private mutating func takeShort(_ bytes: inout MutableSpan<UInt8>, at index: inout Int) -> Step? {
+    guard rules.role == .server, !rules.isInMessage, !givesFrames, index >= 0,
+      bytes.count &- index >= 6
+    else { return nil }
+    // FIN is set, as is MASK, and no other bit than those of the opcode and the length.
+    let opcode = bytes[index] ^ 0x80
+    let length = Int(bytes[index &+ 1] ^ 0x80)
+    let start = index &+ 6
+    guard opcode == Opcode.text || opcode == Opcode.binary, length <= FrameHeader.longestControl,
+      length <= bytes.count &- start, length <= limits.message, limits.frames > 0
+    else { return nil }
+    let key = MaskKey(
+      bytes[index &+ 2], bytes[index &+ 3], bytes[index &+ 4], bytes[index &+ 5])
+    let payload = start..<(start &+ length)
+    Mask.apply(key, phase: 0, to: &bytes, payload)
+    index = payload.upperBound
+    if opcode == Opcode.text, !UTF8Validator.isValid(bytes.span.extracting(payload)) {
+      return refuse(.notUTF8)
+    }
+    return .message(opcode: opcode, payload)
+  }
+
   /// Nil: a data frame starts, whose payload is next.
   private mutating func takeHeader(_ bytes: inout MutableSpan<UInt8>, at index: inout Int) -> Step?
   {

@@ -69,11 +69,24 @@ struct MessageSender {
 
   /// Appends a whole message in frames of at most `size` bytes, or in one where that
   /// is 0. Where there is a problem, nothing is appended.
+  @inline(__always)
   mutating func append(
     message payload: Bytes, opcode: UInt8, isCompressed: Bool = false, inFramesOf size: Int = 0,
     to buffer: inout ByteBuffer, nextKey: () -> MaskKey? = { nil }
   ) -> Problem? {
     guard opcode == Opcode.text || opcode == Opcode.binary else { return .opcode }
+    // What most messages are.
+    if role == .server, !isInMessage, !isClosed, !isCompressed, size == 0 {
+      if opcode == Opcode.text, !UTF8Validator.isValid(payload) { return .text }
+      return Frame.append(message: payload, opcode, to: &buffer) ? nil : .memory
+    }
+    return append(inFrames: payload, opcode, isCompressed, size, to: &buffer, nextKey)
+  }
+
+  private mutating func append(
+    inFrames payload: Bytes, _ opcode: UInt8, _ isCompressed: Bool, _ size: Int,
+    to buffer: inout ByteBuffer, _ nextKey: () -> MaskKey?
+  ) -> Problem? {
     let before = self
     let start = buffer.count
     let most = size > 0 ? size : payload.count

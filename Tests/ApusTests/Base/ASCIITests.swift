@@ -68,6 +68,10 @@ private struct Scanner: CustomTestStringConvertible, Sendable {
       find: { $0.firstOutsideTarget(from: $1) }, accepts: Oracle.isTarget,
       fill: Array("/a~!%".utf8)),
     Scanner(
+      testDescription: "firstTargetMark",
+      find: { $0.firstTargetMark(from: $1) }, accepts: { !"#%?".utf8.contains($0) },
+      fill: Array("/a~!\u{0}".utf8)),
+    Scanner(
       testDescription: "firstOutsideToken",
       find: { $0.firstOutsideToken(from: $1) }, accepts: Oracle.isToken,
       fill: Array("aZ0-!_".utf8)),

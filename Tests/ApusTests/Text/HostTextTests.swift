@@ -31,6 +31,25 @@ private func parsed(_ text: String) -> HostPort? { with(text) { HostPort($0) } }
   ])
   func refuses(_ text: String) { #expect(parsed(text) == nil) }
 
+  /// The short way to tell and the long one, of names of every length anywhere in a head.
+  @Test func isToldAlikeInsideAText() {
+    var random = Random(seed: Random.seed)
+    let bytes = Array("a-b.c_d~e.9Z.:1@/".utf8)
+    let memory = GuardedMemory(capacity: 128)
+    for _ in 0..<20_000 {
+      let text = (0..<Int.random(in: 0...60, using: &random)).map { _ in
+        bytes[Int.random(in: 0..<(Bool.random(using: &random) ? 13 : bytes.count), using: &random)]
+      }
+      let start = Int.random(in: 0...text.count, using: &random)
+      let end = Int.random(in: start...min(start + 20, text.count), using: &random)
+      let isValid = memory.with(text) { HostPort.isValid($0, start..<end) }
+      if isValid != (HostPort(text[start..<end].span) != nil) {
+        Issue.record("\(text[start..<end]) in \(text); \(Random.note)")
+        return
+      }
+    }
+  }
+
   @Test func hasALimit() {
     let label = String(repeating: "a", count: 1024)
     #expect(parsed(label) != nil)
