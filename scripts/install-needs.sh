@@ -35,6 +35,7 @@ tests() {
   need_file /usr/share/nodejs/ws/package.json node-ws
   need_command nginx nginx-light
   need_command strace strace
+  need_file /usr/share/publicsuffix/public_suffix_list.dat publicsuffix
   need_command dpkg-shlibdeps dpkg-dev
   need_command file file
 }

@@ -53,17 +53,12 @@ SOURCE_FN = ctypes.CFUNCTYPE(c_int64, c_void_p, c_uint64, c_void_p, c_size_t)
 DROP_FN = ctypes.CFUNCTYPE(None, c_void_p)
 
 apus = ctypes.CDLL(os.environ["APUS_LIBRARY"])
-missing = set()  # what this library has not
-
 
 def declare():
     for line in SIGNATURES.replace("\n", ",").split(","):
         if line:
             name, result, arguments = line.split()
-            function = getattr(apus, "apus_" + name, None)
-            if function is None:
-                missing.add(name)
-                continue
+            function = getattr(apus, "apus_" + name)
             function.restype = TYPES[result]
             function.argtypes = [TYPES[letter] for letter in arguments.replace("-", "")]
 

@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fetch_features
 import fetch_servers
-from apus_fetch import E_CLOSED, E_TOO_LARGE, Client, Fetch, apus
+from apus_fetch import E_CLOSED, E_TOO_LARGE, PATIENCE, Client, Fetch, apus
 from common import check, check_in, report, skipped
 from fetch_servers import FIELDS, stuff
 
@@ -154,6 +154,16 @@ def limits(name, client, form, peer):
     check(f"{name}: an endless body is cancelled", E_CLOSED, outcome.code)
     check_in(f"{name}: and says so", "cancelled", outcome.message)
     fetch.end()
+    # Reading pauses while 256 KiB and more wait for the thread that ticks: here as the
+    # last byte has come. The end comes all the same, and the connection serves on.
+    for _ in range(2):
+        fetch = Fetch(client, "GET", f"{peer.url}/bytes/{(256 << 10) + 1}").tell()
+        if client.mode == "tick":
+            check(f"{name}: an end without a tick", 1,
+                  apus.apus_fetch_wait(fetch.handle, PATIENCE * 1000))
+        outcome = fetch.finish()
+        check(f"{name}: all of it", True, outcome.body == stuff((256 << 10) + 1))
+        fetch.end()
     size = 6_000_000
     fetch = Fetch(client, "GET", f"{peer.url}/flow/{size}")
     fetch.pause_at = 50_000

@@ -58,7 +58,7 @@ extension Ref where Object == Fetch {
       o.client.takeCookies(bytes, o.run.head, of: o.run.target, now: now)
     }
     decide(bytes)
-    if o.run.stage == .exchanging, o.run.plan == .give { give(bytes, link) }
+    if isServed(by: link), o.run.plan == .give { give(bytes, link) }
   }
 
   private func give(_ bytes: Bytes, _ link: Ref<Link>) {
