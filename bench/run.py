@@ -14,6 +14,8 @@ import signal
 import sys
 import tempfile
 
+import client
+import client_page
 import measure
 import report
 import servers
@@ -22,8 +24,10 @@ import websocket_page
 
 LOADS = ("keepalive", "saturated", "pipelined")
 HTTP = LOADS + ("idle", "allocations", "syscalls", "library")
-GROUPS = {"http": HTTP, "websocket": websocket.SECTIONS}
-PAGES = {"http": "benchmarks.md", "websocket": "benchmarks-websocket.md"}
+GROUPS = {"http": HTTP, "websocket": websocket.SECTIONS, "client": client.SECTIONS}
+WRITERS = {"http": report, "websocket": websocket_page, "client": client_page}
+PAGES = {"http": "benchmarks.md", "websocket": "benchmarks-websocket.md",
+         "client": "benchmarks-client.md"}
 
 
 def parse_arguments():
@@ -242,6 +246,9 @@ def run(arguments, scratch):
             found[group] = run_http(arguments, scratch, chosen, apus)
         else:
             found[group] = websocket.run(arguments, scratch, chosen, apus, throughput, each, say)
+    if set(GROUPS["client"]) & set(arguments.sections):
+        signal.alarm(300 + arguments.rounds * 240)
+        found["client"] = client.run(arguments, scratch, apus, say)
     return found
 
 
@@ -250,7 +257,7 @@ def plain(figures):
     if isinstance(figures, dict):
         return {key if isinstance(key, str) else " ".join(map(str, key))
                 if isinstance(key, tuple) else str(key): plain(value)
-                for key, value in figures.items() if key not in ("servers", "arguments")}
+                for key, value in figures.items() if key not in ("servers", "programs", "arguments")}
     return figures
 
 
@@ -264,7 +271,7 @@ def main():
         found = run(arguments, scratch)
     written = {}
     for group, figures in found.items():
-        text = (report if group == "http" else websocket_page).markdown(figures)
+        text = WRITERS[group].markdown(figures)
         say("\n" + text)
         written.setdefault(page_of(arguments, group), []).append(text)
     for page, texts in written.items():

@@ -45,6 +45,7 @@ bench() {
   need_command wrk wrk
   need_command strace strace
   need_command nginx nginx-light
+  need_file '/usr/include/*/curl/curl.h' libcurl4-openssl-dev
   need_file /usr/include/microhttpd.h libmicrohttpd-dev
   need_file /usr/include/libwebsockets.h libwebsockets-dev
   need_file /usr/include/civetweb.h libcivetweb-dev

@@ -115,7 +115,10 @@ extension Ref where Object == Fetch {
     while !o.run.isBodySent, stream.o.buffered < Self.mostBuffered {
       guard let output = stream.writing() else { return finish(.noMemory) }
       if o.body.isAsked {
-        if !sendGiven(&output.o) { break }
+        if !sendGiven(&output.o) {
+          if !isServed(by: link) { return }
+          break
+        }
       } else {
         do throws(Failure) {
           if try !o.body.read(Self.pieceSize, to: &output.o) { o.run.isBodySent = true }
@@ -123,7 +126,7 @@ extension Ref where Object == Fetch {
           return finish(error)
         }
       }
-      if o.run.stage != .exchanging || o.run.link != link { return }
+      if !isServed(by: link) { return }
     }
     o.run.active = stream.o.loop.o.now
     stream.o.loop.addDirty(stream)

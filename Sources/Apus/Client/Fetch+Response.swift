@@ -125,6 +125,7 @@ extension Ref where Object == Fetch {
   }
 
   private func decode(_ decoder: Ref<ContentDecoder>, _ bytes: Bytes) {
+    guard let link = o.run.link else { return }
     var index = 0
     var buffer = ByteBuffer()
     while true {
@@ -135,9 +136,9 @@ extension Ref where Object == Fetch {
         return finish(error)
       }
       piece(buffer.bytes)
-      if o.run.stage != .exchanging || o.run.decoder != decoder { return }
+      if !isServed(by: link) { return }
       // A little input may be a lot of content: it waits like what is not read.
-      if let link = o.run.link, link.o.stream.o.isPaused {
+      if link.o.stream.o.isPaused {
         o.run.isDecoding = true
         o.run.undecoded.append(bytes.extracting(index..<bytes.count))
         if o.run.undecoded.failed { finish(.noMemory) }
@@ -153,10 +154,10 @@ extension Ref where Object == Fetch {
     swap(&rest, &o.run.undecoded)
     o.run.isDecoding = false
     decode(decoder, rest.bytes)
-    if o.run.stage != .exchanging || o.run.link != link || o.run.isDecoding { return false }
+    if !isServed(by: link) || o.run.isDecoding { return false }
     // The end of the response may have come with it.
     _ = received(Bytes())
-    return o.run.stage == .exchanging && o.run.link == link
+    return isServed(by: link)
   }
 
   /// A piece of what the host is to have.

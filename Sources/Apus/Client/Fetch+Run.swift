@@ -24,8 +24,13 @@ extension Ref where Object == Fetch {
     if link.o.stream.o.isPaused, !isPaused { note(active: worker.o.loop.o.now) }
     link.o.stream.pause(isPaused)
     if !isPaused, resumeDecoding() { link.o.stream.deliver() }
-    if o.run.stage == .exchanging, o.run.link == link { sendBody() }
+    if isServed(by: link), o.run.stage == .exchanging { sendBody() }
   }
+
+  /// Whether a connection is still this run's. What is called may have ended the run, and
+  /// the host may have begun another one since, on any thread: then `run` is not to be
+  /// looked at, while the connection is the loop's own.
+  func isServed(by link: Ref<Link>) -> Bool { !link.o.isEnded && link.o.fetch == self }
 
   private func begin(_ worker: Ref<Worker>) {
     o.run.started = Clock.now
@@ -148,7 +153,7 @@ extension Ref where Object == Fetch {
       o.run.stage = .exchanging
       sendRequest(on: link)
     }
-    setTimer()
+    if isServed(by: link) { setTimer() }
   }
 
   // ---- again
@@ -216,7 +221,9 @@ extension Ref where Object == Fetch {
       if o.run.stage == .delaying { return connect() }
       if o.run.waitsToSend {
         o.run.waitsToSend = false
+        let link = o.run.link
         sendBody()
+        if let link, !isServed(by: link) { return }
       }
     }
     if let limit, now >= o.run.active &+ limit {
