@@ -17,7 +17,7 @@ extension Ref where Object == Fetch {
     // What is called may end this, and even begin another run. An end without bytes of its
     // own comes at once, also where reading pauses: nothing would bring it later.
     while !link.o.isEnded, link.o.fetch == self,
-      !link.o.stream.o.isPaused || index == bytes.count
+      !link.o.stream.o.isPaused || index == bytes.count, !o.run.isDecoding
     {
       switch link.o.machine.next(bytes, at: &index, head: &o.run.head, limits: Self.limits) {
       case .more:
@@ -137,7 +137,27 @@ extension Ref where Object == Fetch {
       }
       piece(buffer.bytes)
       if !isServed(by: link) { return }
+      // A little input may be a lot of content: it waits like what is not read.
+      if link.o.stream.o.isPaused {
+        o.run.isDecoding = true
+        o.run.undecoded.append(bytes.extracting(index..<bytes.count))
+        if o.run.undecoded.failed { finish(.noMemory) }
+        return
+      }
     }
+  }
+
+  /// Reading goes on. False: it has paused anew.
+  func resumeDecoding() -> Bool {
+    guard o.run.isDecoding, let decoder = o.run.decoder, let link = o.run.link else { return true }
+    var rest = ByteBuffer()
+    swap(&rest, &o.run.undecoded)
+    o.run.isDecoding = false
+    decode(decoder, rest.bytes)
+    if !isServed(by: link) || o.run.isDecoding { return false }
+    // The end of the response may have come with it.
+    _ = received(Bytes())
+    return isServed(by: link)
   }
 
   /// A piece of what the host is to have.

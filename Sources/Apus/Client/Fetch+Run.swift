@@ -23,7 +23,7 @@ extension Ref where Object == Fetch {
     guard o.run.stage == .exchanging, let link = o.run.link else { return }
     if link.o.stream.o.isPaused, !isPaused { note(active: worker.o.loop.o.now) }
     link.o.stream.pause(isPaused)
-    if !isPaused { link.o.stream.deliver() }
+    if !isPaused, resumeDecoding() { link.o.stream.deliver() }
     if isServed(by: link), o.run.stage == .exchanging { sendBody() }
   }
 

@@ -62,6 +62,9 @@ struct FetchRun: ~Copyable {
   var isHeadIn = false
   var response: Ref<Response>? = nil
   var decoder: Ref<ContentDecoder>? = nil
+  /// Reading has paused inside a piece that is decoded: what is left of it.
+  var isDecoding = false
+  var undecoded = ByteBuffer()
   var file: Ref<FileWriter>? = nil
   var dropped: Int64 = 0
 

@@ -266,6 +266,8 @@ extension Ref where Object == Loop {
     return control(listener.o.descriptor, events, token, SYS_POLL_ADD)
   }
 
+  func unwatch(_ stream: Ref<Stream>) { _ = control(stream.o.descriptor, 0, 0, SYS_POLL_DELETE) }
+
   func unwatch(_ listener: Ref<Listener>) {
     _ = control(listener.o.descriptor, 0, 0, SYS_POLL_DELETE)
   }

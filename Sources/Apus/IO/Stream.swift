@@ -47,6 +47,7 @@ import CSystem
   fileprivate var deliversAgain = false
   fileprivate var isBlocked = false
   fileprivate var isBroken = false
+  fileprivate var isUnwatched = false
   fileprivate var interest: UInt32 = 0
   var isDirty = false
   var nextDirty: Ref<Stream>? = nil
@@ -98,6 +99,9 @@ extension Ref where Object == Stream {
   func handle(events: UInt32) {
     if o.isEnded { return }
     if events & (SYS_POLL_ERROR | SYS_POLL_HANGUP) != 0, o.isPaused || o.isInputEnded {
+      // A Unix socket says so as soon as its peer has closed it, whatever is still to be
+      // read; and it cannot be told not to.
+      if events & SYS_POLL_ERROR == 0, !o.isInputEnded { return lookAway() }
       fail(ECONNRESET)
       return
     }
@@ -105,6 +109,16 @@ extension Ref where Object == Stream {
     if o.isEnded || o.isInputEnded { return }
     if o.isPaused { return seeEnd(events) }
     if events & ~SYS_POLL_OUT != 0 { receive() }
+  }
+
+  /// Until reading goes on the poller has nothing to say that matters.
+  private func lookAway() {
+    if o.isUnwatched { return }
+    o.isUnwatched = true
+    o.loop.unwatch(self)
+    if o.isEndNear { return }
+    o.isEndNear = true
+    unsafe o.handler.o.endIsNear(o.owner)
   }
 
   /// Told once: from then on the poller would say nothing else.
@@ -191,6 +205,13 @@ extension Ref where Object == Stream {
     if !o.isPaused, !o.isInputEnded { wanted |= SYS_POLL_IN }
     if o.isPaused, !o.isInputEnded, !o.isEndNear { wanted |= SYS_POLL_PEER_END }
     if o.isBlocked { wanted |= SYS_POLL_OUT }
+    if o.isUnwatched {
+      if o.isPaused { return }
+      o.isUnwatched = false
+      o.interest = wanted
+      if !o.loop.watch(self, events: wanted, isNew: true) { fail(EIO) }
+      return
+    }
     guard wanted != o.interest else { return }
     o.interest = wanted
     if !o.loop.watch(self, events: wanted, isNew: false) { fail(EIO) }

@@ -7,6 +7,7 @@
 #include "../helpers/harness.h"
 
 #include <sys/stat.h>
+#include <sys/un.h>
 
 /* ------------------------------------------------------------------ the peer */
 
@@ -441,6 +442,61 @@ static void test_stream(enum mode mode) {
   host_end();
 }
 
+/* What a socket holds when its peer has closed it comes whole, also after a pause. */
+static void on_response_pause(void *context, apus_fetch fetch, apus_response response) {
+  on_response(context, fetch, response);
+  /* On a thread that ticks all of it may be in already. */
+  int32_t result = apus_fetch_pause(fetch);
+  CHECK(result == 0 || result == APUS_E_STATE);
+}
+
+static void *serve_and_close(void *context) {
+  int listener = *(int *)context;
+  int descriptor = accept(listener, NULL, NULL);
+  CHECK(descriptor >= 0);
+  char head[4096];
+  CHECK(recv(descriptor, head, sizeof head, 0) > 0);
+  static char reply[100100];
+  int length = snprintf(reply, sizeof reply, "HTTP/1.0 200 OK\r\n\r\n");
+  memset(reply + length, 'u', 100000);
+  CHECK_INT(length, send(descriptor, reply, (size_t)length, MSG_NOSIGNAL));
+  CHECK_INT(100000, send(descriptor, reply + length, 100000, MSG_NOSIGNAL));
+  close(descriptor);
+  return NULL;
+}
+
+static void test_unix(enum mode mode) {
+  struct told told;
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  char folder[] = "/tmp/apus-fetch-XXXXXX";
+  pthread_t thread;
+  host_start(mode);
+  CHECK(mkdtemp(folder) != NULL);
+  snprintf(address.sun_path, sizeof address.sun_path, "%s/s", folder);
+  int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  CHECK_INT(0, bind(listener, (struct sockaddr *)&address, sizeof address));
+  CHECK_INT(0, listen(listener, 4));
+  CHECK_INT(0, apus_client_set_unix_socket(app.server, address.sun_path));
+  CHECK_INT(0, pthread_create(&thread, NULL, serve_and_close, &listener));
+  apus_fetch fetch = apus_fetch_make(app.server, "GET", "http://any.example/");
+  tell(fetch, &told);
+  CHECK_INT(0, apus_fetch_on_response(fetch, on_response_pause, &told, on_drop));
+  CHECK_INT(0, apus_fetch_on_body(fetch, on_body, &told, on_drop));
+  CHECK_INT(0, apus_fetch_start(fetch));
+  EVENTUALLY(atomic_load(&told.heads) == 1);
+  CHECK_INT(0, pthread_join(thread, NULL));
+  int32_t resumed = apus_fetch_resume(fetch);
+  CHECK(resumed == 0 || (resumed == APUS_E_STATE && (mode == MODE_TICK || mode == MODE_PULL)));
+  EVENTUALLY(atomic_load(&told.completes) == 1);
+  CHECK_INT(0, atomic_load(&told.result));
+  CHECK_INT(100000, atomic_load(&told.bytes));
+  CHECK_INT(1, apus_fetch_destroy(fetch));
+  close(listener);
+  CHECK_INT(0, unlink(address.sun_path));
+  CHECK_INT(0, rmdir(folder));
+  host_end();
+}
+
 static void test_file(enum mode mode) {
   host_start(mode);
   char folder[] = "/tmp/apus-fetch-XXXXXX", path[64];
@@ -752,11 +808,14 @@ static void test_arguments(enum mode mode) {
 }
 
 static const struct harness_case cases[] = {
-    {"get", test_get},       {"keep", test_keep},         {"methods", test_methods},
-    {"upload", test_upload}, {"stream", test_stream},     {"file", test_file},
-    {"cancel", test_cancel}, {"limits", test_limits},     {"stale", test_stale},
-    {"pool", test_pool},     {"destroy", test_destroy},   {"again", test_again},
-    {"client", test_client}, {"one_line", test_one_line}, {"arguments", test_arguments},
+    {"get", test_get},           {"keep", test_keep},
+    {"methods", test_methods},   {"upload", test_upload},
+    {"stream", test_stream},     {"file", test_file},
+    {"cancel", test_cancel},     {"limits", test_limits},
+    {"stale", test_stale},       {"pool", test_pool},
+    {"destroy", test_destroy},   {"again", test_again},
+    {"unix", test_unix},         {"client", test_client},
+    {"one_line", test_one_line}, {"arguments", test_arguments},
 };
 
 int main(int argc, char **argv) { return harness_main("fetch_test", argc, argv, CASES(cases)); }
