@@ -117,9 +117,10 @@ extension Ref where Object == Fetch {
       o.lock.lock()
       let isRunning = o.state == .running
       let left = until == .max ? Int64.max : until &- Clock.now
-      let isHere = isOnLoop && server.o.hasThreads
-      let isOwn = !server.o.hasThreads || mustTick
-      if isRunning, isOwn { o.isTickedFor = true }
+      // Of a client that may just start nothing can be said, nor need it be.
+      let isHere = isRunning && isOnLoop && server.o.hasThreads
+      let isOwn = isRunning && (!server.o.hasThreads || mustTick)
+      if isOwn { o.isTickedFor = true }
       if isRunning, left > 0, !isHere, !isOwn {
         guard prepareToWait(), let condition = o.condition else {
           o.lock.unlock()
