@@ -25,7 +25,7 @@ if [ -e "$out" ] && [ -z "$(find "${inputs[@]}" -newer "$out")" ]; then
 fi
 
 object=${out%.so}.o
-"$swiftc" "${module[@]}" -enable-experimental-feature Embedded -wmo -O \
+"$swiftc" "${module[@]}" -enable-experimental-feature Embedded -wmo -Osize \
   -Xfrontend -function-sections -c "${sources[@]}" -o "$object"
 
 "$toolchain/bin/clang" -shared -fuse-ld=lld -o "$out" "$object" \

@@ -1,6 +1,7 @@
 // Section 14 of the header: requests in one line.
 
 import CApus
+import Synchronization
 
 /// One request by a client of its own, on the caller's thread.
 private func request(

@@ -1,6 +1,7 @@
 // Section 14 of the header: responses.
 
 import CApus
+import Synchronization
 
 @inline(never)
 private func pinned(_ handle: UInt64) throws(Failure) -> (Ref<Response>, Ref<Slot>) {

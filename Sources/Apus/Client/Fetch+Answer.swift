@@ -1,5 +1,7 @@
 // Responses that are not the end: redirections, and challenges. The loop's thread.
 
+import Synchronization
+
 extension Ref where Object == Fetch {
   /// Whether the response is the host's, or another request follows.
   func decide(_ bytes: Bytes) {

@@ -1,6 +1,8 @@
 // The way through a proxy: plain requests are sent to it, and others go through a tunnel,
 // which is made before the first request on a connection. The loop's thread.
 
+import Synchronization
+
 /// How a fetch gets to its server.
 struct FetchRoute: ~Copyable {
   enum Kind {

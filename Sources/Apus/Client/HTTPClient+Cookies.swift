@@ -1,5 +1,7 @@
 // The jar of a client: any thread, one at a time.
 
+import Synchronization
+
 extension Ref where Object == HTTPClient {
   /// Runs with the jar, which is made with its first use.
   func withJar<Result>(_ body: (Ref<CookieJar>) throws(Failure) -> Result) throws(Failure)

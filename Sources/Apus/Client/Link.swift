@@ -1,6 +1,8 @@
 // One connection of a client: at the service of one fetch after the other. What it hears
 // while nobody has it is its end.
 
+import Synchronization
+
 @safe struct Link: ~Copyable {
   let pool: Ref<Pool>
   let origin: Ref<PoolOrigin>

@@ -4,6 +4,8 @@
 //
 // All of this is the loop's.
 
+import Synchronization
+
 @safe struct PoolOrigin: ~Copyable {
   let key: ByteBuffer
   let hash: UInt64
