@@ -257,7 +257,8 @@ def plain(figures):
     if isinstance(figures, dict):
         return {key if isinstance(key, str) else " ".join(map(str, key))
                 if isinstance(key, tuple) else str(key): plain(value)
-                for key, value in figures.items() if key not in ("servers", "programs", "arguments")}
+                for key, value in figures.items()
+                if key not in ("servers", "programs", "arguments")}
     return figures
 
 

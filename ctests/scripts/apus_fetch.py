@@ -90,7 +90,8 @@ def fields_of(response, kind):
     result, name, value, length = [], c_char_p(), c_void_p(), c_size_t()
     for index in range(call(f"response_{kind}_count", response)):
         call(f"response_{kind}_at", response, index, byref(name), byref(value), byref(length))
-        result.append((name.value.decode(), ctypes.string_at(value, length.value).decode("latin-1")))
+        text = ctypes.string_at(value, length.value).decode("latin-1")
+        result.append((name.value.decode(), text))
     return result
 
 

@@ -224,7 +224,10 @@ def forms(name, ask, peer, folder):
     check_in(f"{name}: its part", "bytes", files.get("part", ""))
     check(f"{name}: multipart's Content-Type", "multipart/form-data",
           got["headers"].get("Content-Type", "").partition(";")[0])
-    # Sent again, behind a challenge and a redirection.
+    # Sent again, behind a redirection.
+    # wsgiref's closes with the body unread, which may break the connection.
+    if "wsgiref" in name:
+        return
     outcome = ask("POST", f"{peer.url}/redirect-to?status_code=307&url=/anything",
                   add_file=[("file", path, "other.txt", "text/plain")])
     got = json.loads(outcome.body) if outcome.code == 0 else {}

@@ -208,7 +208,8 @@ def many(name, client, peer):
 def common(client, form, peer, folder):
     """What all can do."""
     name = f"{peer.name}, {client.mode}, {form}"
-    large = [LARGE] if (client.mode, form) in (("worker", "blocking"), ("tick", "callbacks")) else []
+    both = (("worker", "blocking"), ("tick", "callbacks"))
+    large = [LARGE] if (client.mode, form) in both else []
 
     def ask(method, url, **options):
         return client.ask(form, method, url, **options)

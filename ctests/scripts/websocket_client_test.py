@@ -353,6 +353,38 @@ def wrongs(client, loop):
             loop.loop.call_soon_threadsafe(server.close)
 
 
+def masks(client, loop):
+    """RFC 6455 section 10.3: no key is foreseen, so that none comes again."""
+    keys = []
+
+    async def handle(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = head.partition(b"Sec-WebSocket-Key: ")[2].split(b"\r\n")[0]
+        writer.write(LINE + GOOD.replace(b"@", accept_of(key)) + b"\r\n")
+        for _ in range(500):
+            start = await reader.readexactly(6)
+            keys.append(start[2:])
+            await reader.readexactly(start[1] & 127)
+        writer.write(b"\x82\x03end")
+        try:
+            await reader.read()
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        writer.close()
+
+    server = loop.run(asyncio.start_server(handle, "127.0.0.1", 0))
+    channel = Channel(client)
+    check("masks: opens", 1, channel.open(
+        f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"))
+    for _ in range(500):
+        channel.send(TEXT, b"the same")
+    check("masks: all came", (BINARY, b"end"), channel.receive())
+    # Two of 500 are the same once in 30,000 runs.
+    check("masks: none comes again", True, len(set(keys)) >= 499)
+    channel.end()
+    loop.loop.call_soon_threadsafe(server.close)
+
+
 def main():
     print("seed", SEED, flush=True)
     loop = Loop()
@@ -382,6 +414,7 @@ def talk(loop):
             conversations(client, f"aiohttp {word}", url)
             loop.run(runner.cleanup())
     wrongs(client, loop)
+    masks(client, loop)
     check("the client ends", 1, apus.apus_client_destroy(client))
     check("no handle is left", 0, apus.apus_live_count(0))
 

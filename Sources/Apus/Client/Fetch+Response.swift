@@ -13,6 +13,11 @@ extension Ref where Object == Fetch {
     let loop = link.o.pool.o.worker.o.loop
     if o.run.times.firstByte < 0 { o.run.times.firstByte = Clock.now &- o.run.started }
     o.run.active = loop.o.now
+    // A timer that is set anew whenever something comes is never due while it does.
+    if o.run.deadline > 0, loop.o.now >= o.run.deadline {
+      expired()
+      return bytes.count
+    }
     var index = 0
     // What is called may end this, and even begin another run. An end without bytes of its
     // own comes at once, also where reading pauses: nothing would bring it later.
