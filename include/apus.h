@@ -1,7 +1,7 @@
 /*
- * apus.h - an HTTP/1.1 and WebSocket server (with Server-Sent Events and a client
- * to come) in one shared library. This header is the whole interface: what is
- * not in it is not API.
+ * apus.h - a server and a client for HTTP/1.1 and WebSocket (with Server-Sent
+ * Events to come) in one shared library. This header is the whole interface: what
+ * is not in it is not API.
  *
  * SPDX-License-Identifier: Apache-2.0
  *
@@ -64,7 +64,7 @@
  * comment allows it; 0 means "do not wait".
  *
  * The library installs no signal handler, writes nothing to any stream, reads
- * no environment variable and needs no global set-up call.
+ * no environment variable unasked and needs no global set-up call.
  */
 #ifndef APUS_H
 #define APUS_H

@@ -52,7 +52,8 @@ def check_blocks(readme):
             found[what] = text
         else:
             check("a block without a comment", "sh", language)
-    check("files", ["examples/hello.c", "examples/hello.py", "examples/chat.c"], files)
+    check("files", ["examples/hello.c", "examples/hello.py", "examples/chat.c", "examples/get.c",
+                    "examples/get.py"], files)
     check("blocks to run", ["cmake", "pkg-config"], sorted(found))
     return found
 
@@ -188,6 +189,22 @@ def check_pull(path):
         check("end of pull", 0, program.process.returncode)
 
 
+def check_get(server, command):
+    """The client of the README, asking the server of the README."""
+    def run(url):
+        return subprocess.run([*command, url], capture_output=True, text=True, timeout=PATIENCE,
+                              env=dict(os.environ, LD_LIBRARY_PATH=LIBRARIES))
+    with served([server]) as program:
+        got = run(program.url + "/")
+        check(f"what {command[-1]} gets", (0, "200 Hello from C\n"), (got.returncode, got.stdout))
+        got = run(program.url + "/none")
+        check_in(f"what {command[-1]} gets of no path", "404 ", got.stdout)
+        url = program.url
+    got = run(url + "/")
+    check(f"what {command[-1]} gets of no server", 1, got.returncode)
+    check_in(f"what {command[-1]} says of no server", "connection cannot be made", got.stderr)
+
+
 def check_cmake(text, folder):
     if shutil.which("cmake") is None:
         skipped.append("cmake")
@@ -215,6 +232,8 @@ def check_programs(blocks, folder):
                 for name in sorted(os.listdir(os.path.join(SOURCE, "examples")))
                 if name.endswith(".c")}
     check_pull(programs["pull.c"])
+    check_get(programs["hello.c"], [programs["get.c"]])
+    check_get(programs["hello.c"], [PYTHON, os.path.join(SOURCE, "examples", "get.py")])
     os.mkdir(os.path.join(folder, "cmake"))
     check_cmake(blocks["cmake"], os.path.join(folder, "cmake"))
 

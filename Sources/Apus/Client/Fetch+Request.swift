@@ -70,7 +70,9 @@ extension Ref where Object == Fetch {
     }
     if !o.run.fields.has("accept") { output.append("Accept: */*\r\n") }
     if o.options.decodes, !o.run.fields.has("accept-encoding") {
-      output.append("Accept-Encoding: gzip, deflate\r\n")
+      output.append("Accept-Encoding: ")
+      ContentCoding.appendAvailable(to: &output)
+      output.append("\r\n")
     }
     if !o.options.keepsAlive { output.append("Connection: close\r\n") }
     appendFraming(to: &output, carries: carries, expects: expects)
