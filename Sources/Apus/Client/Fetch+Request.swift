@@ -2,6 +2,15 @@
 
 import Synchronization
 
+/// The field that names what can be decoded here, found out once.
+private let accepted: Ref<ByteBuffer>? = {
+  var line = ByteBuffer()
+  line.append("Accept-Encoding: ")
+  ContentCoding.appendAvailable(to: &line)
+  line.append("\r\n")
+  return line.failed ? nil : Ref<ByteBuffer>(make: line)
+}()
+
 extension Ref where Object == Fetch {
   func sendRequest(on link: Ref<Link>) {
     let loop = link.o.pool.o.worker.o.loop
@@ -70,9 +79,7 @@ extension Ref where Object == Fetch {
     }
     if !o.run.fields.has("accept") { output.append("Accept: */*\r\n") }
     if o.options.decodes, !o.run.fields.has("accept-encoding") {
-      output.append("Accept-Encoding: ")
-      ContentCoding.appendAvailable(to: &output)
-      output.append("\r\n")
+      if let accepted { output.append(accepted.o.bytes) }
     }
     if !o.options.keepsAlive { output.append("Connection: close\r\n") }
     appendFraming(to: &output, carries: carries, expects: expects)
