@@ -26,6 +26,8 @@ class Program:
     way: str = ""  # Apus: its first argument
     parallel: bool = True  # whether it can have many in flight
     sequential: bool = True
+    download: bool = True
+    download_depth: int = 0
     binary: str = ""
     version: str = ""
     skipped: str = ""
@@ -42,10 +44,12 @@ def catalogue():
                 "client_bare.c"),
         Program("libcurl", "an easy handle that is used again; in flight: a multi handle",
                 "client_curl.c"),
+        Program("libcurl-64k", "the download with a buffer of 64 KiB, as the others have",
+                "client_curl.c", parallel=False, sequential=False, download_depth=-1),
         Program("apus-blocking", "Apus, one worker thread; main's thread waits for it",
                 "client_apus.c", "blocking", parallel=False),
         Program("apus-worker", "Apus, callbacks on one worker thread", "client_apus.c", "worker",
-                sequential=False),
+                sequential=False, download=False),
         Program("apus-threadless", "Apus without threads: all on main's", "client_apus.c",
                 "threadless"),
     ]
@@ -103,7 +107,8 @@ def rounds_of(arguments, chosen, say, section, one):
 def summary(own, rounds):
     """Medians, and the medians of the ratios to the others of the same round."""
     result = {key: statistics.median(each[key] for each in own)
-              for key in ("rate", "cpu", "seconds", "before_kib", "after_kib", "peak_kib")}
+              for key in ("rate", "cpu", "own", "seconds", "before_kib", "after_kib", "peak_kib")
+              if key in own[0]}
     total = sum(each["user"] + each["system"] for each in own)
     share = sum(each["user"] for each in own) / total if total else 0
     result["user"], result["system"] = result["cpu"] * share, result["cpu"] * (1 - share)
@@ -161,6 +166,18 @@ def run(arguments, scratch, apus, say):
     return figures
 
 
+def whole(program, running):
+    """A download with the CPU of both ends: the kernel charges what it does on the
+    loopback interface to one or the other, so that only the sum compares."""
+    before = running.cpu()[0]
+    result = run_once(program, running.port, "/files/large", 1, program.download_depth)
+    if result["bytes"] != DOWNLOAD:
+        raise RuntimeError(f"{result['bytes']} bytes came")
+    result["own"] = result["cpu"]
+    result["cpu"] += (running.cpu()[0] - before) * 1e6
+    return result
+
+
 def download(arguments, chosen, running, say):
     """One GET of a large file; holes need no disk, but pages of the cache."""
     if shutil.disk_usage(running.folder).free < 2 * DOWNLOAD:
@@ -168,7 +185,7 @@ def download(arguments, chosen, running, say):
         return {}
     path = large_file(running)
     try:
-        return rounds_of(arguments, [each for each in chosen if each.sequential], say, "download",
-                         lambda program: run_once(program, running.port, "/files/large", 1, 0))
+        return rounds_of(arguments, [each for each in chosen if each.download], say, "download",
+                         lambda program: whole(program, running))
     finally:
         os.unlink(path)
