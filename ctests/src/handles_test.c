@@ -103,7 +103,7 @@ static void test_walk(enum mode mode) {
   CHECK_INT(0, apus_live_count(APUS_KIND_WRITER));
   CHECK_INT(SERVERS + REQUESTS, apus_live_count(0));
   CHECK_CODE(APUS_E_ARGUMENT, apus_live_count(-1));
-  CHECK_CODE(APUS_E_ARGUMENT, apus_live_count(9));
+  CHECK_CODE(APUS_E_ARGUMENT, apus_live_count(10));
   CHECK_INT(SERVERS, count_walk(APUS_KIND_SERVER));
   CHECK_INT(REQUESTS, count_walk(APUS_KIND_REQUEST));
   CHECK_INT(0, count_walk(APUS_KIND_CHANNEL));

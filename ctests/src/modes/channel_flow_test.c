@@ -23,6 +23,8 @@ static void open_kept(void *context, apus_channel channel, apus_request request)
 static void start(struct app *app, enum mode mode) {
   heard_reset(&heard);
   app_make(app, mode);
+  /* What a host does not take delays the answer to a close no longer. */
+  CHECK_INT(0, apus_server_set_channel_close_timeout(app->server, 1000));
   app_websocket(app, "/ws", open_listening, &heard);
   app_websocket(app, "/kept", open_kept, &heard);
   harness_start(app);
