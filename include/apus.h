@@ -1886,7 +1886,7 @@ typedef int64_t (*apus_fetch_source_fn)(void *context, apus_fetch fetch, void *b
 
 /* The body: what fn gives when it is asked, of a length that is known beforehand, or -1
  * (then it goes out chunked). It is called where the other callbacks are. Such a body
- * cannot be sent twice: a redirect that asks for it is not followed.
+ * cannot be sent twice: a redirect that asks for it fails with APUS_E_STATE.
  * Errors: APUS_E_ARGUMENT (fn NULL, length below -1). Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_set_body_source(apus_fetch fetch, int64_t length,
                                             const char *content_type, apus_fetch_source_fn fn,
@@ -1977,7 +1977,8 @@ APUS_API int32_t apus_fetch_wait(apus_fetch fetch, int32_t timeout_ms);
  * APUS_E_NOT_FOUND (the host's name has no address), APUS_E_IO (no connection),
  * APUS_E_TIMEOUT, APUS_E_CLOSED (the server closed or broke the connection; cancelled),
  * APUS_E_PROTOCOL (what came is no response of HTTP), APUS_E_TOO_LARGE,
- * APUS_E_UNSUPPORTED (a scheme other than http), APUS_E_FULL, APUS_E_MEMORY, and those of
+ * APUS_E_UNSUPPORTED (a scheme other than http), APUS_E_PERMISSION (a proxy's refusal; a
+ * redirect from https to http; the output file), APUS_E_FULL, APUS_E_MEMORY, and those of
  * apus_fetch_start and apus_fetch_wait.
  * Thread: any. Since 0.1. */
 APUS_API apus_response apus_fetch_send(apus_fetch fetch);

@@ -35,8 +35,7 @@ public func apusFetchMake(
         fetch.release()
         throw error
       }
-      try fetch.open()
-      return fetch.o.handle.bits
+      return try fetch.open()
     }
   }
 }
@@ -226,7 +225,10 @@ private func register<Function>(
   var old = callback
   let result = boundary { () throws(Failure) in
     try withFetch(handle) { fetch throws(Failure) in
-      try fetch.change { () throws(Failure) in old = try body(fetch, callback) }
+      try fetch.change { () throws(Failure) in
+        old = try body(fetch, callback)
+        if fetch.park(old) { old = .none }
+      }
       return 0
     }
   }
@@ -303,7 +305,7 @@ public func apusFetchWait(_ handle: UInt64, _ timeout: Int32) -> Int32 {
 @_cdecl("apus_fetch_send")
 public func apusFetchSend(_ handle: UInt64) -> UInt64 {
   boundary(failing: 0) { () throws(Failure) in
-    try withFetch(handle) { fetch throws(Failure) in try fetch.send().o.handle.bits }
+    try withFetch(handle) { fetch throws(Failure) in try fetch.send() }
   }
 }
 

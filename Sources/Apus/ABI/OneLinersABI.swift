@@ -27,11 +27,11 @@ private func request(
         fetch.release()
         throw error
       }
-      try fetch.open()
-      let handle = fetch.o.handle
+      let handle = Handle(bits: try fetch.open())
       return try withFetch(handle.bits) { fetch throws(Failure) in
         defer { _ = fetch.end(handle) }
-        let response = try fetch.send()
+        _ = try fetch.send()
+        guard let response = fetch.o.response else { throw .noMemory }
         response.o.isKept.store(true, ordering: .releasing)
         return response.o.handle.bits
       }

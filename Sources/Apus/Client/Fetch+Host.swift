@@ -28,11 +28,16 @@ import Synchronization
     self.kind = kind
     self.response = response
     fetch.retain()
+    fetch.locked { fetch.o.telling &+= 1 }
     response?.retain()
   }
 
+  /// What a piece counts for: a thousand small ones are a lot.
+  var weight: Int64 { Int64(piece.count) &+ 512 }
+
   deinit {
     response?.release()
+    fetch.doneTelling()
     fetch.release()
   }
 }
@@ -46,7 +51,7 @@ extension Ref where Object == FetchNote {
     case .complete: if isHeard { fetch.callComplete(o.response, o.code) }
     case .body:
       if isHeard { fetch.callBody(o.piece.bytes) }
-      fetch.told(o.piece.count)
+      fetch.told(o.weight)
     case .source: if isHeard { fetch.callSource() }
     }
     free()
@@ -82,9 +87,10 @@ extension Ref where Object == Fetch {
     var note = FetchNote(.body, of: self, nil)
     note.piece.append(bytes)
     if note.piece.failed { return finish(.noMemory) }
+    let weight = note.weight
     guard queue(Ref<FetchNote>(make: note), worker) else { return finish(.noMemory) }
     o.lock.lock()
-    o.untold &+= Int64(bytes.count)
+    o.untold &+= weight
     let isMuch = o.untold > Fetch.mostUntold
     o.lock.unlock()
     if isMuch { o.run.link?.o.stream.pause(true) }
@@ -127,7 +133,7 @@ extension Ref where Object == Fetch {
 
   fileprivate func callResponse(_ response: Ref<Response>) {
     guard isWanted else { return }
-    let callback = unsafe o.onResponse
+    let callback = unsafe locked { unsafe o.onResponse }
     o.server.insideGuest {
       unsafe callback.function?(callback.context, o.handle.bits, response.o.handle.bits)
     }
@@ -135,7 +141,7 @@ extension Ref where Object == Fetch {
 
   fileprivate func callBody(_ bytes: Bytes) {
     guard isWanted else { return }
-    let callback = unsafe o.onBody
+    let callback = unsafe locked { unsafe o.onBody }
     unsafe bytes.withUnsafeBufferPointer { buffer in
       let start = unsafe UnsafeRawPointer(buffer.baseAddress)
       o.server.insideGuest {
@@ -146,7 +152,7 @@ extension Ref where Object == Fetch {
 
   fileprivate func callComplete(_ response: Ref<Response>?, _ code: Int32) {
     guard isWanted else { return }
-    let callback = unsafe o.onComplete
+    let callback = unsafe locked { unsafe o.onComplete }
     o.server.insideGuest {
       unsafe callback.function?(
         callback.context, o.handle.bits, response?.o.handle.bits ?? 0, code)
@@ -154,9 +160,9 @@ extension Ref where Object == Fetch {
   }
 
   /// Bytes of the body have been told: there may be room for more.
-  fileprivate func told(_ count: Int) {
+  fileprivate func told(_ weight: Int64) {
     o.lock.lock()
-    o.untold &-= Int64(count)
+    o.untold &-= weight
     if o.untold <= Fetch.mostUntold / 2 { notifyLoop() }
     o.lock.unlock()
   }
@@ -168,7 +174,7 @@ extension Ref where Object == Fetch {
     var given = ByteBuffer()
     var count: Int64 = -1
     if isWanted, let space = unsafe given.space(Self.sourceSize) {
-      let callback = unsafe o.source
+      let callback = unsafe locked { unsafe o.source }
       o.server.insideGuest {
         count =
           unsafe callback.function?(

@@ -12,6 +12,7 @@ extension Ref where Object == Fetch {
       !server.o.isDying.load(ordering: .relaxed)
     else { throw Failure(.state, "the client does not run") }
     try change { () throws(Failure) in
+      if !Slots.isAlive(o.handle, .fetch) { throw .deadHandle }
       let target = try prepare()
       if !o.form.isEmpty {
         var body = try o.form.makeBody()
@@ -135,6 +136,7 @@ extension Ref where Object == Fetch {
       if isDone { return true }
       if left <= 0 { return false }
       if isHere { throw Failure(.state, "not on the thread that does the work") }
+      if waitsForItself { throw Failure(.state, "its callbacks wait for this thread") }
       if isOwn { try turn(left) }
     }
   }
@@ -147,6 +149,14 @@ extension Ref where Object == Fetch {
       return false
     }
     return unsafe o.onBody.isSet || o.source.isSet || o.onResponse.isSet || o.onComplete.isSet
+  }
+
+  /// Whether what it needs of the host is queued for this thread, which is in a callback.
+  private var waitsForItself: Bool {
+    guard o.server.o.isQueued, unsafe ThreadContext.isTicking(o.server.opaque) else {
+      return false
+    }
+    return unsafe o.onBody.isSet || o.source.isSet
   }
 
   private var isOnLoop: Bool {
@@ -185,18 +195,19 @@ extension Ref where Object == Fetch {
   }
 
   /// Starts it, waits for its end, and gives its response or why there is none.
-  func send() throws(Failure) -> Ref<Response> {
+  func send() throws(Failure) -> UInt64 {
     try start()
     _ = try wait(timeout: -1)
     return try result()
   }
 
-  func result() throws(Failure) -> Ref<Response> {
+  /// The response's handle.
+  func result() throws(Failure) -> UInt64 {
     o.lock.lock()
     defer { o.lock.unlock() }
     if o.state == .running { throw Failure(.state, "the fetch runs") }
     if let failure = o.failure { throw failure }
     guard let response = o.response else { throw Failure(.state, "the fetch has not run") }
-    return response
+    return response.o.handle.bits
   }
 }

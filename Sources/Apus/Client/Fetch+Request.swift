@@ -36,6 +36,7 @@ extension Ref where Object == Fetch {
     o.run.isHeadSent = true
     o.run.isBodySent = !carries
     o.run.waitsToSend = expects
+    o.run.isWithheld = false
     o.run.active = loop.o.now
     if expects { o.run.resume = loop.o.now &+ FetchRun.patience }
     o.run.given = 0
@@ -118,9 +119,10 @@ extension Ref where Object == Fetch {
   /// Hands over as much as the connection is to hold.
   func sendBody() {
     guard o.run.stage == .exchanging, let link = o.run.link, !o.run.isBodySent,
-      !o.run.waitsToSend, !link.o.isEnded
+      !o.run.waitsToSend, !o.run.isWithheld, !link.o.isEnded
     else { return }
     let stream = link.o.stream
+    let before = stream.o.buffered
     while !o.run.isBodySent, stream.o.buffered < Self.mostBuffered {
       guard let output = stream.writing() else { return finish(.noMemory) }
       if o.body.isAsked {
@@ -137,6 +139,8 @@ extension Ref where Object == Fetch {
       }
       if !isServed(by: link) { return }
     }
+    // While the host is asked nothing goes.
+    guard stream.o.buffered > before || o.run.isBodySent else { return }
     o.run.active = stream.o.loop.o.now
     stream.o.loop.addDirty(stream)
   }

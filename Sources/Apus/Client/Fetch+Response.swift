@@ -36,7 +36,8 @@ extension Ref where Object == Fetch {
         trailerCame(bytes.extracting(field.name), bytes.extracting(field.value))
       case .end:
         // RFC 9112 §9.2: what follows belongs to nothing.
-        ended(link, isClean: index == bytes.count)
+        let isAll = index == bytes.count && (bytes.count > 0 || !link.o.stream.o.hasInput)
+        ended(link, isClean: isAll)
         return bytes.count
       case .failed(let failure): finish(failure)
       }
@@ -57,6 +58,7 @@ extension Ref where Object == Fetch {
     o.run.isHeadIn = true
     // Who answers so early does not want the body.
     o.run.resume = 0
+    o.run.isWithheld = o.run.waitsToSend
     o.run.waitsToSend = false
     if o.options.usesCookies {
       let now = link.o.pool.o.worker.o.loop.o.wallSeconds

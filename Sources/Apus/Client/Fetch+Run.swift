@@ -9,6 +9,11 @@ extension Ref where Object == Fetch {
   func settle() {
     o.isPosted.store(false, ordering: .sequentiallyConsistent)
     o.lock.lock()
+    // Mail of a run that is over may find the next one on another loop.
+    if let worker = o.worker, unsafe ThreadContext.loop != worker.o.loop.opaque {
+      notifyLoop()
+      return o.lock.unlock()
+    }
     let worker = o.worker
     let isCancelled = o.isCancelled
     let isRefused = o.isRefused
@@ -21,8 +26,13 @@ extension Ref where Object == Fetch {
     if isRefused { return finish(Failure(.closed, "the request's body was given up")) }
     if isFresh { return connect() }
     guard o.run.stage == .exchanging, let link = o.run.link else { return }
-    if link.o.stream.o.isPaused, !isPaused { note(active: worker.o.loop.o.now) }
+    let goesOn = link.o.stream.o.isPaused && !isPaused
     link.o.stream.pause(isPaused)
+    guard isServed(by: link) else { return }
+    if goesOn {
+      note(active: worker.o.loop.o.now)
+      setTimer()
+    }
     if !isPaused, resumeDecoding() { link.o.stream.deliver() }
     if isServed(by: link), o.run.stage == .exchanging { sendBody() }
   }
@@ -103,9 +113,24 @@ extension Ref where Object == Fetch {
           owner: opaque, done: dialerDone)
       }
     } catch {
-      leaveOrigin()
-      notConnected(error)
+      // Not from here: who calls this is about to serve others.
+      o.run.undialled = error
+      o.run.resume = loop.o.now &+ 1
+      setTimer()
     }
+  }
+
+  /// It could not even begin to dial. With too many names being looked up it may later.
+  private func dialAgain(_ failure: Failure, _ now: Int64) {
+    o.run.undialled = nil
+    let limit = o.options.connectTimeout
+    if failure.code == .full, limit == 0 || now < o.run.active &+ limit &* 1000,
+      let origin = o.run.origin
+    {
+      return dial(origin)
+    }
+    leaveOrigin()
+    notConnected(failure)
   }
 
   private func leaveOrigin() {
@@ -153,6 +178,12 @@ extension Ref where Object == Fetch {
       o.run.stage = .exchanging
       sendRequest(on: link)
     }
+    guard isServed(by: link) else { return }
+    // Asked for before there was a connection.
+    o.lock.lock()
+    let isPaused = o.isPaused
+    o.lock.unlock()
+    if isPaused { link.o.stream.pause(true) }
     if isServed(by: link) { setTimer() }
   }
 
@@ -219,6 +250,7 @@ extension Ref where Object == Fetch {
     if o.run.resume > 0, now >= o.run.resume {
       o.run.resume = 0
       if o.run.stage == .delaying { return connect() }
+      if o.run.stage == .dialing, let failure = o.run.undialled { return dialAgain(failure, now) }
       if o.run.waitsToSend {
         o.run.waitsToSend = false
         let link = o.run.link
@@ -249,9 +281,10 @@ extension Ref where Object == Fetch {
     worker.o.loop.o.timers.remove(o.timer)
     let pool = worker.pool()
     if stage == .waiting, let origin = o.run.origin { pool?.stopWaiting(self, in: origin) }
-    if let dialer = o.run.dialer {
+    if stage == .dialing {
+      let dialer = o.run.dialer
       o.run.dialer = nil
-      dialer.cancel()
+      dialer?.cancel()
       leaveOrigin()
     }
     if let link = o.run.link {
@@ -264,6 +297,10 @@ extension Ref where Object == Fetch {
     let response = o.run.response
     o.run.response = nil
     response?.o.times = o.run.times
+    if let response, !response.o.body.terminate() {
+      response.o.body.clear()
+      failure = .noMemory
+    }
     response?.o.isWhole.store(true, ordering: .releasing)
     if failure == nil, response == nil { failure = .noMemory }
     // Its own reference is given back at the end.
@@ -277,11 +314,15 @@ extension Ref where Object == Fetch {
     response?.retain()
     // From here on the host may set another callback, which is for the next run.
     let isHeard = unsafe o.onComplete.isSet
+    if isHeard { o.telling &+= 1 }
     let isAbandoned = !Slots.isAlive(o.handle, .fetch)
     if isAbandoned { o.response = nil }
     o.lock.unlock()
     if isAbandoned { response?.drop() }
-    if isHeard { tellComplete(worker, response, failure) }
+    if isHeard {
+      tellComplete(worker, response, failure)
+      doneTelling()
+    }
     if isTickedFor { wakeTicking() }
     response?.release()
     worker.o.callers.wrappingSubtract(1, ordering: .acquiringAndReleasing)

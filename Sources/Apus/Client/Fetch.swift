@@ -71,6 +71,9 @@ typealias FetchSourceFunction =
   var isRefused = false
   /// Bytes on their way to the thread that ticks.
   var untold: Int64 = 0
+  /// What is still to be told, and contexts of callbacks that were replaced meanwhile.
+  var telling = 0
+  var parked = List<Parked>()
 
   // ---- the loop's
   var run = FetchRun()
@@ -96,6 +99,12 @@ typealias FetchSourceFunction =
     mail.free()
     timer.free()
     condition?.free()
+  }
+
+  /// A context that ends once nobody can be in its callback.
+  @safe struct Parked {
+    nonisolated(unsafe) let drop: Drop
+    nonisolated(unsafe) let context: UnsafeMutableRawPointer?
   }
 
   /// Bytes that may be on their way to the thread that ticks before reading pauses.
@@ -146,14 +155,19 @@ extension Ref where Object == Fetch {
 
   /// Lets everybody find it, once it is what it is to be. The maker's reference becomes
   /// the handle's.
-  func open() throws(Failure) {
+  func open() throws(Failure) -> UInt64 {
     Slots.hold(o.server.o.slot)
+    // The client may end it as soon as it is there.
+    retain()
+    defer { release() }
     o.handle = Slots.live(o.slot, o.slotIndex, at: Clock.now, open: true)
+    let bits = o.handle.bits
     // Destroyed since this call has begun: nobody would end the fetch.
     if o.server.o.isDying.load(ordering: .sequentiallyConsistent) {
       _ = end(o.handle)
       throw .deadHandle
     }
+    return bits
   }
 
   // ---- references
@@ -174,6 +188,7 @@ extension Ref where Object == Fetch {
       unsafe o.onBody.end()
       unsafe o.onComplete.end()
       unsafe o.source.end()
+      while let parked = o.parked.removeLast() { unsafe parked.drop(parked.context) }
     }
     let index = o.slotIndex
     free()
@@ -221,6 +236,28 @@ extension Ref where Object == Fetch {
     if o.isPosted.exchange(true, ordering: .acquiringAndReleasing) { return }
     retain()
     worker.post(o.mail)
+  }
+
+  // ---- callbacks that may be under way
+
+  /// The context of a callback that was replaced ends later. The caller holds the lock.
+  /// False: at once.
+  func park<Function>(_ callback: Callback<Function>) -> Bool {
+    guard o.telling > 0, let drop = unsafe callback.drop else { return false }
+    return unsafe o.parked.append(Fetch.Parked(drop: drop, context: callback.context))
+  }
+
+  /// Something was told.
+  func doneTelling() {
+    var parked = List<Fetch.Parked>()
+    o.lock.lock()
+    o.telling &-= 1
+    if o.telling == 0 { swap(&parked, &o.parked) }
+    o.lock.unlock()
+    let server = o.server
+    while let one = parked.removeLast() {
+      unsafe ThreadContext.inside(server.opaque) { unsafe one.drop(one.context) }
+    }
   }
 
   /// What the host sets, while it does not run; with its lock.

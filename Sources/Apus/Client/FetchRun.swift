@@ -45,6 +45,8 @@ struct FetchRun: ~Copyable {
   var socks: Ref<Socks5>? = nil
   var origin: Ref<PoolOrigin>? = nil
   var dialer: Ref<Dialer>? = nil
+  /// Why there is no dialer.
+  var undialled: Failure? = nil
   var link: Ref<Link>? = nil
   /// Another connection than one that has been idle.
   var wantsFresh = false
@@ -54,6 +56,8 @@ struct FetchRun: ~Copyable {
   var isBodySent = false
   /// The body waits for leave to be sent (RFC 9110 §10.1.1).
   var waitsToSend = false
+  /// The answer came before leave was given: the body is not sent.
+  var isWithheld = false
   /// Bytes of the body that the host gave.
   var given: Int64 = 0
 

@@ -11,6 +11,8 @@ import Synchronization
   let hash: UInt64
   /// Connections, and attempts at one.
   var count: Int32 = 0
+  /// Somebody is at work with it, so that it stays.
+  var holds: Int32 = 0
   /// The one that was used last comes first.
   var firstIdle: Ref<Link>? = nil
   var firstWaiting: Ref<Fetch>? = nil
@@ -101,7 +103,7 @@ extension Ref where Object == Pool {
 
   /// One that nothing belongs to any more is forgotten.
   private func forgetIfEmpty(_ origin: Ref<PoolOrigin>) {
-    guard origin.o.count == 0, origin.o.firstWaiting == nil else { return }
+    guard origin.o.count == 0, origin.o.holds == 0, origin.o.firstWaiting == nil else { return }
     let bucket = Int(origin.o.hash % UInt64(Pool.size))
     var before: Ref<PoolOrigin>? = nil
     var one = o.buckets[bucket]
@@ -144,8 +146,16 @@ extension Ref where Object == Pool {
   func gone(from origin: Ref<PoolOrigin>) {
     origin.o.count &-= 1
     o.count &-= 1
-    if !o.isStopping, !serve(origin), o.waiting > 0 { serveAny() }
+    serveNext(origin)
     forgetIfEmpty(origin)
+  }
+
+  /// There may be a place for somebody who waits, there or elsewhere.
+  private func serveNext(_ origin: Ref<PoolOrigin>) {
+    if o.isStopping { return }
+    origin.o.holds &+= 1
+    if !serve(origin), o.waiting > 0 { serveAny() }
+    origin.o.holds &-= 1
   }
 
   // ---- those that wait
@@ -187,19 +197,27 @@ extension Ref where Object == Pool {
 
   /// Lets the first that waits there have a place, if there is one.
   private func serve(_ origin: Ref<PoolOrigin>) -> Bool {
+    // Off the list first: what makes room for it may serve others.
     guard let fetch = origin.o.firstWaiting else { return false }
+    origin.o.holds &+= 1
+    defer { origin.o.holds &-= 1 }
+    stopWaiting(fetch, in: origin)
     switch place(in: origin, fresh: false) {
-    case .full: return false
-    case .link(let link):
-      origin.o.count &+= 1  // holds the origin
-      stopWaiting(fetch, in: origin)
-      origin.o.count &-= 1
-      fetch.take(link)
-    case .room:
-      stopWaiting(fetch, in: origin)
-      fetch.dial(origin)
+    case .full:
+      waitFirst(fetch, in: origin)
+      return false
+    case .link(let link): fetch.take(link)
+    case .room: fetch.dial(origin)
     }
     return true
+  }
+
+  /// Back to where it was.
+  private func waitFirst(_ fetch: Ref<Fetch>, in origin: Ref<PoolOrigin>) {
+    o.waiting &+= 1
+    fetch.o.nextWaiting = origin.o.firstWaiting
+    origin.o.firstWaiting = fetch
+    if origin.o.lastWaiting == nil { origin.o.lastWaiting = fetch }
   }
 
   private func serveAny() {
@@ -219,7 +237,8 @@ extension Ref where Object == Pool {
     let origin = link.o.origin
     addIdle(link)
     if o.isStopping { return link.end(reset: false) }
-    _ = serve(origin)
+    serveNext(origin)
+    forgetIfEmpty(origin)
   }
 
   private func addIdle(_ link: Ref<Link>) {
