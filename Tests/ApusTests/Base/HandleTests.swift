@@ -24,7 +24,7 @@ import Testing
   @Test func knowsNoOtherKinds() {
     #expect(Handle(bits: 0).kind == nil)
     #expect(Handle(bits: .max).kind == nil)
-    for number in 9...15 as ClosedRange<UInt64> {
+    for number in 10...15 as ClosedRange<UInt64> {
       #expect(Handle(bits: number << 48 | 1 << 24).kind == nil)
     }
     for bit in 52...63 as ClosedRange<UInt64> {
