@@ -261,7 +261,10 @@ static void run_bad_handles(void) {
                            APUS_KIND_RESPONSE};
   for (size_t i = 0; i < sizeof bad_handle_calls / sizeof bad_handle_calls[0]; i++) {
     const struct bad_handle_call *call = &bad_handle_calls[i];
-    for (size_t at = 0; at < bad_count; at++) call->call(bad_handles[at]);
+    for (size_t at = 0; at < bad_count; at++) {
+      /* What was forged of another object may have become one since. */
+      if (!is_live(bad_handles[at])) call->call(bad_handles[at]);
+    }
     if (call->kind == 0) continue;
     for (size_t at = 0; at < sizeof live / sizeof live[0]; at++) {
       int fits = call->kind < 0 ? kinds[at] == APUS_KIND_SERVER || kinds[at] == APUS_KIND_CLIENT
