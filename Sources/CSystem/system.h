@@ -414,24 +414,6 @@ static inline int64_t sys_descriptor_limit(void) {
 static inline int64_t sys_write(int32_t descriptor, const void *data, size_t length) {
   return write(descriptor, data, length);
 }
-// An ordinary file, to be read; -1 where there is none.
-static inline int32_t sys_open_file(const char *path) {
-  int32_t descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  struct stat status;
-  if (descriptor >= 0 && (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode))) {
-    close(descriptor);
-    return -1;
-  }
-  return descriptor;
-}
-// A signal does not break it off; -1 on failure.
-static inline int64_t sys_read(int32_t descriptor, void *data, size_t capacity) {
-  ssize_t result;
-  do {
-    result = read(descriptor, data, capacity);
-  } while (result < 0 && errno == EINTR);
-  return result;
-}
 
 // ---- the calls that a simulated network replaces; -errno on failure
 

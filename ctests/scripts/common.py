@@ -1,8 +1,10 @@
 """What several tests in Python share: checks that are counted, the compiler's way
 to the installed library, and programs that serve and say where."""
+import asyncio
 import contextlib
 import os
 import subprocess
+import threading
 
 SOURCE = os.environ["APUS_SOURCE"]
 LIBRARIES = os.path.dirname(os.environ["APUS_LIBRARY"])
@@ -84,3 +86,26 @@ def served(command, **options):
         yield program
     finally:
         program.kill()
+
+
+class Loop:
+    """An event loop of asyncio on a thread of its own."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+
+    def run(self, task):
+        return asyncio.run_coroutine_threadsafe(task, self.loop).result(PATIENCE)
+
+    async def settle(self):
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def stop(self):
+        self.run(self.settle())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()

@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fetch_features
 import fetch_servers
 from apus_fetch import E_CLOSED, E_TOO_LARGE, PATIENCE, Client, Fetch, apus
-from common import check, check_in, report, skipped
+from common import Loop, check, check_in, report, skipped
 from fetch_servers import FIELDS, stuff
 
 MODES = ("worker", "tick", "threadless")
@@ -370,7 +370,7 @@ def talk(mode, peers, nginx, bins, folder):
 
 
 def main():
-    loop = fetch_servers.Loop()
+    loop = Loop()
     started = []
     with fetch_servers.folder() as folder:
         try:

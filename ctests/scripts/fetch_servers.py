@@ -11,7 +11,6 @@ same paths:
   /to/N?to=U  a redirection of status N to the URL U (not node)
 
 Each adds X-Port, by which connections are told apart."""
-import asyncio
 import hashlib
 import http.server
 import json
@@ -48,29 +47,6 @@ def seen(method, target, fields, port, body):
 
 
 # ---- aiohttp
-
-class Loop:
-    """An event loop of asyncio on a thread of its own."""
-
-    def __init__(self):
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-
-    def run(self, task):
-        return asyncio.run_coroutine_threadsafe(task, self.loop).result(60)
-
-    async def settle(self):
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def stop(self):
-        self.run(self.settle())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-
 
 class Aiohttp:
     """aiohttp on 127.0.0.1, on [::1] where there is one, and on a Unix socket."""

@@ -15,7 +15,7 @@ from ctypes import POINTER, Structure, byref, c_char_p, c_int32, c_int64, c_size
 from ctypes import c_uint64, c_void_p
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from common import check, report, skipped
+from common import Loop, check, report, skipped
 
 try:
     import websockets
@@ -117,29 +117,6 @@ class Channel:
 
     def end(self):
         return apus.apus_channel_destroy(self.handle)
-
-
-class Loop:
-    """An event loop of asyncio on a thread of its own, for the servers."""
-
-    def __init__(self):
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-
-    def run(self, task):
-        return asyncio.run_coroutine_threadsafe(task, self.loop).result(60)
-
-    async def settle(self):
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def stop(self):
-        self.run(self.settle())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
 
 
 def payload(random_source, size, opcode):

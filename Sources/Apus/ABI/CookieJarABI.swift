@@ -28,13 +28,9 @@ private func give(_ text: Bytes, _ buffer: UnsafeMutablePointer<CChar>?, _ capac
 
 @_cdecl("apus_client_set_cookies")
 public func apusClientSetCookies(_ handle: UInt64, _ on: Int32) -> Int32 {
-  boundary { () throws(Failure) in
-    try withHost(handle) { server throws(Failure) in
-      try check(on, in: 0...1)
-      let client = try server.httpClient()
-      try client.locked { () throws(Failure) in client.o.options.usesCookies = on == 1 }
-      return 0
-    }
+  client(handle) { client throws(Failure) in
+    try check(on, in: 0...1)
+    client.o.options.usesCookies = on == 1
   }
 }
 

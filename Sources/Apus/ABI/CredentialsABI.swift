@@ -88,18 +88,6 @@ public func apusFetchSetBearer(_ handle: UInt64, _ token: UnsafePointer<CChar>?)
 
 // ---- proxies
 
-private func client(
-  _ handle: UInt64, _ body: (Ref<HTTPClient>) throws(Failure) -> Void
-) -> Int32 {
-  boundary { () throws(Failure) in
-    try withHost(handle) { server throws(Failure) in
-      let client = try server.httpClient()
-      try client.locked { () throws(Failure) in try body(client) }
-      return 0
-    }
-  }
-}
-
 @_cdecl("apus_client_set_proxy")
 public func apusClientSetProxy(_ handle: UInt64, _ url: UnsafePointer<CChar>?) -> Int32 {
   client(handle) { client throws(Failure) in

@@ -2,7 +2,8 @@
 
 import CApus
 
-private func client(
+/// Changes what a client has for all of its fetches.
+func client(
   _ handle: UInt64, _ body: (Ref<HTTPClient>) throws(Failure) -> Void
 ) -> Int32 {
   boundary { () throws(Failure) in

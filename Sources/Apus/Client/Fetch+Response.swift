@@ -78,7 +78,7 @@ extension Ref where Object == Fetch {
     response.o.times = o.run.times
     o.run.target.appendPublic(to: &response.o.url)
     let isTaken =
-      response.take(bytes, reason: o.run.head.reason, fields: o.run.head.fields)
+      response.take(o.run.head, of: bytes)
       && response.o.url.terminate()
     response.open()
     o.run.response = response

@@ -99,11 +99,8 @@
   private func makeURLEncoded() throws(Failure) -> FetchBody {
     var text = ByteBuffer()
     for index in 0..<parts.count {
-      if index > 0 { text.append("&") }
       let part = parts[index]
-      Percent.encode(part.o.name.bytes, .form, to: &text)
-      text.append("=")
-      Percent.encode(part.o.content.bytes, .form, to: &text)
+      FormEncoding.append(name: part.o.name.bytes, value: part.o.content.bytes, to: &text)
     }
     if text.failed { throw .noMemory }
     var body = FetchBody()

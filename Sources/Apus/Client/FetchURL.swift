@@ -65,16 +65,14 @@ extension Ref where Object == Fetch {
   }
 
   func add(query name: Bytes, _ value: Bytes) throws(Failure) {
-    var pair = ByteBuffer()
-    if !o.query.isEmpty { pair.append("&") }
-    Percent.encode(name, .form, to: &pair)
-    pair.append("=")
-    Percent.encode(value, .form, to: &pair)
-    guard o.query.count &+ pair.count <= WebURL.longest else {
+    var longer = ByteBuffer()
+    longer.append(o.query.bytes)
+    FormEncoding.append(name: name, value: value, to: &longer)
+    if longer.failed { throw .noMemory }
+    guard longer.count <= WebURL.longest else {
       throw Failure(.tooLarge, "the query is longer than 64 KiB")
     }
-    if pair.failed || !o.query.reserve(pair.count) { throw .noMemory }
-    o.query.append(pair.bytes)
+    swap(&longer, &o.query)
   }
 }
 

@@ -20,10 +20,9 @@ import Synchronization
   // ---- from the beginning
   var version: Int32 = 11
   var status: Int32 = 0
-  /// The bytes of the head; a NUL stands behind the reason and each name and value.
-  var head = ByteBuffer()
-  var reason = 0..<0
-  var fields = List<Field>()
+  /// With a NUL behind it.
+  var reason = ByteBuffer()
+  var fields = FieldList()
   var contentLength: Int64 = -1
   var url = ByteBuffer()
   var redirects: Int32 = 0
@@ -99,54 +98,29 @@ extension Ref where Object == Response {
 
   // ---- looking things up
 
-  private func text(_ buffer: borrowing ByteBuffer, _ range: Range<Int>) -> Text {
-    guard let base = unsafe buffer.pointer, range.upperBound < buffer.count else {
-      return Text("")
-    }
-    return unsafe Text(start: base + range.lowerBound, count: range.count)
+  var reason: Text {
+    guard let start = unsafe o.reason.pointer else { return Text("") }
+    return unsafe Text(start: start, count: o.reason.count)
   }
 
-  var reason: Text { text(o.head, o.reason) }
-
   func field(_ index: Int, trailer: Bool) -> Pair? {
-    if trailer {
-      guard let name = o.trailers.name(at: index), let value = o.trailers.value(at: index) else {
-        return nil
-      }
-      return Pair(name: name, value: value)
-    }
-    guard index >= 0, index < o.fields.count else { return nil }
-    let field = o.fields[index]
-    return Pair(name: text(o.head, field.name), value: text(o.head, field.value))
+    let name = trailer ? o.trailers.name(at: index) : o.fields.name(at: index)
+    let value = trailer ? o.trailers.value(at: index) : o.fields.value(at: index)
+    guard let name, let value else { return nil }
+    return Pair(name: name, value: value)
   }
 
   /// The first field of a name.
-  func field(_ name: Bytes, trailer: Bool = false) -> Text? {
-    var index = 0
-    while let pair = field(index, trailer: trailer) {
-      if pair.name.bytes.equalsIgnoringCase(name) { return pair.value }
-      index &+= 1
-    }
-    return nil
+  func field(_ name: Bytes, trailer: Bool) -> Text? {
+    trailer ? o.trailers.value(of: name) : o.fields.value(of: name)
   }
 
   // ---- filling it
 
-  /// Takes a copy of the head's bytes. False without memory.
-  func take(_ bytes: Bytes, reason: Range<Int>, fields: borrowing List<Field>) -> Bool {
-    o.head.append(bytes)
-    guard o.head.terminate(), let base = unsafe o.head.pointer else { return false }
-    o.reason = reason
-    unsafe base[min(reason.upperBound, bytes.count)] = 0
-    var index = 0
-    while index < fields.count {
-      let field = fields[index]
-      unsafe base[field.name.upperBound] = 0
-      unsafe base[field.value.upperBound] = 0
-      guard o.fields.append(field) else { return false }
-      index &+= 1
-    }
-    return true
+  /// Takes a copy of a head, whose bytes these are. False without memory.
+  func take(_ head: borrowing ResponseHead, of bytes: Bytes) -> Bool {
+    o.reason.append(bytes.extracting(head.reason))
+    return o.reason.terminate() && o.fields.append(head, of: bytes)
   }
 }
 

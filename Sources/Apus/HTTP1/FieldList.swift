@@ -8,14 +8,6 @@ struct FieldList: ~Copyable {
   init() {}
 
   var count: Int { fields.count }
-  /// Bytes of all names and values.
-  var size: Int { text.count }
-
-  /// Whether a name may be one, RFC 9110 §5.1, and a value, §5.5.
-  static func isValid(name: Bytes, value: Bytes) -> Bool {
-    guard name.isToken, value.isFieldValue else { return false }
-    return value.trimmed(0..<value.count).count == value.count
-  }
 
   /// Puts a copy behind the others; false without memory.
   mutating func append(name: Bytes, value: Bytes) -> Bool {
@@ -84,39 +76,5 @@ struct FieldList: ~Copyable {
     }
     guard number >= 0, let place else { return nil }
     return value(at: place)
-  }
-
-  func count(of name: Bytes) -> Int {
-    var number = 0
-    var place = index(of: name)
-    while let found = place {
-      number &+= 1
-      place = index(of: name, from: found &+ 1)
-    }
-    return number
-  }
-
-  /// Removes all fields of a name; how many there were. Their text stays until the end.
-  @discardableResult
-  mutating func remove(_ name: Bytes) -> Int {
-    var kept = 0
-    for index in 0..<fields.count {
-      let field = fields[index]
-      if isNamed(field, name) { continue }
-      fields[kept] = field
-      kept &+= 1
-    }
-    let removed = fields.count &- kept
-    while fields.count > kept { _ = fields.removeLast() }
-    return removed
-  }
-
-  private func isNamed(_ field: Field, _ name: Bytes) -> Bool {
-    text.bytes.extracting(field.name).equalsIgnoringCase(name)
-  }
-
-  mutating func removeAll() {
-    text.clear()
-    fields.removeAll()
   }
 }

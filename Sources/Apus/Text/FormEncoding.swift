@@ -13,21 +13,8 @@ enum FormEncoding {
   /// Appends a name or a value. Spaces are "+"; what is no letter, no digit and none of
   /// "*-._" is percent-encoded.
   static func append(_ text: Bytes, to buffer: inout ByteBuffer) {
-    for index in 0..<text.count {
-      let byte = text[index]
-      if byte.isUnreserved ? byte != UInt8(ascii: "~") : byte == UInt8(ascii: "*") {
-        buffer.append(byte)
-      } else if byte == 32 {
-        buffer.append("+")
-      } else {
-        buffer.append("%")
-        buffer.append(digit(byte >> 4))
-        buffer.append(digit(byte & 15))
-      }
-    }
+    Percent.encode(text, .form, to: &buffer)
   }
-
-  private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? value &+ 48 : value &+ 55 }
 
   /// Appends the decoded value of the first pair of a name; false where there is none
   /// among those that count.

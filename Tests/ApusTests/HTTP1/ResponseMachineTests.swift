@@ -139,23 +139,7 @@ import Testing
     #expect([value("a"), value("A", 1), value("a", 2), value("a", 3)] == ["1", "2", "4", "nil"])
     #expect(value("B") == "")
     #expect(value("a", -1) == "nil")
-    let counts = ["a", "x"].map { with($0) { list.count(of: $0) } }
-    #expect(counts == [3, 0])
     let outside = [list.value(at: 5), list.value(at: -1), list.name(at: 5), list.name(at: -1)]
     #expect(outside.allSatisfy { $0 == nil })
-    let removed = with("a") { list.remove($0) }
-    let left = list.count
-    #expect(removed == 3 && left == 2)
-    #expect([value("a"), value("b"), value("c")] == ["nil", "", "3"])
-    list.removeAll()
-    let isEmpty = list.count == 0
-    #expect(isEmpty && value("c") == "nil")
-    for (name, value, isValid) in [
-      ("A", "b", true), ("A", "", true), ("", "b", false), ("A b", "c", false),
-      ("A", "b\r\nC: d", false), ("A", "b\u{0}", false), ("A", " b", false), ("A:", "b", false),
-    ] {
-      let found = with(name) { name in with(value) { FieldList.isValid(name: name, value: $0) } }
-      #expect(found == isValid, "\(name): \(value)")
-    }
   }
 }

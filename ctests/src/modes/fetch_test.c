@@ -39,6 +39,8 @@ static void echo(void *context, apus_request request) {
   atomic_fetch_add(&peer_requests, 1);
   const char *type = apus_request_header(request, "Content-Type", NULL);
   const char *accept = apus_request_header(request, "X-Mine", NULL);
+  const char *who = apus_request_header(request, "Authorization", NULL);
+  apus_reply_set_header(request, "X-Who", who != NULL ? who : "nobody");
   apus_reply_set_header(request, "X-Method", apus_request_method_name(request));
   apus_reply_set_header(request, "X-Type", type != NULL ? type : "none");
   apus_reply_set_header(request, "X-Mine", accept != NULL ? accept : "none");
@@ -378,7 +380,7 @@ static void test_upload(enum mode mode) {
   CHECK_INT(0, apus_fetch_set_body_source(fetch, -1, NULL, source, &left, NULL));
   CHECK_NONE(APUS_E_CLOSED, apus_fetch_send(fetch));
   /* A file, and memory of some size. */
-  char path[] = "/tmp/apus-fetch-XXXXXX";
+  char path[] = "apus-fetch-XXXXXX";
   int descriptor = mkstemp(path);
   CHECK(descriptor >= 0);
   static char data[500000];
@@ -468,7 +470,7 @@ static void *serve_and_close(void *context) {
 static void test_unix(enum mode mode) {
   struct told told;
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  char folder[] = "/tmp/apus-fetch-XXXXXX";
+  char folder[] = "apus-fetch-XXXXXX";
   pthread_t thread;
   host_start(mode);
   CHECK(mkdtemp(folder) != NULL);
@@ -499,7 +501,7 @@ static void test_unix(enum mode mode) {
 
 static void test_file(enum mode mode) {
   host_start(mode);
-  char folder[] = "/tmp/apus-fetch-XXXXXX", path[64];
+  char folder[] = "apus-fetch-XXXXXX", path[64];
   CHECK(mkdtemp(folder) != NULL);
   snprintf(path, sizeof path, "%s/file", folder);
   apus_fetch fetch = make("GET", "stream");
@@ -720,6 +722,48 @@ static void test_client(enum mode mode) {
   CHECK_INT(0, apus_fetch_set_header(fetch, "X-Mine", "own"));
   response = apus_fetch_send(fetch);
   CHECK_TEXT("own", apus_response_header(response, "X-Mine", NULL));
+  /* Who it is, for all fetches that have nothing of their own. */
+  CHECK_TEXT("nobody", apus_response_header(response, "X-Who", NULL));
+  CHECK_INT(0, apus_client_set_bearer(client, "token"));
+  CHECK_TEXT("Bearer token", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
+  CHECK_INT(0, apus_client_set_basic(client, "user", "word"));
+  CHECK_TEXT("Basic dXNlcjp3b3Jk", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
+  CHECK_INT(0, apus_fetch_set_bearer(fetch, "own"));
+  CHECK_TEXT("Bearer own", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
+  CHECK_INT(0, apus_fetch_set_basic(fetch, "a", "b"));
+  CHECK_TEXT("Basic YTpi", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
+  /* These wait until they are asked. */
+  CHECK_INT(0, apus_fetch_set_digest(fetch, "a", "b"));
+  CHECK_TEXT("nobody", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
+  CHECK_INT(0, apus_fetch_set_credentials(fetch, NULL, NULL));
+  CHECK_INT(0, apus_client_set_digest(client, "a", "b"));
+  CHECK_TEXT("nobody", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
+  CHECK_INT(0, apus_client_set_credentials(client, NULL, NULL));
+  /* What fetches have from their client, unless they set it. */
+  CHECK_INT(0, apus_client_set_max_body(client, 3));
+  CHECK_INT(0, apus_client_set_connect_timeout(client, 5000));
+  CHECK_INT(0, apus_client_set_response_timeout(client, 5000));
+  CHECK_INT(0, apus_client_set_idle_timeout(client, 5000));
+  CHECK_INT(0, apus_client_set_redirects(client, 0));
+  CHECK_INT(0, apus_client_set_decoding(client, 0));
+  apus_fetch limited = apus_fetch_make(client, "GET", "hello");
+  CHECK_NONE(APUS_E_TOO_LARGE, apus_fetch_send(limited));
+  CHECK_INT(0, apus_fetch_set_max_body(limited, 13));
+  CHECK_INT(0, apus_fetch_set_connect_timeout(limited, 0));
+  CHECK_INT(0, apus_fetch_set_decoding(limited, 1));
+  CHECK(apus_fetch_send(limited) != 0);
+  /* A proxy at which nobody listens, but for what the list has. */
+  CHECK_INT(0, setenv("http_proxy", "http://127.0.0.1:1", 1));
+  CHECK_INT(0, setenv("no_proxy", "127.0.0.0/8", 1));
+  CHECK_INT(0, apus_client_use_environment(client));
+  CHECK(apus_fetch_send(limited) != 0);
+  CHECK_INT(0, apus_client_set_no_proxy(client, NULL));
+  CHECK_NONE(APUS_E_IO, apus_fetch_send(limited));
+  CHECK_INT(0, apus_client_set_proxy(client, NULL));
+  CHECK_INT(0, unsetenv("http_proxy"));
+  CHECK_INT(0, unsetenv("no_proxy"));
+  CHECK_CODE(APUS_E_NOT_FOUND, apus_client_use_environment(client));
+  CHECK_INT(1, apus_fetch_destroy(limited));
   /* The jar. */
   CHECK_INT(0, apus_client_cookie_count(client));
   CHECK_INT(0, apus_fetch_set_url(fetch, "/cookie"));
@@ -760,9 +804,18 @@ static void test_one_line(enum mode mode) {
   CHECK_TEXT("a/b", apus_response_header(response, "X-Type", NULL));
   CHECK_TEXT("c", apus_response_header(response, "X-Mine", NULL));
   CHECK_INT(1, apus_response_destroy(response));
-  response = apus_http("DELETE", at("echo"), NULL, NULL, 0);
-  CHECK_TEXT("DELETE", apus_response_header(response, "X-Method", NULL));
-  CHECK_INT(1, apus_response_destroy(response));
+  for (int i = 0; i < 5; i++) {
+    static const char *const methods[] = {"DELETE", "DELETE", "PUT", "PATCH", "HEAD"};
+    response = i == 0   ? apus_http("DELETE", at("echo"), NULL, NULL, 0)
+               : i == 1 ? apus_delete(at("echo"), NULL)
+               : i == 2 ? apus_put(at("echo"), NULL, "put", 3)
+               : i == 3 ? apus_patch(at("echo"), NULL, "patch", 5)
+                        : apus_head(at("echo"), NULL);
+    CHECK(response != 0);
+    CHECK_TEXT(methods[i], apus_response_header(response, "X-Method", NULL));
+    CHECK_TEXT(i == 2 ? "put" : i == 3 ? "patch" : "", apus_response_body(response, NULL));
+    CHECK_INT(1, apus_response_destroy(response));
+  }
   CHECK_NONE(APUS_E_ARGUMENT, apus_get("nonsense", NULL));
   CHECK_NONE(APUS_E_ARGUMENT, apus_get(at("hello"), "no colon"));
   CHECK_NONE(APUS_E_NOT_FOUND, apus_get("http://no-such-host.invalid/", NULL));
