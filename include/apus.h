@@ -20,6 +20,11 @@
  *  12  Channel: the client's end, and clients
  *  13  URLs and text
  *  14  HTTP client        fetches and responses
+ *  15  Files              folders that are served, replies from files
+ *  16  Server-Sent Events the server's streams of events, and the client's source
+ *  17  Forms and cookies  what forms send, uploads, cookies of the server's side
+ *  18  Access             other origins, credentials, proxies in front
+ *  19  TLS
  *
  * ============================================================================
  * 1  CONVENTIONS
@@ -2100,6 +2105,26 @@ APUS_API apus_response apus_patch(const char *url, const char *headers, const vo
                                   size_t length);
 APUS_API apus_response apus_http(const char *method, const char *url, const char *headers,
                                  const void *data, size_t length);
+
+/* ============================================================================
+ * 15  FILES
+ * ========================================================================== */
+
+/* ============================================================================
+ * 16  SERVER-SENT EVENTS
+ * ========================================================================== */
+
+/* ============================================================================
+ * 17  FORMS AND COOKIES
+ * ========================================================================== */
+
+/* ============================================================================
+ * 18  ACCESS
+ * ========================================================================== */
+
+/* ============================================================================
+ * 19  TLS
+ * ========================================================================== */
 
 #ifdef __cplusplus
 }
