@@ -1721,9 +1721,10 @@ APUS_API int32_t apus_client_set_base_url(apus_client client, const char *url);
 APUS_API int32_t apus_client_set_header(apus_client client, const char *name, const char *value);
 
 /* Time limits in milliseconds; 0: none. connect: for a connection, with the name's
- * look-up (default 60,000). response: for the first byte of an answer once the request
- * is sent (300,000). idle: for the next bytes of a body, in either direction
- * (300,000). total: for all of it (none). They are kept to within 0.2 s.
+ * look-up (default 60,000). response: for the head of an answer, once the request is
+ * sent or an interim response has come (300,000). idle: for the next bytes of a body,
+ * in either direction (300,000). total: for all of it (none). They are kept to within
+ * 0.2 s.
  * Errors: APUS_E_ARGUMENT (negative, or over a day). Thread: any. Since 0.1. */
 APUS_API int32_t apus_client_set_connect_timeout(apus_client client, int32_t ms);
 APUS_API int32_t apus_client_set_response_timeout(apus_client client, int32_t ms);

@@ -450,6 +450,12 @@ static inline int64_t sys_receive(void *context, int32_t descriptor, void *data,
   ssize_t result = recv(descriptor, data, capacity, 0);
   return result < 0 ? -errno : result;
 }
+// Whether nothing has come that was not read, not even the peer's end.
+static inline int32_t sys_is_quiet(void *context, int32_t descriptor) {
+  (void)context;
+  char byte;
+  return recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
 // Sends up to two pieces.
 static inline int64_t sys_send(void *context, int32_t descriptor, const void *first,
                                size_t first_length, const void *second, size_t second_length) {

@@ -184,6 +184,34 @@ def endless(server):
     check("endless: the client ends", 1, client.end())
 
 
+# ---- what a server says as it gives up a connection that is used again
+
+GIVEN_UP = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+def stale(server):
+    """Before the next request, which it is no answer to; and as that is under way, when
+    only what may be repeated is."""
+    def act(connection):
+        answer = OK + b"Content-Length: 5\r\n\r\nhello"
+        connection.peer.sendall(answer if len(connection.requests) == 1 else GIVEN_UP)
+    for mode, form in HOSTS:
+        for method in ("GET", "POST"):
+            client = Client(mode)
+            server.play = Play(OK + b"Content-Length: 5\r\n\r\nhello")
+            first = run(client, form, method, server.url + "/case")
+            server.last().peer.sendall(GIVEN_UP)
+            second = run(client, form, method, server.url + "/good")
+            check(f"stale: before {method}, {mode}", (b"hello", 0, b"good"),
+                  (first.body, second.code, second.body))
+            server.play = Play(act=act, replay=True)
+            first = run(client, form, method, server.url + "/case")
+            second = run(client, form, method, server.url + "/case")
+            check(f"stale: at {method}, {mode}", (200, 200 if method == "GET" else 408),
+                  (first.status, second.status))
+            client.end()
+
+
 # ---- what is slow
 
 def slowly(connection, start, again):
@@ -207,6 +235,8 @@ def slow(server):
             ("a head byte by byte", b"HTTP/1.1 200 ", b"x", {"total_timeout": 300}, "time limit"),
             ("a body byte by byte", head, b"x", {"total_timeout": 300, "idle_timeout": 200},
              "time limit"),
+            ("a head byte by byte", b"HTTP/1.1 200 ", b"x", {"response_timeout": 200},
+             "did not answer in time"),
             ("interim responses", b"", b"HTTP/1.1 103 X\r\n\r\n", {"total_timeout": 250},
              "time limit"),
             ("chunks", CHUNKED, b"1\r\nx\r\n", {"total_timeout": 300}, "time limit"),
@@ -347,6 +377,7 @@ def main():
             cases(server)
             if not ONLY:
                 endless(server)
+                stale(server)
                 slow(server)
                 cookies(server)
         finally:

@@ -7,6 +7,11 @@ extension Ref where Object == Fetch {
   func decide(_ bytes: Bytes) {
     o.run.plan = .give
     let status = o.run.head.status
+    if status == 408, isStale {
+      o.run.wantsFresh = true
+      o.run.plan = .follow
+      return
+    }
     if status == 401 {
       if answers(bytes) { o.run.plan = .follow }
       return
@@ -19,6 +24,13 @@ extension Ref where Object == Fetch {
     } catch {
       finish(error)
     }
+  }
+
+  /// Whether a 408 may be older than the request: the server gave the connection up as
+  /// the request was under way (RFC 9110 §15.5.9).
+  private var isStale: Bool {
+    guard let link = o.run.link, link.o.uses > 0, !o.run.head.persists else { return false }
+    return mayRepeat
   }
 
   // ---- redirections, RFC 9110 §15.4
@@ -46,7 +58,10 @@ extension Ref where Object == Fetch {
       o.run.method.truncate(to: 0)
       o.run.method.append("GET")
     }
-    if !follow.keepsBody { o.run.sendsBody = false }
+    if !follow.keepsBody {
+      o.run.sendsBody = false
+      locked { o.isAsking = false }
+    }
     o.run.isHome = follow.keepsCredentials
     o.run.redirects &+= 1
     o.run.plan = .follow

@@ -173,6 +173,8 @@ extension Ref where Object == Fetch {
   fileprivate func callSource() {
     var given = ByteBuffer()
     var count: Int64 = -1
+    // The body may have been given up since (RFC 9110 §15.4.4).
+    if locked({ !o.isAsking }) { return }
     if isWanted, let space = unsafe given.space(Self.sourceSize) {
       let callback = unsafe locked { unsafe o.source }
       o.server.insideGuest {
@@ -184,8 +186,9 @@ extension Ref where Object == Fetch {
     }
     o.lock.lock()
     defer { o.lock.unlock() }
+    let isAsking = o.isAsking
     o.isAsking = false
-    guard o.state == .running else { return }
+    guard isAsking, o.state == .running else { return }
     if count < 0 || count > Int64(Self.sourceSize) {
       o.isRefused = true
     } else if count == 0 {

@@ -12,7 +12,8 @@ extension Ref where Object == Fetch {
     guard o.run.stage == .exchanging else { return bytes.count }
     let loop = link.o.pool.o.worker.o.loop
     if o.run.times.firstByte < 0 { o.run.times.firstByte = Clock.now &- o.run.started }
-    o.run.active = loop.o.now
+    // A head that trickles is no sign of life.
+    if o.run.isHeadIn { o.run.active = loop.o.now }
     // A timer that is set anew whenever something comes is never due while it does.
     if o.run.deadline > 0, loop.o.now >= o.run.deadline {
       expired()
@@ -29,6 +30,7 @@ extension Ref where Object == Fetch {
         if o.run.isHeadIn || index > 0 { setTimer() }
         return index
       case .interim:
+        o.run.active = loop.o.now
         if o.run.head.status == 100 { mayContinue() }
       case .head(let range): headCame(bytes.extracting(range), on: link)
       case .body(let range): bodyCame(bytes.extracting(range))
@@ -56,6 +58,7 @@ extension Ref where Object == Fetch {
 
   private func headCame(_ bytes: Bytes, on link: Ref<Link>) {
     o.run.isHeadIn = true
+    o.run.active = link.o.pool.o.worker.o.loop.o.now
     // Who answers so early does not want the body.
     o.run.resume = 0
     o.run.isWithheld = o.run.waitsToSend
@@ -87,6 +90,7 @@ extension Ref where Object == Fetch {
     o.lock.unlock()
     guard isTaken else { return finish(.noMemory) }
     if let failure = prepareForBody(bytes) { return finish(failure) }
+    if isTooLong { return finish(Self.tooLong) }
     tellResponse(response)
   }
 
@@ -112,6 +116,18 @@ extension Ref where Object == Fetch {
     } catch {
       return error
     }
+  }
+
+  private static var tooLong: Failure {
+    Failure(.tooLarge, "the response's body is longer than its limit")
+  }
+
+  /// Whether the head says already that there is more than the host will have.
+  private var isTooLong: Bool {
+    guard o.run.head.framing == .length, o.run.file == nil, o.run.decoder == nil,
+      unsafe !o.onBody.isSet
+    else { return false }
+    return o.run.head.contentLength > o.options.maxBody
   }
 
   // ---- the body
@@ -177,7 +193,7 @@ extension Ref where Object == Fetch {
     }
     if unsafe o.onBody.isSet { return tellBody(bytes) }
     if response.o.bodyBytes > o.options.maxBody {
-      return finish(Failure(.tooLarge, "the response's body is longer than its limit"))
+      return finish(Self.tooLong)
     }
     let expected = o.run.decoder == nil ? max(response.o.contentLength, 0) : 0
     if response.o.body.isEmpty, expected > 0, expected <= o.options.maxBody {
@@ -252,16 +268,18 @@ extension Ref where Object == Fetch {
   /// that had been idle may have been closed as the request was under way (RFC 9112
   /// §9.3.1).
   private func lost(_ link: Ref<Link>, _ failure: Failure) {
-    let canRepeat = Method.isIdempotent(o.run.method.bytes) && canSendAgain
-    if link.o.uses > 0, canRepeat {
+    if link.o.uses > 0, mayRepeat {
       leave(link, isReusable: false)
       o.run.wantsFresh = true
       return goOn()
     }
-    guard canRepeat, o.run.retries < o.options.retries else { return finish(failure) }
+    guard mayRepeat, o.run.retries < o.options.retries else { return finish(failure) }
     leave(link, isReusable: false)
     _ = retry()
   }
+
+  /// Whether it may be sent a second time though the first one may have had its effect.
+  var mayRepeat: Bool { Method.isIdempotent(o.run.method.bytes) && canSendAgain }
 
   var canSendAgain: Bool { !o.run.sendsBody || o.body.canRepeat }
 }

@@ -223,7 +223,7 @@ extension Ref where Object == Fetch {
     guard let loop else { return }
     var time = o.run.deadline == 0 ? Int64.max : o.run.deadline
     if o.run.resume > 0 { time = min(time, o.run.resume) }
-    if let limit = limit { time = min(time, o.run.active &+ limit) }
+    if let limit { time = min(time, active &+ limit) }
     if time == .max { return loop.o.timers.remove(o.timer) }
     loop.o.timers.set(o.timer, to: max(time, loop.o.now &+ 1))
   }
@@ -239,6 +239,14 @@ extension Ref where Object == Fetch {
     let isSending = !o.run.isBodySent
     let limit = o.run.isHeadIn || isSending ? o.options.idleTimeout : o.options.responseTimeout
     return limit > 0 ? limit &* 1000 : nil
+  }
+
+  /// When something came or went last: what the kernel took counts as well.
+  private var active: Int64 {
+    guard o.run.stage == .exchanging, !o.run.isHeadIn, let link = o.run.link else {
+      return o.run.active
+    }
+    return max(o.run.active, link.o.stream.o.lastSent)
   }
 
   func expired() {
@@ -258,7 +266,7 @@ extension Ref where Object == Fetch {
         if let link, !isServed(by: link) { return }
       }
     }
-    if let limit, now >= o.run.active &+ limit {
+    if let limit, now >= active &+ limit {
       if o.run.stage == .tunnelling {
         return finish(Failure(.timeout, "the proxy did not make the connection in time"))
       }

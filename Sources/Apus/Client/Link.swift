@@ -11,8 +11,9 @@ import Synchronization
   var machine = ResponseMachine()
   /// What it is busy with.
   var fetch: Ref<Fetch>? = nil
-  /// Fetches that it has served before.
+  /// Fetches that it has served before, and when the last of them left it.
   var uses: Int64 = 0
+  var restsSince: Int64 = 0
   /// The way through a proxy is made.
   var isTunnel = false
   var isEnded = false
@@ -81,6 +82,7 @@ extension Ref where Object == Link {
     if o.isEnded { return }
     o.fetch = nil
     o.uses &+= 1
+    o.restsSince = o.pool.o.worker.o.loop.o.now
     o.stream.pause(false)
     if o.isEnded { return }
     if o.isInputEnded || o.stream.buffers { return end(reset: false) }
@@ -89,6 +91,12 @@ extension Ref where Object == Link {
       o.stream.setDeadline(o.pool.o.worker.o.loop.o.now &+ timeout &* 1000)
     }
     o.pool.giveBack(self)
+  }
+
+  /// Whether it may serve another fetch: what has come since the turn in which it served
+  /// the last one, though the poller has not told yet, would be taken for the answer.
+  var isUsable: Bool {
+    o.pool.o.worker.o.loop.o.now == o.restsSince || o.stream.isQuiet
   }
 
   // ---- what its stream tells

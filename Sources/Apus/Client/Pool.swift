@@ -121,7 +121,11 @@ extension Ref where Object == Pool {
     origin.o.count &+= 1
     o.count &+= 1
     let isOver = origin.o.count &- 1 > o.options.mostPerOrigin
-    if !fresh, !isOver, let link = origin.o.firstIdle {
+    while !fresh, !isOver, let link = origin.o.firstIdle {
+      if !link.isUsable {
+        link.end(reset: true)
+        continue
+      }
       removeIdle(link)
       return noPlace(in: origin, .link(link))
     }

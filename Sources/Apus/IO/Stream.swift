@@ -96,6 +96,13 @@ extension Ref where Object == Stream {
 
   // ---- in
 
+  /// Whether the kernel has nothing from the peer that was not read yet.
+  var isQuiet: Bool {
+    let system = o.loop.o.system
+    if o.isEnded { return false }
+    return unsafe system.isQuiet(system.context, o.descriptor) == 1
+  }
+
   func handle(events: UInt32) {
     if o.isEnded { return }
     if events & (SYS_POLL_ERROR | SYS_POLL_HANGUP) != 0, o.isPaused || o.isInputEnded {

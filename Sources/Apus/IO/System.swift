@@ -21,6 +21,8 @@ import CSystem
     ) -> Int32 = unsafe sys_resolve
   var receive: @convention(c) (Context, Int32, UnsafeMutableRawPointer?, Int) -> Int64 =
     unsafe sys_receive
+  /// 1 where nothing has come that was not read, not even the peer's end.
+  var isQuiet: @convention(c) (Context, Int32) -> Int32 = unsafe sys_is_quiet
   var send:
     @convention(c) (Context, Int32, UnsafeRawPointer?, Int, UnsafeRawPointer?, Int) -> Int64 =
       unsafe sys_send
