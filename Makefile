@@ -50,7 +50,7 @@ check: stage ## build, and run the tests of ctests/
 	cmake -S ctests -B $(CTESTS) -DCMAKE_PREFIX_PATH=$(STAGE) -DAPUS_PREFIX=$(STAGE) \
 	  -DAPUS_BUILD=$(CURDIR)/$(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION)
 	cmake --build $(CTESTS)
-	ctest --test-dir $(CTESTS) $(CTEST_FLAGS) --output-on-failure --timeout 300
+	ctest --test-dir $(CTESTS) $(CTEST_FLAGS) -j2 --output-on-failure --timeout 300
 
 unit: ## run the tests of Tests/
 	swift test

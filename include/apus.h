@@ -369,7 +369,8 @@ APUS_API int32_t apus_server_set_backlog(apus_server server, int32_t connections
  * Also APUS_E_ARGUMENT for text that is not a field value. */
 APUS_API int32_t apus_server_set_server_name(apus_server server, const char *name);
 
-/* ---- limits; as options. The reaction of each is counted. */
+/* ---- limits; each gives APUS_E_STATE once the server has started, APUS_E_ARGUMENT out of
+ * ---- range. The reaction of each is counted. Thread: any. Since 0.1. */
 
 /* Connections at once: 1 to 16,000,000. Default 100,000. Above it a connection
  * gets 503. */
@@ -401,7 +402,8 @@ APUS_API int32_t apus_server_set_high_water(apus_server server, int64_t bytes);
  * fewer left, the server pauses accepting and goes on serving. */
 APUS_API int32_t apus_server_set_descriptor_reserve(apus_server server, int32_t count);
 
-/* ---- time limits in milliseconds; as options. 1 to 86,400,000, or 0: none. */
+/* ---- time limits in milliseconds, 1 to 86,400,000, or 0: none; each gives APUS_E_STATE
+ * ---- once the server has started, APUS_E_ARGUMENT out of range. Thread: any. Since 0.1. */
 
 /* From a request's first byte to the end of its head. Default 10,000.
  * Past it: 408. */
@@ -1062,9 +1064,12 @@ enum {
  * Errors: APUS_E_ARGUMENT, APUS_E_STATE (started). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_set_origin_policy(apus_server server, int32_t policy,
                                                const char *origins);
+
+/* ---- limits and times of channels; each gives APUS_E_STATE once the server has started,
+ * ---- APUS_E_ARGUMENT out of range. Thread: any. Since 0.1. */
+
 /* Bytes of a message, once inflated: 1 to 2^40. Default 16 MiB. Above it the
- * channel is closed with 1009. Errors: APUS_E_ARGUMENT, APUS_E_STATE (started).
- * Thread: any. Since 0.1. */
+ * channel is closed with 1009. */
 APUS_API int32_t apus_server_set_max_message(apus_server server, int64_t bytes);
 /* Frames of a message: 1 to 1,000,000. Default 1024. Above it: 1008. */
 APUS_API int32_t apus_server_set_max_fragments(apus_server server, int32_t frames);
@@ -1083,6 +1088,9 @@ APUS_API int32_t apus_server_set_ping_interval(apus_server server, int32_t ms);
 APUS_API int32_t apus_server_set_deflate(apus_server server, int32_t on);
 /* Until a ticket must be used: 1 to 86,400,000 ms, or 0: for ever. Default 10,000. */
 APUS_API int32_t apus_server_set_upgrade_timeout(apus_server server, int32_t ms);
+
+/* ---- the channels there are */
+
 /* How many channels there are, closing ones too. Thread: any. Since 0.1. */
 APUS_API int64_t apus_server_channel_count(apus_server server);
 /* Walks a server's channels: the one behind another (0: the first), or 0 behind

@@ -42,7 +42,8 @@ for document in CHANGELOG.md LICENSE README.md; do
 done
 printf '%s\n' include/apus.h lib/cmake/Apus/ApusConfig.cmake \
   lib/cmake/Apus/ApusConfigVersion.cmake lib/libapus.so "lib/libapus.so.$abi" \
-  "lib/libapus.so.$version" lib/pkgconfig/apus.pc "${documents[@]}" | sort >"$work/expected"
+  "lib/libapus.so.$version" lib/pkgconfig/apus.pc share/apus/apus.abi.json \
+  "${documents[@]}" | sort >"$work/expected"
 # The files of a tree, less the folder that its prefix adds.
 holds() { # holds TREE
   (cd "$1" && find . -not -type d -printf '%P\n' | sort) | diff "$work/expected" -
