@@ -859,6 +859,27 @@ APUS_API int32_t apus_reply_redirect(apus_request request, const char *location,
  * Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_reply_status(apus_request request, int32_t status);
 
+/* Completes the reply with a file, by the host's own path, links followed: with ETag and
+ * Last-Modified, the conditional fields and ranges of the request answered (section 15),
+ * unless a status other than 200 was set. type NULL: as set, or by the name's extension.
+ * A file that is missing leaves the request open for another reply.
+ * Errors: APUS_E_NOT_FOUND (no regular file), APUS_E_PERMISSION, APUS_E_DESCRIPTORS,
+ * APUS_E_IO, and as apus_reply_data(). Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_file(apus_request request, const char *path, const char *type);
+/* The same for a file to be saved, under a name (RFC 6266): UTF-8 of 1 to 255 bytes without
+ * slashes and control characters; NULL: the path's last part. Errors: as apus_reply_file().
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_attachment(apus_request request, const char *path, const char *name,
+                                       const char *type);
+/* Sets Content-Disposition for a reply of any kind to be saved under a name, as above.
+ * Errors: as apus_reply_set_header(). Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_set_attachment(apus_request request, const char *name);
+/* 1: a body that is given whole, of 1 KiB to 16 MiB and of a type that gains, is sent in
+ * gzip to a client that takes it, with Vary; a writer's is not, nor a file's. Default 0.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (replied), APUS_E_CLOSED.
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_set_compression(apus_request request, int32_t on);
+
 /* ============================================================================
  * 8  WRITER
  *
@@ -930,6 +951,16 @@ APUS_API int32_t apus_writer_on_drain(apus_writer writer, apus_writer_fn fn, voi
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_on_close(apus_writer writer, apus_writer_fn fn, void *context,
                                       apus_drop_fn drop);
+
+/* Writes a stretch of a file, by the host's own path: from an offset on, as many bytes as
+ * length says, or -1 for the rest. The file is opened now and sent as the client takes it,
+ * behind what was written before; it counts as buffered until then. Begins with length -1
+ * if need be. A file that becomes shorter meanwhile closes the connection.
+ * Errors: as apus_writer_write(), and APUS_E_NOT_FOUND (no regular file),
+ * APUS_E_ARGUMENT (the file has no such range), APUS_E_PERMISSION, APUS_E_DESCRIPTORS,
+ * APUS_E_IO. Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_file(apus_writer writer, const char *path, int64_t offset,
+                                  int64_t length);
 
 /* ============================================================================
  * 9  UPGRADE
@@ -2117,7 +2148,65 @@ APUS_API apus_response apus_http(const char *method, const char *url, const char
 
 /* ============================================================================
  * 15  FILES
+ *
+ * A folder is served by the threads that do the I/O, whatever the dispatch: the host
+ * hears of its requests by listeners alone (section 5), which run first. Nothing outside
+ * the folder is ever opened: a symbolic link counts where it leads to something beneath
+ * (without openat2(), of Linux 5.6, no link does). Only regular files and folders are
+ * served. A name that starts with a dot is not there, save ".well-known".
+ *
+ * GET and HEAD are answered, OPTIONS with Allow, other methods with 405. ETag,
+ * Last-Modified and the conditional fields (RFC 9110 section 13) and ranges (section 14;
+ * up to 16 of them, and none that overlap, else all is sent) need nothing to be done. A
+ * folder without a slash behind it is redirected to with 301; one without an index page
+ * or a listing, like all that is not there, gets 404; what the system forbids, 403.
+ *
+ * Each thread keeps what it has served lately, up to 256 files: small ones in memory,
+ * the others open. Whether a file has changed is looked up once a second. A file that
+ * becomes shorter while it is sent closes the connection.
  * ========================================================================== */
+
+/* Serves a folder under a prefix of the path, such as "/static", or "/" for a document
+ * root. It is a route like others: literal patterns come before it. The folder is opened
+ * now; what it holds is looked up as it is asked for.
+ * Returns the number of the route, for the options below.
+ * Errors: APUS_E_ARGUMENT (no "/" in front, or parameters), APUS_E_STATE (started, or
+ * the prefix is taken), APUS_E_NOT_FOUND (no such folder), APUS_E_PERMISSION,
+ * APUS_E_DESCRIPTORS, APUS_E_IO, APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_serve_folder(apus_server server, const char *prefix,
+                                          const char *folder);
+
+/* ---- options of a folder, by the number that apus_server_serve_folder() gave. Each gives
+ * ---- APUS_E_ARGUMENT (no such number, or out of range), APUS_E_STATE (started) or
+ * ---- APUS_E_MEMORY. Thread: any. Since 0.1. */
+
+/* The names of index pages, up to eight with commas between, by turns; NULL or "" for
+ * none. Default "index.html". */
+APUS_API int32_t apus_server_set_folder_index(apus_server server, int32_t folder,
+                                              const char *names);
+/* 1: a folder without an index page is shown as a page of what it holds, of which there
+ * are at most 10,000. Default 0. */
+APUS_API int32_t apus_server_set_folder_listing(apus_server server, int32_t folder, int32_t on);
+/* The value of Cache-Control, at most 256 bytes; NULL or "" for none. Default none. */
+APUS_API int32_t apus_server_set_folder_cache_control(apus_server server, int32_t folder,
+                                                      const char *value);
+/* 1: for a client that takes it, NAME.br or NAME.gz is sent in place of NAME, where it
+ * lies beside that. Default 0. */
+APUS_API int32_t apus_server_set_folder_precompressed(apus_server server, int32_t folder,
+                                                      int32_t on);
+/* 1: text and other types that gain are sent in gzip to a client that takes it, files of
+ * 1 KiB to 1 MiB; the result is kept for the next one. Default 0. */
+APUS_API int32_t apus_server_set_folder_compression(apus_server server, int32_t folder, int32_t on);
+/* 1: names that start with a dot are served, and listed, too. Default 0. */
+APUS_API int32_t apus_server_set_folder_hidden(apus_server server, int32_t folder, int32_t on);
+
+/* Sends a page in place of the short text that goes with a status of 400 to 599, be it the
+ * library's reply or apus_reply_status(). The file, of at most 1 MiB, is read now; its
+ * name tells the type. NULL takes the page away.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (started), APUS_E_NOT_FOUND, APUS_E_TOO_LARGE,
+ * APUS_E_PERMISSION, APUS_E_DESCRIPTORS, APUS_E_IO, APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_error_page(apus_server server, int32_t status, const char *path);
 
 /* ============================================================================
  * 16  SERVER-SENT EVENTS

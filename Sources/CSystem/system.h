@@ -23,6 +23,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -471,6 +472,37 @@ static inline int64_t sys_send(void *context, int32_t descriptor, const void *fi
     result = sendmsg(descriptor, &message, MSG_NOSIGNAL);
   }
   return result < 0 ? -errno : result;
+}
+// Sends bytes that a stretch of a file follows: they share its first packet.
+static inline int64_t sys_send_ahead(void *context, int32_t descriptor, const void *data,
+                                     size_t length) {
+  (void)context;
+  ssize_t result = send(descriptor, data, length, MSG_NOSIGNAL | MSG_MORE);
+  return result < 0 ? -errno : result;
+}
+// Sends from a file. The kernel knows no MSG_NOSIGNAL here: on a thread of the host's
+// SIGPIPE is held back meanwhile, and taken away if it came.
+static inline int64_t sys_send_file(void *context, int32_t descriptor, int32_t file, int64_t offset,
+                                    size_t count, int32_t is_guarded) {
+  (void)context;
+  sigset_t broken, before;
+  if (is_guarded) {
+    sigemptyset(&broken);
+    sigaddset(&broken, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken, &before);
+  }
+  off_t place = offset;
+  ssize_t result = sendfile(descriptor, file, &place, count);
+  int number = result < 0 ? errno : 0;
+  if (is_guarded && !sigismember(&before, SIGPIPE)) {
+    struct timespec none = {0, 0};
+    if (number == EPIPE) {
+      while (sigtimedwait(&broken, NULL, &none) < 0 && errno == EINTR) {
+      }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+  }
+  return number ? -number : result;
 }
 static inline int32_t sys_shutdown_write(void *context, int32_t descriptor) {
   (void)context;

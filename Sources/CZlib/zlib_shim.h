@@ -22,6 +22,17 @@ static inline z_stream *zlib_deflate_make(int32_t level, int32_t bits, int32_t m
   return stream;
 }
 
+// Deflate with the wrapping of gzip (RFC 1952).
+static inline z_stream *zlib_gzip_make(int32_t level) {
+  z_stream *stream = (z_stream *)calloc(1, sizeof(z_stream));
+  if (stream != NULL &&
+      deflateInit2(stream, level, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+    free(stream);
+    stream = NULL;
+  }
+  return stream;
+}
+
 static inline void zlib_deflate_free(z_stream *stream) {
   deflateEnd(stream);
   free(stream);

@@ -52,9 +52,9 @@ class Server:
     """A hostile_server in a process of its own. What it frees of large messages goes
     back to the system, so that a leak is seen beside it."""
 
-    def __init__(self, mode, path=None):
+    def __init__(self, mode, path, root):
         program = os.path.join(os.environ["APUS_BIN"], "hostile_server")
-        self.process = subprocess.Popen([program, mode] + ([path] if path else []),
+        self.process = subprocess.Popen([program, mode, path] + ([root] if root else []),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         env=dict(os.environ, MALLOC_MMAP_THRESHOLD_="65536"))
         self.port = int(self.process.stdout.readline())
@@ -175,6 +175,8 @@ class Replies:
             raise Wrong(f"a reply of {reply.status} is framed by {framing}")
         if reply.status < 500 and len(reply.values(b"date")) != 1:
             raise Wrong(f"a reply of {reply.status} without one Date")
+        if b"secret" in reply.body or b"root:" in reply.body:
+            raise Wrong("bytes from outside the folder")
         self.done.append(reply)
         self.parser, self.rest = None, b""
         self.method = b"GET"
@@ -193,6 +195,7 @@ class Case:
         self.bytes = base64.b64decode(data["bytes"])
         self.method = b"HEAD" if self.bytes.startswith(b"HEAD ") else b"GET"
         self.continues = False
+        self.folder = data.get("folder", False)
         self.deflate = data.get("deflate", False)
         self.upgraded = data.get("websocket", False)
         self.is_websocket = self.upgraded or "101" in data["expect"]
@@ -424,9 +427,26 @@ def check_balance(server, results, descriptors, resident):
     print(f"descriptors {server.descriptors()} (were {descriptors}), memory {grown:+} KiB")
 
 
-def run_mode(total, cases, mode, ways, unix_ways, folder):
+def make_root(folder):
+    """What the cases of a served folder suppose; nothing of the rest may come out."""
+    root = os.path.join(folder, "root")
+    for name in ("dir", ".git", "../outside"):
+        os.makedirs(os.path.join(root, name))
+    for name in (".htpasswd", ".git/config", "dir/.hidden", "../outside/passwd"):
+        with open(os.path.join(root, name), "w") as file:
+            file.write("secret")
+    with open(os.path.join(root, "file.txt"), "w") as file:
+        file.write("0123456789" * 10)
+    os.symlink("../outside", os.path.join(root, "link"))
+    os.symlink("..", os.path.join(root, "dir", "up"))
+    os.symlink("../outside/passwd", os.path.join(root, "file.txt.gz"))
+    os.mkfifo(os.path.join(root, "fifo"))
+    return root
+
+
+def run_mode(total, cases, mode, ways, unix_ways, folder, root=None):
     before = total.right
-    server = Server(mode, os.path.join(folder, mode))
+    server = Server(mode, os.path.join(folder, mode + ("-folder" if root else "")), root)
     server.count(0)
     descriptors = server.descriptors()
     results = run_all(total, server, cases, ["one"], False)
@@ -440,7 +460,7 @@ def run_mode(total, cases, mode, ways, unix_ways, folder):
         total.right += 1
     except Wrong as wrong:
         print(f"WRONG at the end of {mode}: {wrong}")
-    print(f"{mode}: {total.right - before} right", flush=True)
+    print(f"{mode}{' with a folder' if root else ''}: {total.right - before} right", flush=True)
 
 
 def main():
@@ -453,10 +473,16 @@ def main():
     total = Total()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="apus-") as folder:
-        run_mode(total, cases, "worker", ["bytes", "lines", "random 1", "random 2", "random 3"],
-                 ["bytes", "lines", "random 4"], folder)
-        for mode in ("tick", "threadless", "pull"):
-            run_mode(total, cases, mode, [], [], folder)
+        root = make_root(folder)
+        for place in (None, root):
+            chosen = [case for case in cases if case.folder == bool(place)]
+            if not chosen:
+                continue
+            run_mode(total, chosen, "worker",
+                     ["bytes", "lines", "random 1", "random 2", "random 3"],
+                     ["bytes", "lines", "random 4"], folder, place)
+            for mode in ("tick", "threadless", "pull"):
+                run_mode(total, chosen, mode, [], [], folder, place)
     print(f"{time.monotonic() - started:.0f} s")
     print(f"hostile_test: {len(cases)} cases, run {total.run}, right {total.right}")
     return 0 if total.right == total.run else 1

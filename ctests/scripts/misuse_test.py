@@ -75,6 +75,12 @@ BY_FUNCTION = {
     ("apus_url_resolve", "base"): '"http://a/"', ("apus_url_resolve", "reference"): '"b"',
     ("apus_url_same_origin", "other"): '"http://a/"', ("apus_percent_encode", "set"): "0",
     ("apus_percent_decode", "set"): "0",
+    ("apus_server_serve_folder", "prefix"): '"/folder"',
+    ("apus_server_serve_folder", "folder"): '"/tmp"',
+    ("apus_server_set_error_page", "status"): "404",
+    ("apus_server_set_error_page", "path"): '"/etc/passwd"',
+    ("apus_reply_file", "path"): '"/etc/passwd"', ("apus_reply_attachment", "path"): '"/etc/passwd"',
+    ("apus_writer_file", "path"): '"/etc/passwd"',
     ("apus_method_number", "name"): '"GET"', ("apus_channel_close", "code"): "1000",
 }
 BY_TYPE = {
@@ -325,6 +331,25 @@ for form in ("post", "put", "patch"):
     BAD["apus_" + form] = {"url": FETCH_URL, "headers": HEADERS, "data": ["NULL"]}
 BAD["apus_http"] = {"method": METHODS, "url": FETCH_URL, "headers": HEADERS, "data": ["NULL"]}
 
+# Files.
+FOLDER_NUMBER = ["-1", "64", *INT32]
+SAVED_NAME = ['""', '"a/b"', '"a\\\\b"', '"a\\r\\nb"', '"\\xff"', '".."', '"' + 256 * "n" + '"']
+BAD |= {
+    "apus_server_serve_folder": {"prefix": ["NULL", '""', '"x"', '"/:a"', '"/*a"'],
+                                 "folder": ["NULL"]},
+    "apus_server_set_folder_index": {"folder": FOLDER_NUMBER, "names": ['"a/b"', '".."']},
+    "apus_server_set_folder_cache_control": {"folder": FOLDER_NUMBER, "value": FIELD_VALUE[1:]},
+    "apus_server_set_error_page": {"status": ["0", "200", "399", "600", *INT32]},
+    "apus_reply_file": {"path": ["NULL"], "type": FIELD_VALUE[1:]},
+    "apus_reply_attachment": {"path": ["NULL"], "name": SAVED_NAME, "type": FIELD_VALUE[1:]},
+    "apus_reply_set_attachment": {"name": ["NULL", *SAVED_NAME]},
+    "apus_reply_set_compression": {"on": span(0, 1)},
+    "apus_writer_file": {"path": ["NULL"], "offset": ["-1", *INT64[:1]],
+                         "length": ["-2", "INT64_MIN"]},
+}
+for option in ("listing", "precompressed", "compression", "hidden"):
+    BAD["apus_server_set_folder_" + option] = {"folder": FOLDER_NUMBER, "on": span(0, 1)}
+
 # Section 11. A NULL buffer goes with a capacity, so it is wrong by itself.
 BIT = span(0, 1)
 NO_KEY = ["NULL", '""', '"x"', '"dGhlIHNhbXBsZSBub25jZQ"', '"dGhlIHNhbXBsZSBub25jZQAA"']
@@ -386,6 +411,7 @@ EXCUSED_IN = {
     ("apus_handshake_protocol_at", "index"),                                 # by a test of its own
     ("apus_client_set_no_proxy", "list"),                                    # any text
     ("apus_fetch_add_file", "file_name"), ("apus_fetch_add_part", "file_name"),
+    ("apus_server_set_error_page", "path"),                                  # NULL: none
 }
 EXCUSED_IN |= {(f"apus_fetch_on_{event}", "fn") for event in ("response", "body", "complete")}
 EXCUSED_IN |= {(f"apus_server_{form}", "fn")

@@ -4,7 +4,7 @@ import CApus
 
 /// Works on the reply of a request that has none yet.
 @inline(__always)
-private func reply(
+func reply(
   _ handle: UInt64, completes: Bool = true, _ body: (Ref<Exchange>) throws(Failure) -> Void
 ) -> Int32 {
   boundary { () throws(Failure) in

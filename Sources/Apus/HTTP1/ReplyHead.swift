@@ -11,6 +11,12 @@ struct ReplyHead: ~Copyable {
   /// Whether there may be a Content-Type among the fields.
   private var hasType = false
   private(set) var wantsClose = false
+  /// Whether the body is to be compressed if that serves.
+  var wantsCompression = false {
+    didSet { wantsMore = wantsClose || wantsCompression }
+  }
+  /// One of these two.
+  private(set) var wantsMore = false
   /// A bit for each name among the fields; several names may share one.
   private var names: UInt32 = 0
 
@@ -31,6 +37,7 @@ struct ReplyHead: ~Copyable {
     hasServer = false
     hasType = false
     wantsClose = false
+    if wantsMore { wantsCompression = false }
     names = 0
   }
 
@@ -45,6 +52,7 @@ struct ReplyHead: ~Copyable {
           return .reserved
         }
         wantsClose = true
+        wantsMore = true
         return nil
       }
       note(name)
@@ -91,7 +99,7 @@ struct ReplyHead: ~Copyable {
   @inline(__always)
   mutating func setContentType(_ value: Bytes) {
     let name = Text("Content-Type")
-    if hasType { remove(name.bytes) }
+    if hasType || names == .max { remove(name.bytes) }
     hasType = true
     names |= ReplyHead.bit(of: name.bytes)
     fields.append(name: name.bytes, value: value)
@@ -100,6 +108,36 @@ struct ReplyHead: ~Copyable {
   /// Says that the resource is a WebSocket: for 426 (RFC 9110 §7.8, §15.5.22).
   mutating func addUpgrade() {
     fields.append("Upgrade: websocket\r\nConnection: Upgrade\r\n")
+  }
+
+  /// Sets whole lines that the library has made, save those whose name the host has set;
+  /// Vary may come more than once.
+  mutating func add(lines: Bytes) {
+    if fields.isEmpty {
+      names = .max
+      return fields.append(lines)
+    }
+    var line = 0
+    while line < lines.count, let colon = lines.first(58, from: line) {
+      let end = (lines.first(10, from: colon) ?? lines.count &- 1) &+ 1
+      let name = lines.extracting(line..<colon)
+      if name.equalsLowercase("vary") || find(name, from: 0) == nil {
+        fields.append(lines.extracting(line..<end))
+      }
+      line = end
+    }
+    names = .max
+  }
+
+  /// Whether there is a field of a name, which need not be among the known ones.
+  func has(_ name: Bytes) -> Bool { find(name, from: 0) != nil }
+
+  /// The value of the first field of a name, or nothing.
+  func value(_ name: Bytes, to buffer: inout ByteBuffer) {
+    guard let range = find(name, from: 0) else { return }
+    let bytes = fields.bytes
+    let value = (range.lowerBound &+ name.count &+ 1)..<(range.upperBound &- 2)
+    buffer.append(bytes.extracting(bytes.trimmed(value)))
   }
 
   private func find(_ name: Bytes, from start: Int) -> Range<Int>? {

@@ -30,6 +30,8 @@ import CSystem
   fileprivate var spareOutputs = List<Ref<ByteBuffer>>()
   /// There is more to do than this turn does: the next one must not wait.
   var isPressed = false
+  /// It runs on a thread of the library's, where signals are blocked.
+  var isSheltered = false
   /// Without a thread: what makes the poller readable when a timer is due.
   private(set) var timerDescriptor: Int32 = -1
   private var timerArmed = Int64.max

@@ -33,6 +33,9 @@ import CSystem
   fileprivate var input = ByteBuffer()
   /// What waits to be sent; nil when nothing does.
   fileprivate(set) var output: Ref<ByteBuffer>? = nil
+  /// What of a file goes behind the output, which stays until then, if it is empty too.
+  fileprivate(set) var stretch: Ref<FileStretch>? = nil
+  fileprivate var stretchLeft = 0
   var timer: Ref<Timer>
   /// When the kernel last took bytes, in the loop's microseconds.
   fileprivate(set) var lastSent: Int64 = 0
@@ -47,6 +50,8 @@ import CSystem
   fileprivate var deliversAgain = false
   fileprivate var isBlocked = false
   fileprivate var isBroken = false
+  /// It is broken, or a file follows: sending has more to look at.
+  fileprivate var isUnusual = false
   fileprivate var isUnwatched = false
   fileprivate var interest: UInt32 = 0
   var isDirty = false
@@ -70,7 +75,10 @@ import CSystem
   static var leastSentApart: Int { 16 * 1024 }
 
   /// Bytes that the kernel has not taken yet.
-  var buffered: Int { output?.o.count ?? 0 }
+  var buffered: Int {
+    guard let output else { return 0 }
+    return output.o.count &+ stretchLeft
+  }
   var hasInput: Bool { !input.isEmpty }
 }
 
@@ -237,7 +245,7 @@ extension Ref where Object == Stream {
   @inline(__always)
   private func startWriting() -> Ref<ByteBuffer>? {
     o.output = o.loop.takeOutput()
-    if o.output == nil { o.isBroken = true }
+    if o.output == nil { (o.isBroken, o.isUnusual) = (true, true) }
     o.lastSent = o.loop.o.now
     return o.output
   }
@@ -284,21 +292,22 @@ extension Ref where Object == Stream {
   /// Sends what there is, as far as the kernel takes it.
   func flush() {
     if o.isEnded { return }
-    if o.isBroken { return fail(ENOMEM) }
+    if o.isUnusual { return flushUnusual() }
     guard let output = o.output else { return }
     if output.o.failed { return fail(ENOMEM) }
     if !output.o.isEmpty {
       let system = o.loop.o.system
       let sent = unsafe system.send(
         system.context, o.descriptor, output.o.pointer, output.o.count, nil, 0)
-      if sent < 0 {
-        let number = Int32(truncatingIfNeeded: 0 &- sent)
-        if number != EAGAIN, number != EINTR, number != ENOBUFS { return fail(number) }
-      }
+      if sent < 0, !isBusy(sent) { return fail(Int32(truncatingIfNeeded: 0 &- sent)) }
       note(sent: Int(sent))
       output.o.consume(max(0, Int(sent)))
     }
-    let blocked = !output.o.isEmpty
+    finishFlush(output, blocked: !output.o.isEmpty)
+  }
+
+  @inline(__always)
+  private func finishFlush(_ output: Ref<ByteBuffer>, blocked: Bool) {
     if blocked != o.isBlocked {
       o.isBlocked = blocked
       updateInterest()
@@ -309,6 +318,54 @@ extension Ref where Object == Stream {
     o.output = nil
     o.loop.giveOutput(output)
     unsafe o.handler.o.drained(o.owner)
+  }
+
+  /// Sends a stretch of a file behind what there is: one at a time, and nothing is
+  /// written before it has gone. It is the stream's from here on.
+  func send(_ stretch: Ref<FileStretch>) {
+    if writing() == nil || o.stretch != nil || o.isEnded {
+      stretch.free()
+    } else {
+      o.stretch = stretch
+      o.stretchLeft = Int(stretch.o.left)
+      o.isUnusual = true
+    }
+    o.loop.addDirty(self)
+  }
+
+  /// The one place where files are sent.
+  @inline(never)
+  private func flushUnusual() {
+    guard !o.isBroken, let output = o.output, !output.o.failed else { return fail(ENOMEM) }
+    let loop = o.loop
+    if !output.o.isEmpty {
+      let system = loop.o.system
+      let sent = unsafe system.sendAhead(
+        system.context, o.descriptor, output.o.pointer, output.o.count)
+      if sent < 0, !isBusy(sent) { return fail(Int32(truncatingIfNeeded: 0 &- sent)) }
+      note(sent: Int(sent))
+      output.o.consume(max(0, Int(sent)))
+    }
+    guard output.o.isEmpty, let stretch = o.stretch else {
+      return finishFlush(output, blocked: !output.o.isEmpty)
+    }
+    let outcome = stretch.send(on: o.descriptor, loop)
+    note(sent: o.stretchLeft &- Int(stretch.o.left))
+    o.stretchLeft = Int(stretch.o.left)
+    if case .failed(let number) = outcome { return fail(number) }
+    if stretch.o.left == 0 { endStretch() }
+    finishFlush(output, blocked: o.stretch != nil)
+  }
+
+  private func isBusy(_ sent: Int64) -> Bool {
+    sent == Int64(-EAGAIN) || sent == Int64(-EINTR) || sent == Int64(-ENOBUFS)
+  }
+
+  private func endStretch() {
+    o.stretch?.free()
+    o.stretch = nil
+    o.stretchLeft = 0
+    o.isUnusual = o.isBroken
   }
 
   // ---- end
@@ -332,6 +389,7 @@ extension Ref where Object == Stream {
     unsafe system.end(system.context, o.descriptor, reset ? 1 : 0)
     o.descriptor = -1
     o.loop.o.timers.remove(o.timer)
+    if o.isUnusual { endStretch() }
     if let output = o.output {
       o.output = nil
       o.loop.giveOutput(output)

@@ -26,6 +26,12 @@ import CSystem
   var send:
     @convention(c) (Context, Int32, UnsafeRawPointer?, Int, UnsafeRawPointer?, Int) -> Int64 =
       unsafe sys_send
+  /// The same for bytes that a file follows.
+  var sendAhead: @convention(c) (Context, Int32, UnsafeRawPointer?, Int) -> Int64 =
+    unsafe sys_send_ahead
+  /// Socket, file, offset, count, and whether SIGPIPE would be the host's.
+  var sendFile: @convention(c) (Context, Int32, Int32, Int64, Int, Int32) -> Int64 =
+    unsafe sys_send_file
   var shutdownWrite: @convention(c) (Context, Int32) -> Int32 = unsafe sys_shutdown_write
   var end: @convention(c) (Context, Int32, Int32) -> Void = unsafe sys_end
   var pollControl: @convention(c) (Context, Int32, Int32, Int32, UInt32, UInt64) -> Int32 =

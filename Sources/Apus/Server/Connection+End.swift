@@ -97,7 +97,10 @@ extension Ref where Object == Connection {
   func leave(_ exchange: Ref<Exchange>) {
     exchange.o.isGone.store(true, ordering: .releasing)
     exchange.o.isPopped = true
-    if exchange.o.isShared { leaveChannel(exchange) }
+    if exchange.o.isShared {
+      leaveChannel(exchange)
+      exchange.dropParcels()
+    }
     if exchange.o.isDispatched, !exchange.o.isInputEnded {
       exchange.o.isInputEnded = true
       o.worker.deliver(exchange, Bytes(), last: -1)

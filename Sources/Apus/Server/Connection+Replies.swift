@@ -16,9 +16,10 @@ extension Ref where Object == Connection {
   func writeHead(of exchange: Ref<Exchange>, with body: Bytes = Bytes()) {
     exchange.o.isHeadWritten = true
     exchange.o.continueDue = false
-    if exchange.o.reply.wantsClose || exchange.o.framing == .untilClose
+    if exchange.o.reply.wantsMore || exchange.o.framing == .untilClose
       || server.o.isStopping.load(ordering: .relaxed)
     {
+      if exchange.o.reply.wantsCompression { return writeCompressed(exchange, body) }
       exchange.o.closes = true
       o.isClosing = true
     }
@@ -87,7 +88,9 @@ extension Ref where Object == Connection {
     if isShared { exchange.o.lock.lock() }
     defer { if isShared { exchange.o.lock.unlock() } }
     if exchange.o.isBroken { return .broken }
-    guard exchange.o.isReplied || exchange.o.writer.hasBegun else { return .waiting }
+    guard exchange.o.isReplied || exchange.o.writer.hasBegun || isFromFolder(exchange) else {
+      return .waiting
+    }
     if !exchange.o.isHeadWritten { writeHead(of: exchange) }
     if !exchange.o.output.isEmpty {
       o.stream.send(with: exchange.o.output.bytes)
@@ -97,7 +100,17 @@ extension Ref where Object == Connection {
       }
     }
     let isDone = exchange.o.isReplied && exchange.o.isInputEnded
-    return isDone && !exchange.o.holds.contains(.handler) ? .done : .waiting
+    if isDone, exchange.o.holds.isDisjoint(with: [.handler, .file]) { return .done }
+    return exchange.o.holds.contains(.file) ? sendParcels(exchange) : .waiting
+  }
+
+  /// Answers what waits for its turn to be answered from a folder.
+  @inline(never)
+  private func isFromFolder(_ exchange: Ref<Exchange>) -> Bool {
+    guard exchange.o.holds.contains(.folder) else { return false }
+    exchange.o.holds.remove(.folder)
+    o.worker.answerFromFolder(exchange)
+    return exchange.o.isReplied
   }
 
   @inline(__always)
@@ -120,6 +133,9 @@ extension Ref where Object == Connection {
     if o.isDead { return }
     if let exchange = o.first {
       if exchange.o.isShared { noteDrained(exchange) }
+      if o.stream.o.stretch == nil, exchange.locked({ exchange.o.holds.contains(.file) }) {
+        return pump()
+      }
     } else if !o.isClosing, !o.stream.o.isPaused, o.stream.o.output == nil,
       !server.o.isStopping.load(ordering: .relaxed)
     {

@@ -208,7 +208,7 @@ extension Ref where Object == Connection {
     if case .route(let number) = exchange.o.destination {
       let route = server.o.router.routes[Int(number)]
       exchange.o.route = route
-      if route.o.isStreamed { return dispatchAhead(exchange) }
+      if route.o.isSpecial, takeSpecial(exchange, route) { return }
     }
     if !exchange.o.head.hasBody { return }
     if exchange.o.head.expectsContinue {
@@ -223,6 +223,17 @@ extension Ref where Object == Connection {
         continueDue(exchange)
       }
     }
+  }
+
+  /// True where the head was all that it takes; a folder's request waits for its end.
+  @inline(never)
+  private func takeSpecial(_ exchange: Ref<Exchange>, _ route: Ref<Route>) -> Bool {
+    if route.o.isStreamed {
+      dispatchAhead(exchange)
+    } else {
+      exchange.o.destination = .folder
+    }
+    return route.o.isStreamed
   }
 
   /// Dispatches a request whose body, if any, has not come.
@@ -271,7 +282,7 @@ extension Ref where Object == Connection {
       return
     }
     switch exchange.o.destination {
-    case .nothing, .otherMethod: return
+    case .nothing, .otherMethod, .folder: return
     default: break
     }
     exchange.o.body.append(piece)

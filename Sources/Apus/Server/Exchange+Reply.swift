@@ -77,6 +77,10 @@ extension Ref where Object == Exchange {
   func completeStatus(_ status: Int32, reason: StaticString? = nil) throws(Failure) {
     o.reply.status = status
     guard status >= 400 else { return try complete(Bytes()) }
+    if let page = o.worker?.o.server.errorPage(status) {
+      try setType(page.o.type)
+      return try complete(page.o.body.bytes)
+    }
     try setType(Text("text/plain; charset=utf-8"))
     let text = Text(reason ?? Status.reason(status) ?? "")
     var body = ByteBuffer()

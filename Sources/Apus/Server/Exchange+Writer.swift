@@ -52,7 +52,7 @@ extension Ref where Object == Exchange {
 
   /// Bytes that the kernel has not taken.
   var buffered: Int64 {
-    Int64(o.output.count) &+ o.writer.unsent.load(ordering: .relaxed)
+    Int64(o.output.count) &+ o.parcels.left &+ o.writer.unsent.load(ordering: .relaxed)
   }
 
   func write(_ piece: Bytes) throws(Failure) {
@@ -73,23 +73,57 @@ extension Ref where Object == Exchange {
 
   /// RFC 9112 §7.1: a chunk has its size in front and CRLF behind.
   private func append(_ piece: Bytes) throws(Failure) {
-    let before = o.output.count
-    if o.framing == .chunked {
-      o.output.append(hexadecimal: piece.count)
-      o.output.append("\r\n")
-      o.output.append(piece)
-      o.output.append("\r\n")
-    } else {
-      o.output.append(piece)
+    let isChunked = o.framing == .chunked
+    appendOutput { output in
+      if isChunked { output.append(chunk: piece.count) }
+      output.append(piece)
+      if isChunked { output.append("\r\n") }
     }
-    if o.output.failed {
+    if hasOutputFailed {
       // Half a piece may be in: nothing of this reply can be trusted.
-      o.output.truncate(to: before)
       breakOff()
       throw .noMemory
     }
     o.bodyBytes &+= Int64(piece.count)
   }
+
+  /// A stretch of a file behind what was written: to its end, where the length is -1.
+  /// Takes over a use of the file.
+  func write(_ file: Ref<OpenFile>, _ offset: Int64, _ length: Int64) throws(Failure) {
+    do throws(Failure) {
+      try checkOpen()
+      let size = file.o.facts.size
+      guard offset >= 0, length >= -1, offset <= size, length <= size &- offset else {
+        throw Failure(.argument, "the file does not have that range")
+      }
+      if !o.writer.hasBegun { try begin(length: -1) }
+      let count = length < 0 ? size &- offset : length
+      if o.writer.remaining >= 0, count > o.writer.remaining {
+        throw Failure(.tooLarge, "the body is longer than its Content-Length")
+      }
+      if buffered >= o.writer.highWater {
+        o.writer.wantsDrain = true
+        throw Failure(.full, "the connection is above its high-water mark")
+      }
+      if o.writer.remaining >= 0 { o.writer.remaining &-= count }
+      if count == 0 || o.isHead { return file.release() }
+      let isChunked = o.framing == .chunked
+      if isChunked { appendOutput { $0.append(chunk: Int(count)) } }
+      file.retain()
+      try appendFile(file, offset..<(offset &+ count))
+      if isChunked { appendOutput { $0.append("\r\n") } }
+      o.bodyBytes &+= count
+      if hasOutputFailed { throw .noMemory }
+    } catch {
+      file.release()
+      if error.code == .memory { breakOff() }
+      throw error
+    }
+    file.release()
+    notifyLoop()
+  }
+
+  private var hasOutputFailed: Bool { o.output.failed || o.parcels.hasFailed }
 
   func addTrailer(_ name: Bytes, _ value: Bytes) throws(Failure) {
     try checkOpen()
@@ -114,12 +148,14 @@ extension Ref where Object == Exchange {
       throw Failure(.state, "the body is shorter than its Content-Length")
     }
     if o.framing == .chunked, !o.isHead {
-      o.output.append("0\r\n")
-      o.output.append(o.writer.trailers.bytes)
-      o.output.append("\r\n")
+      appendOutput { output in
+        output.append("0\r\n")
+        output.append(o.writer.trailers.bytes)
+        output.append("\r\n")
+      }
     }
     o.isReplied = true
-    if o.output.failed { breakOff() }
+    if hasOutputFailed { breakOff() }
     notifyLoop()
   }
 
@@ -184,4 +220,12 @@ private func writerUnpinned(_ object: UnsafeMutableRawPointer) {
   let exchange = unsafe Ref<Exchange>(opaque: object)
   Slots.give(exchange.o.writer.slotIndex)
   exchange.release(.writer)
+}
+
+extension ByteBuffer {
+  /// RFC 9112 §7.1: the size of a chunk.
+  fileprivate mutating func append(chunk count: Int) {
+    append(hexadecimal: count)
+    append("\r\n")
+  }
 }

@@ -15,6 +15,8 @@ struct Holds: OptionSet {
   static var request: Holds { Holds(rawValue: 2) }  // deferred: the caller owns it
   static var writer: Holds { Holds(rawValue: 4) }  // there is a writer
   static var upgrade: Holds { Holds(rawValue: 8) }  // there is a ticket for a channel
+  static var file: Holds { Holds(rawValue: 16) }  // of its reply a file is left to be sent
+  static var folder: Holds { Holds(rawValue: 32) }  // its loop is to answer it from a folder
 }
 
 /// A name and a value that live in the arena, or with the route.
@@ -29,6 +31,8 @@ enum Destination: Equatable {
   case route(Int32)
   case otherMethod
   case nothing
+  /// A folder's, which its loop answers.
+  case folder
   /// No routes at all: whoever pulls decides.
   case pulled
 }
@@ -106,6 +110,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   /// Bytes of the body, framed, that have not gone to the stream.
   var output = ByteBuffer()
   var bodyBytes: Int64 = 0
+  /// What comes behind that, and from files.
+  var parcels = Parcels()
 
   // ---- a streamed body
   var bodyCallback = unsafe Callback<BodyFunction>.none
@@ -248,6 +254,7 @@ extension Ref where Object == Exchange {
     o.queries.removeAll()
     o.hasQueries = false
     o.trailers.removeAll()
+    o.parcels.clear()
   }
 
   @inline(never)
@@ -344,7 +351,7 @@ extension Ref where Object == Exchange {
       let isFree = o.holds.isEmpty && o.queued == 0
       o.lock.unlock()
       guard isFree else { return }
-    } else if o.isAway.load(ordering: .acquiring) || !o.holds.isEmpty {
+    } else if o.isAway.load(ordering: .acquiring) || !(o.holds.isEmpty || holdsFilesAlone()) {
       return
     } else if worker.o.server.o.isQueued {
       // The thread that ticked posts under the lock: it must be out of there.

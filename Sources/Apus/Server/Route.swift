@@ -10,6 +10,10 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
   var isStreamed: Bool
   /// What a route for WebSockets has.
   var channels: Ref<ChannelRoute>? = nil
+  /// What a folder's route serves from; the server's.
+  var mount: Ref<Mount>? = nil
+  /// The folder itself without the slash behind it.
+  var isMountEdge = false
   /// The names of its parameters in order, each with a NUL.
   var names = List<Ref<ByteBuffer>>()
 
@@ -22,6 +26,9 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
     unsafe self.handler = unsafe handler
     self.isStreamed = isStreamed
   }
+
+  /// Whether there is more to do, once the head is in, than to wait for the body.
+  var isSpecial: Bool { isStreamed || mount != nil }
 
   /// Whether it is handled even where requests are pulled.
   var isHandled: Bool { isStreamed || channels != nil }

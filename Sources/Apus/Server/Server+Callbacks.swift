@@ -34,6 +34,8 @@ extension Ref where Object == Server {
       let handler = unsafe route.o.handler
       if let function = unsafe handler.function {
         inside(exchange) { unsafe function(handler.context, exchange.o.handle.bits) }
+      } else if route.o.mount != nil {
+        exchange.leaveToFolder()
       }
       return
     }

@@ -31,6 +31,8 @@ typealias AccessFunction =
   /// With the policy of a list: the origins, one behind the other with commas.
   var origins = OriginList()
   var listeners = List<Ref<Listener>>()
+  var mounts = List<Ref<Mount>>()
+  var errorPages = List<Ref<ErrorPage>>()
   var onConnect = unsafe List<Callback<ConnectionFunction>>()
   var onDisconnect = unsafe List<Callback<ConnectionFunction>>()
   var onReceive = unsafe List<Callback<HandlerFunction>>()
@@ -105,6 +107,8 @@ typealias AccessFunction =
   deinit {
     if let guest { unsafe guest.end(guest.object) }
     for index in 0..<listeners.count { listeners[index].free() }
+    for index in 0..<mounts.count { mounts[index].free() }
+    for index in 0..<errorPages.count { errorPages[index].free() }
     for index in unsafe 0..<onConnect.count { unsafe onConnect[index].end() }
     for index in unsafe 0..<onDisconnect.count { unsafe onDisconnect[index].end() }
     for index in unsafe 0..<onReceive.count { unsafe onReceive[index].end() }

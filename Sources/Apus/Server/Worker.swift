@@ -26,6 +26,8 @@ struct Worker: ~Copyable {
   var guest: WorkerGuest? = nil
   /// Events of this turn, for the thread that ticks.
   var batch = List<Event>()
+  /// Made with the first request for a file.
+  var files: Ref<FileCache>? = nil
   /// What its replies start with.
   var opening = ReplyOpening()
   /// Mail to itself, handled at the end of the turn.
@@ -68,6 +70,7 @@ struct Worker: ~Copyable {
 
   deinit {
     if let guest { unsafe guest.end(guest.object) }
+    files?.free()
     loop.free()
     handler.free()
     channelHandler.free()
@@ -272,6 +275,7 @@ extension Ref where Object == Worker {
   /// The thread's life: turns until the server has stopped.
   func run() {
     unsafe ThreadContext.loop = unsafe o.loop.opaque
+    o.loop.o.isSheltered = true
     while !o.isFinished { o.loop.turn(timeout: patience) }
     // What the last turn ended is buried in one more.
     o.loop.turn(timeout: 0)

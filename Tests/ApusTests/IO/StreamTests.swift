@@ -1,6 +1,7 @@
 // Loop and Stream over a pair of sockets: bytes in and out, what is taken and what
 // comes again, ends, failures and time limits. The clock is the test's own.
 
+import CSystem
 import Glibc
 import Testing
 
@@ -333,5 +334,91 @@ private final class Bench {
     bench.pass(10_000_000)
     bench.turn()
     #expect(bench.log == ["expired"])
+  }
+
+  // ---- files
+
+  /// A file without a name, of so many bytes; the first half of them "a", then "b".
+  private func file(of size: Int) throws -> Ref<OpenFile> {
+    var template = Array("/tmp/apus-XXXXXX".utf8CString)
+    let descriptor = mkstemp(&template)
+    try #require(descriptor >= 0)
+    unlink(template)
+    let half = size / 2
+    let bytes = [UInt8](repeating: 97, count: half) + [UInt8](repeating: 98, count: size - half)
+    try #require(Glibc.write(descriptor, bytes, size) == size)
+    var about = sys_file_facts()
+    about.size = Int64(size)
+    return try OpenFile.make(descriptor, FileFacts(about))
+  }
+
+  private func send(_ file: Ref<OpenFile>, _ range: Range<Int64>, on bench: Bench) throws {
+    let stretch = Ref<FileStretch>(make: FileStretch(file, range))
+    bench.stream.send(try #require(stretch))
+  }
+
+  @Test func sendsAFileBehindItsBytes() throws {
+    let bench = try Bench()
+    bench.write("head ")
+    try send(file(of: 10), 3..<8, on: bench)
+    #expect(bench.stream.o.buffered == 10)
+    bench.turn()
+    #expect(bench.peerReceives() == Array("head aabbb".utf8))
+    #expect(bench.stream.o.output == nil)
+    #expect(bench.stream.o.stretch == nil)
+    #expect(bench.log == ["drained"])
+    bench.write("next")
+    bench.turn()
+    #expect(bench.peerReceives() == Array("next".utf8))
+  }
+
+  @Test func sendsALargeFileAsThePeerTakesIt() throws {
+    let bench = try Bench()
+    let size = 5_000_000
+    try send(file(of: size), 0..<Int64(size), on: bench)
+    var received = 0
+    for _ in 0..<10_000 where received < size {
+      bench.turn()
+      received += bench.peerReceives().count
+    }
+    #expect(received == size)
+    bench.turn()
+    #expect(bench.stream.o.buffered == 0)
+    #expect(bench.stream.o.stretch == nil)
+    #expect(bench.loop.o.bytesOut == Int64(size))
+  }
+
+  @Test func failsWhereAFileIsCutShort() throws {
+    let bench = try Bench()
+    let file = try file(of: 2_000_000)
+    try send(file, 0..<2_000_000, on: bench)
+    bench.turn()
+    #expect(!bench.log.contains("failed"))
+    // Writable, too: it has a name no more, but a descriptor.
+    try #require(ftruncate(file.o.descriptor, 1000) == 0)
+    for _ in 0..<10 where !bench.isBuried {
+      _ = bench.peerReceives()
+      bench.turn()
+    }
+    #expect(bench.log.contains("failed"))
+    #expect(bench.isBuried)
+  }
+
+  @Test func endsWithAFileUnderWay() throws {
+    let bench = try Bench()
+    try send(file(of: 2_000_000), 0..<2_000_000, on: bench)
+    bench.turn()
+    bench.stream.end(reset: false)
+    bench.turn()
+    #expect(bench.isBuried)
+  }
+
+  /// SIGPIPE, which ends a process, is not to be had from a file either.
+  @Test func aPeerThatHasGoneIsNoSignal() throws {
+    let bench = try Bench()
+    bench.closePeer()
+    try send(file(of: 100), 0..<100, on: bench)
+    bench.turn()
+    #expect(bench.log.contains("failed"))
   }
 }

@@ -3,7 +3,7 @@
  * echoes, and it counts by the client's port which requests reached a handler,
  * so that a script can tell for each of many connections at once.
  *
- *   hostile_server [mode] [path of a Unix socket]
+ *   hostile_server [mode] [path of a Unix socket] [folder]
  *
  * Prints its port, serves until its standard input ends, and ends with 0.
  *
@@ -13,6 +13,7 @@
  *   GET /count?port= handler calls and canaries of that client port (0: of the
  *                    Unix socket) since it was last asked, and both in all
  *   GET /chunks      200 in three chunks with a trailer
+ *   GET /NAME        a file of the folder
  *   /ws              a WebSocket that sends back each message
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -116,6 +117,13 @@ int main(int argc, char **argv) {
   CHECK_INT(0, apus_server_on_message(app.server, route, message_handler, NULL, NULL));
   CHECK_INT(0, apus_server_on_close(app.server, route, close_handler, &app, NULL));
   if (argc > 2) CHECK_INT(0, apus_server_listen_unix(app.server, argv[2]));
+  if (argc > 3) {
+    int32_t folder = apus_server_serve_folder(app.server, "/", argv[3]);
+    CHECK(folder >= 0);
+    CHECK_INT(0, apus_server_set_folder_precompressed(app.server, folder, 1));
+    CHECK_INT(0, apus_server_set_folder_compression(app.server, folder, 1));
+    CHECK_INT(0, apus_server_set_folder_listing(app.server, folder, 1));
+  }
   harness_start(&app);
   printf("%d\n", (int)app.port);
   fflush(stdout);

@@ -1,0 +1,65 @@
+// Compressing the body of a reply, where its handler has asked for that.
+
+extension Ref where Object == Connection {
+  /// Writes the head of such a reply: with a body in gzip, if the client takes that and
+  /// the body gains by it, and as it is otherwise.
+  @inline(never)
+  func writeCompressed(_ exchange: Ref<Exchange>, _ body: Bytes) {
+    exchange.o.reply.wantsCompression = false
+    guard case .length(let length) = exchange.o.framing, exchange.isWorthCompressing(length) else {
+      return writeHead(of: exchange, with: body)
+    }
+    let vary = Text("Vary: Accept-Encoding\r\n")
+    exchange.o.reply.add(lines: vary.bytes)
+    guard exchange.takesGzip else { return writeHead(of: exchange, with: body) }
+    if exchange.o.isHead {
+      // What the body would come to is not known without it (RFC 9110 §9.3.2).
+      exchange.o.framing = .none
+      return writeHead(of: exchange)
+    }
+    var packed = ByteBuffer()
+    var worked = false
+    if body.isEmpty {
+      worked = Gzip.append(exchange.o.output.bytes, level: 6, to: &packed)
+    } else {
+      worked = Gzip.append(body, level: 6, to: &packed)
+    }
+    guard worked, Int64(packed.count) < length else { return writeHead(of: exchange, with: body) }
+    let coding = Text("Content-Encoding: gzip\r\n")
+    exchange.o.reply.add(lines: coding.bytes)
+    exchange.o.framing = .length(Int64(packed.count))
+    exchange.o.bodyBytes = Int64(packed.count)
+    if body.isEmpty {
+      swap(&packed, &exchange.o.output)
+      return writeHead(of: exchange)
+    }
+    writeHead(of: exchange, with: packed.bytes)
+  }
+}
+
+extension Ref where Object == Exchange {
+  fileprivate static var leastCompressed: Int64 { 1024 }
+  fileprivate static var mostCompressed: Int64 { 16 * 1024 * 1024 }
+
+  /// Whether a body, which is whole, is of a size and a type that gain.
+  fileprivate func isWorthCompressing(_ length: Int64) -> Bool {
+    guard o.isReplied, length >= Ref.leastCompressed, length <= Ref.mostCompressed,
+      o.reply.status != 206, o.parcels.isEmpty, !o.reply.has(Text("Content-Encoding")),
+      !o.reply.has(Text("Content-Range"))
+    else { return false }
+    let name = Text("Content-Type")
+    var type = ByteBuffer()
+    o.reply.value(name.bytes, to: &type)
+    return MediaType.isCompressible(type.bytes)
+  }
+
+  var takesGzip: Bool {
+    let name = Text("Accept-Encoding")
+    guard let value = field(name.bytes) else { return false }
+    return AcceptEncoding(value.bytes).takesGzip
+  }
+}
+
+extension ReplyHead {
+  fileprivate func has(_ name: Text) -> Bool { has(name.bytes) }
+}
