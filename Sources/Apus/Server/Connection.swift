@@ -148,14 +148,14 @@ extension Ref where Object == Connection {
         }
       case .body(let range):
         takeBody(exchange, bytes.extracting(range))
-        if exchange.o.isDispatched, isThrottled(exchange) {
+        if o.isOpen, exchange.o.isDispatched, isThrottled(exchange) {
           o.stream.pause(true)
           return index
         }
       case .trailer(let field):
         if !exchange.keepTrailer(field, of: bytes) { return lose(.memory) }
       case .end:
-        endRequest(exchange)
+        if exchange.o.form == nil || endForm(exchange) { endRequest(exchange) }
       case .refused(let refusal):
         refuse(refusal, exchange)
       }
@@ -208,9 +208,12 @@ extension Ref where Object == Connection {
     if case .route(let number) = exchange.o.destination {
       let route = server.o.router.routes[Int(number)]
       exchange.o.route = route
-      if route.o.isStreamed { return dispatchAhead(exchange) }
+      if route.o.isStreamed {
+        return admitBody(exchange) ? dispatchAhead(exchange) : ()
+      }
     }
     if !exchange.o.head.hasBody { return }
+    if !admitBody(exchange) { return }
     if exchange.o.head.expectsContinue {
       if exchange.o.destination == .nothing || exchange.o.destination == .otherMethod {
         // RFC 9110 §10.1.1: the final status at once, and no body wanted.
@@ -274,6 +277,7 @@ extension Ref where Object == Connection {
     case .nothing, .otherMethod: return
     default: break
     }
+    if let route = exchange.o.route, route.o.isForm { return takeForm(exchange, piece) }
     exchange.o.body.append(piece)
     if exchange.o.body.failed { _ = lose(.memory) }
   }
@@ -302,8 +306,10 @@ extension Ref where Object == Connection {
     exchange.o.closes = true
     o.worker.o.counters.add(Counter(status: refusal.status))
     let code: Code =
-      refusal.status == 400 || refusal.status > 500 || refusal.status == 417
-      ? .protocolBroken
+      refusal.status == 507 || refusal.status == 500
+      ? .io
+      : refusal.status == 400 || refusal.status > 503 || refusal.status == 417
+        || refusal.status == 415 || refusal.status == 501 ? .protocolBroken
       : refusal.status == 408 ? .timeout : refusal.status == 503 ? .full : .tooLarge
     o.worker.report(self, code: code, status: refusal.status)
     if exchange.o.isDispatched {

@@ -60,7 +60,7 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   /// The head, copied, with NULs behind its parts.
   nonisolated(unsafe) var text: UnsafeMutablePointer<UInt8>? = nil
   var path = Text("")
-  /// Whether what most requests do without is there: these down to the trailers.
+  /// Whether what most requests do without is there: these down to the form.
   var hasExtras = false
   var host = Text("")
   var captures = List<Capture>()
@@ -69,6 +69,9 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var queries = List<Pair>()
   var hasQueries = false
   var trailers = List<Pair>()
+  var cookies = List<Pair>()
+  var hasCookies = false
+  var form: Ref<Form>? = nil
   var body = ByteBuffer()
   var destination = Destination.undecided
   /// That of the destination: it stays where it is, while the server's list may move.
@@ -135,6 +138,7 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   deinit {
     mail?.free()
     upgrade?.free()
+    form?.free()
   }
 
   var isHead: Bool { head.method == Method.head }
@@ -248,6 +252,10 @@ extension Ref where Object == Exchange {
     o.queries.removeAll()
     o.hasQueries = false
     o.trailers.removeAll()
+    o.cookies.removeAll()
+    o.hasCookies = false
+    o.form?.free()
+    o.form = nil
   }
 
   @inline(never)

@@ -30,6 +30,10 @@ typealias AccessFunction =
   var serverLine = ByteBuffer()
   /// With the policy of a list: the origins, one behind the other with commas.
   var origins = OriginList()
+  /// Where uploads wait, with a NUL behind it; empty: /tmp.
+  var uploads = ByteBuffer()
+  /// What cookies are signed with, the first one, and accepted by.
+  var cookieKeys = List<Ref<ByteBuffer>>()
   var listeners = List<Ref<Listener>>()
   var onConnect = unsafe List<Callback<ConnectionFunction>>()
   var onDisconnect = unsafe List<Callback<ConnectionFunction>>()
@@ -104,6 +108,7 @@ typealias AccessFunction =
 
   deinit {
     if let guest { unsafe guest.end(guest.object) }
+    for index in 0..<cookieKeys.count { cookieKeys[index].free() }
     for index in 0..<listeners.count { listeners[index].free() }
     for index in unsafe 0..<onConnect.count { unsafe onConnect[index].end() }
     for index in unsafe 0..<onDisconnect.count { unsafe onDisconnect[index].end() }
@@ -145,6 +150,11 @@ extension Ref where Object == Server {
   /// Whether this thread is inside a callback of this server, or its tick; others
   /// of other servers may run inside that.
   var isInCallback: Bool { unsafe ThreadContext.isInside(opaque) }
+
+  var uploadFolder: Text {
+    guard let start = unsafe o.uploads.pointer, !o.uploads.isEmpty else { return Text("/tmp") }
+    return unsafe Text(start: start, count: o.uploads.count)
+  }
 
   /// Options, routes and listeners are set while the server is idle.
   func whileIdle<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
