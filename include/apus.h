@@ -542,7 +542,7 @@ enum {
   APUS_COUNT_BYTES_IN = 4,
   APUS_COUNT_BYTES_OUT = 5,
   APUS_COUNT_PENDING = 6,         /* events that wait now */
-  APUS_COUNT_REFUSED_SYNTAX = 7,  /* 400, 417, 501, 505 */
+  APUS_COUNT_REFUSED_SYNTAX = 7,  /* 400, 415, 417, 500, 501, 505, 507 */
   APUS_COUNT_REFUSED_TIMEOUT = 8, /* 408 */
   APUS_COUNT_REFUSED_BODY = 9,    /* 413 */
   APUS_COUNT_REFUSED_TARGET = 10, /* 414 */
@@ -2145,7 +2145,7 @@ APUS_API int32_t apus_server_route_form(apus_server server, int32_t method, cons
 
 /* Bytes of a whole body: 0 to 2^53, or -1: no limit. Default 64 MiB. */
 APUS_API int32_t apus_server_set_max_form(apus_server server, int64_t bytes);
-/* Bytes of one part: 0 to 2^53, or -1 (the default): no limit of its own. */
+/* Bytes of one part: 0 to 2^53, or -1: no limit of its own. Default -1. */
 APUS_API int32_t apus_server_set_max_part(apus_server server, int64_t bytes);
 /* Parts or fields of a form, also of ordinary routes: 1 to 100,000. Default 1000. */
 APUS_API int32_t apus_server_set_max_parts(apus_server server, int32_t count);

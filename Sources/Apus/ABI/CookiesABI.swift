@@ -93,6 +93,7 @@ private func attributes(
   _ domain: UnsafePointer<CChar>?, _ path: UnsafePointer<CChar>?, _ maxAge: Int64,
   _ expires: Int64, _ flags: Int32
 ) throws(Failure) -> CookieAttributes {
+  try check(flags, in: 0...CookieFlags.mask)
   var attributes = CookieAttributes()
   if unsafe domain != nil { attributes.domain = try unsafe text(domain) }
   if unsafe path != nil { attributes.path = try unsafe text(path) }

@@ -305,13 +305,7 @@ extension Ref where Object == Connection {
     exchange.o.isInputEnded = true
     exchange.o.closes = true
     o.worker.o.counters.add(Counter(status: refusal.status))
-    let code: Code =
-      refusal.status == 507 || refusal.status == 500
-      ? .io
-      : refusal.status == 400 || refusal.status > 503 || refusal.status == 417
-        || refusal.status == 415 || refusal.status == 501 ? .protocolBroken
-      : refusal.status == 408 ? .timeout : refusal.status == 503 ? .full : .tooLarge
-    o.worker.report(self, code: code, status: refusal.status)
+    o.worker.report(self, code: Code(status: refusal.status), status: refusal.status)
     if exchange.o.isDispatched {
       // A streamed request: its handler learns of the end, and the reply is cut.
       exchange.o.isGone.store(true, ordering: .relaxed)

@@ -66,7 +66,8 @@ private let bad = "APUS_E_ARGUMENT"
   func refusesNames(_ name: String) { #expect(line(name, "b") == bad) }
 
   @Test(arguments: [
-    "a b", "a;b", "a,b", "a\\b", "a\"b", "\"", "\"a", "a\n", "a\r", "a\0", "\u{7F}", "\u{E9}", "a\tb",
+    "a b", "a;b", "a,b", "a\\b", "a\"b", "\"", "\"a", "a\n", "a\r", "a\0", "\u{7F}", "\u{E9}",
+    "a\tb",
   ])
   func refusesValues(_ value: String) { #expect(line("a", value) == bad) }
 

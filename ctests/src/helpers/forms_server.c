@@ -115,7 +115,7 @@ static void set_handler(void *context, apus_request request) {
   CHECK_INT(0, apus_reply_set_cookie(request, "elsewhere", "x", NULL, "/elsewhere", -1, -1,
                                      APUS_COOKIE_SAME_SITE_STRICT));
   CHECK_INT(0, apus_reply_set_cookie(request, "gone", "x", NULL, "/", 0, -1, 0));
-  CHECK_INT(0, apus_reply_set_cookie(request, "past", "x", NULL, "/", -1, 0, 0));
+  CHECK_INT(0, apus_reply_set_cookie(request, "past", "x", NULL, "/", -1, 86400, 0));
   CHECK_INT(0, apus_reply_set_cookie(
                    request, "__Host-secure", "x", NULL, "/", -1, -1,
                    APUS_COOKIE_SECURE | APUS_COOKIE_PARTITIONED | APUS_COOKIE_SAME_SITE_NONE));
