@@ -544,7 +544,7 @@ enum {
   APUS_COUNT_BYTES_IN = 4,
   APUS_COUNT_BYTES_OUT = 5,
   APUS_COUNT_PENDING = 6,         /* events that wait now */
-  APUS_COUNT_REFUSED_SYNTAX = 7,  /* 400, 417, 501, 505 */
+  APUS_COUNT_REFUSED_SYNTAX = 7,  /* 400, 415, 417, 500, 501, 505, 507 */
   APUS_COUNT_REFUSED_TIMEOUT = 8, /* 408 */
   APUS_COUNT_REFUSED_BODY = 9,    /* 413 */
   APUS_COUNT_REFUSED_TARGET = 10, /* 414 */
@@ -750,7 +750,8 @@ APUS_API int32_t apus_request_trailer_at(apus_request request, int32_t index, co
                                          const char **value, size_t *length);
 
 /* The body and its length; "" and 0 if there is none. For a streamed request:
- * none. Thread: the request's. Since 0.1. */
+ * none. Errors: APUS_E_STATE (a form that was parsed as it arrived),
+ * APUS_E_MEMORY. Thread: the request's. Since 0.1. */
 APUS_API const void *apus_request_body(apus_request request, size_t *length);
 /* The length of the body: of what came, or the Content-Length of a streamed
  * request, -1 while that is not known. Errors come as INT64_MIN.
@@ -2214,7 +2215,166 @@ APUS_API int32_t apus_server_set_error_page(apus_server server, int32_t status, 
 
 /* ============================================================================
  * 17  FORMS AND COOKIES
+ *
+ * A form is a body of multipart/form-data (RFC 7578) or of
+ * application/x-www-form-urlencoded. Of an ordinary route it is read from the body
+ * in memory when it is first asked for. A route of apus_server_route_form() has it
+ * parsed as it arrives: what has no room in memory waits in a file without a name,
+ * which is gone with the request.
+ *
+ * Fields and files are its parts, in the order of the body, by index from 0. Every
+ * function that asks for one may give: APUS_E_NOT_FOUND (the body is no form, or has
+ * no such part), APUS_E_PROTOCOL (the form is malformed), APUS_E_TOO_LARGE (too many
+ * parts, or the head of one is over 16 KiB, a name over 1 KiB), APUS_E_STATE (a
+ * streamed route's body, which is not kept), APUS_E_MEMORY. What is handed out is
+ * borrowed until the request ends. Names and contents are bytes as they came, and no
+ * checked UTF-8.
  * ========================================================================== */
+
+/* Adds a route whose handler gets forms whole, parsed as they arrive. A body that is
+ * too large gets 413, one that is no form 415, a malformed one 400, and where the disk
+ * is full 507; each closes the connection, and the handler is not called. A request
+ * without a body is handled as any other. fn may be NULL, as for apus_server_route().
+ * Returns and errors: as apus_server_route(). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_route_form(apus_server server, int32_t method, const char *pattern,
+                                        apus_handler_fn fn, void *context, apus_drop_fn drop);
+
+/* ---- limits of such routes; each gives APUS_E_STATE once the server has started,
+ * ---- APUS_E_ARGUMENT out of range. Thread: any. Since 0.1. */
+
+/* Bytes of a whole body: 0 to 2^53, or -1: no limit. Default 64 MiB. */
+APUS_API int32_t apus_server_set_max_form(apus_server server, int64_t bytes);
+/* Bytes of one part: 0 to 2^53, or -1: no limit of its own. Default -1. */
+APUS_API int32_t apus_server_set_max_part(apus_server server, int64_t bytes);
+/* Parts or fields of a form, also of ordinary routes: 1 to 100,000. Default 1000. */
+APUS_API int32_t apus_server_set_max_parts(apus_server server, int32_t count);
+/* Bytes of a form's contents that are in memory, and of an urlencoded form: 0 to 2^40.
+ * Default 1 MiB. */
+APUS_API int32_t apus_server_set_form_memory(apus_server server, int64_t bytes);
+/* The folder for what is not in memory, looked up at each upload; NULL stands for the
+ * default, "/tmp". Errors: APUS_E_ARGUMENT (4096 bytes or more), APUS_E_STATE (started),
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_upload_folder(apus_server server, const char *path);
+
+/* ---- reading */
+
+/* How many parts the form has. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_form_count(apus_request request);
+/* The index of the first part of a name behind another index; -1: of all.
+ * Errors: also APUS_E_ARGUMENT (name NULL). Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_form_find(apus_request request, const char *name, int32_t after);
+/* The content of the first part of a name.
+ * Errors: also APUS_E_ARGUMENT (name NULL), and as apus_request_part_data().
+ * Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_form_field(apus_request request, const char *name,
+                                             size_t *length);
+/* A part's name. Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_part_name(apus_request request, int32_t index, size_t *length);
+/* The name of a part's file as the client has it, which may have folders in it and may be
+ * empty; APUS_E_NOT_FOUND also where the part is no file.
+ * Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_part_file_name(apus_request request, int32_t index,
+                                                 size_t *length);
+/* A part's Content-Type; "text/plain" where it has none.
+ * Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_part_type(apus_request request, int32_t index, size_t *length);
+/* The first field of a name in a part's head, in any case; APUS_E_NOT_FOUND also where
+ * there is none. Errors: also APUS_E_ARGUMENT (name NULL).
+ * Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_part_header(apus_request request, int32_t index, const char *name,
+                                              size_t *length);
+/* How many bytes a part has. Thread: the request's. Since 0.1. */
+APUS_API int64_t apus_request_part_length(apus_request request, int32_t index);
+/* A part's content, which is in memory. One that waits on the disk gives
+ * APUS_E_TOO_LARGE: read it by apus_request_part_read(), or save it.
+ * Thread: the request's. Since 0.1. */
+APUS_API const void *apus_request_part_data(apus_request request, int32_t index, size_t *length);
+/* Copies content of a part from an offset on, wherever it is; returns how many bytes,
+ * 0 at its end. It may wait for the disk.
+ * Errors: also APUS_E_ARGUMENT (buffer NULL, a negative offset, an impossible capacity),
+ * APUS_E_IO. Thread: the request's. Since 0.1. */
+APUS_API int64_t apus_request_part_read(apus_request request, int32_t index, int64_t offset,
+                                        void *buffer, size_t capacity);
+/* Saves a part as a file of a folder, and returns the file's name. name is one component,
+ * or NULL: the last component of the client's own. Nothing outside of the folder is
+ * touched, no symbolic link of that name is followed, and the file is there when it is
+ * whole, or not at all. replace is 1 where it may take the place of another. It waits for
+ * the disk.
+ * Errors: also APUS_E_ARGUMENT (folder NULL; no name of a file: empty, "." or "..", over
+ * 255 bytes, with a control character, or, where name is given, with a slash of either
+ * kind), APUS_E_NOT_FOUND (no such folder), APUS_E_STATE (there is such a file),
+ * APUS_E_FULL (the disk is full), APUS_E_PERMISSION, APUS_E_DESCRIPTORS, APUS_E_IO.
+ * Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_part_save(apus_request request, int32_t index, const char *folder,
+                                            const char *name, int32_t replace);
+
+/* ---- cookies of a request (RFC 6265bis) */
+
+/* The value of the first cookie of a name, borrowed until the request ends. At most 180
+ * cookies are kept.
+ * Errors: APUS_E_NOT_FOUND, APUS_E_ARGUMENT (name NULL), APUS_E_MEMORY.
+ * Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_cookie(apus_request request, const char *name, size_t *length);
+/* How many cookies there are. Errors: APUS_E_MEMORY.
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_cookie_count(apus_request request);
+/* One by index, in the order of the field; "" is the name of a value without "=".
+ * Errors: APUS_E_NOT_FOUND, APUS_E_MEMORY. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_cookie_at(apus_request request, int32_t index, const char **name,
+                                        const char **value, size_t *length);
+
+/* ---- cookies of a reply */
+
+/* What a cookie is set with, added up. Since 0.1. */
+enum {
+  APUS_COOKIE_SECURE = 1,
+  APUS_COOKIE_HTTP_ONLY = 2,
+  APUS_COOKIE_PARTITIONED = 4,     /* needs SECURE */
+  APUS_COOKIE_SIGNED = 8,          /* for apus_request_signed_cookie() */
+  APUS_COOKIE_SAME_SITE_NONE = 16, /* needs SECURE; at most one of these three */
+  APUS_COOKIE_SAME_SITE_LAX = 32,
+  APUS_COOKIE_SAME_SITE_STRICT = 64
+};
+
+/* Adds a Set-Cookie to the reply to come. domain and path are NULL or "" for none;
+ * max_age is in seconds, expires in seconds since 1970, each -1 for none. The name is a
+ * token; the value has no space, control character, comma, semicolon, backslash or byte
+ * beyond ASCII, and quotes around it at most (signed: none); the domain is a host without
+ * a dot in front; the path begins with a slash. "__Secure-" in front of the name needs
+ * SECURE, "__Host-" also the path "/" and no domain.
+ * Errors: APUS_E_ARGUMENT (any of these), APUS_E_TOO_LARGE (name and value over 4096
+ * bytes, an attribute over 1024, fields over 64 KiB), APUS_E_STATE (replied, or no key to
+ * sign with), APUS_E_CLOSED, APUS_E_MEMORY. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_set_cookie(apus_request request, const char *name, const char *value,
+                                       const char *domain, const char *path, int64_t max_age,
+                                       int64_t expires, int32_t flags);
+/* Has the client forget a cookie. Domain, path and flags are those that it was set with.
+ * Errors: as apus_reply_set_cookie(). Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_delete_cookie(apus_request request, const char *name,
+                                          const char *domain, const char *path, int32_t flags);
+/* The same for a writer, before its head has gone (then APUS_E_STATE).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_set_cookie(apus_writer writer, const char *name, const char *value,
+                                        const char *domain, const char *path, int64_t max_age,
+                                        int64_t expires, int32_t flags);
+APUS_API int32_t apus_writer_delete_cookie(apus_writer writer, const char *name, const char *domain,
+                                           const char *path, int32_t flags);
+
+/* ---- signed cookies: readable by the client, and written by the server alone */
+
+/* Adds a key of 16 to 1024 bytes. The first one signs; cookies of all of them are taken,
+ * so that a new key may be put in front of an old one. The signature is an HMAC-SHA-256 of
+ * the cookie's name, its value and the time.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (started), APUS_E_FULL (16 keys), APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_add_cookie_key(apus_server server, const void *key, size_t length);
+/* The value of a cookie that this server has signed, at most max_age seconds ago (-1: at
+ * any time). Where there are several of the name, the first that is right.
+ * Errors: APUS_E_NOT_FOUND (none of the name), APUS_E_PROTOCOL (its signature is wrong),
+ * APUS_E_TIMEOUT (too old), APUS_E_STATE (the server has no key), APUS_E_ARGUMENT,
+ * APUS_E_MEMORY. Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_signed_cookie(apus_request request, const char *name,
+                                                int64_t max_age, size_t *length);
 
 /* ============================================================================
  * 18  ACCESS

@@ -4,6 +4,7 @@
 #define APUS_OPENSSL_H
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,15 @@ static inline int32_t ssl_digest(int32_t kind, const void *bytes, size_t count, 
   const EVP_MD *type = kind == 0 ? EVP_md5() : kind == 1 ? EVP_sha256() : EVP_sha512_256();
   if (EVP_Digest(bytes, count, digest, &length, type, NULL) != 1) return 0;
   return (int32_t)length;
+}
+
+// The HMAC-SHA-256 of bytes, into 32 bytes; 1 when it worked.
+static inline int32_t ssl_hmac(const void *key, size_t key_count, const void *bytes, size_t count,
+                               uint8_t *digest) {
+  unsigned int length = 0;
+  if (key_count > INT32_MAX) return 0;
+  return HMAC(EVP_sha256(), key, (int)key_count, bytes, count, digest, &length) != NULL &&
+         length == 32;
 }
 
 // Bytes that nobody can foretell; 1 when it worked.

@@ -374,6 +374,32 @@ BAD |= {
                                       "protocols": ['"a,a"', '"a b"', '","']},
 }
 
+# Section 17.
+PATTERN = ["NULL", '""', '"x"', '"/*a/b"']
+COOKIE = {"name": [*FIELD_NAME, '"a=b"', '"a;"'], "domain": ['".a"', '"a;b"', '"a\\r\\nb"'],
+          "path": ['"a"', '"/;"', '"/\\n"'], "flags": ["128", "16", "4", "96", "-1", *INT32]}
+SET_COOKIE = {**COOKIE, "value": [*FIELD_VALUE, '"a b"', '"a;"', '"a,b"', '"a\\\\b"'],
+              "max_age": span(-1, "1LL << 53", INT64), "expires": span(-1, "253402300799LL", INT64)}
+BAD |= {
+    "apus_server_route_form": {"method": ["-3", "34", "-1", *INT32], "pattern": PATTERN},
+    "apus_server_set_max_form": {"bytes": span(-1, "1LL << 53", INT64)},
+    "apus_server_set_max_part": {"bytes": span(-1, "1LL << 53", INT64)},
+    "apus_server_set_max_parts": {"count": span(1, 100000)},
+    "apus_server_set_form_memory": {"bytes": span(0, "1LL << 40", INT64)},
+    "apus_server_set_upload_folder": {"path": ['"/' + "x" * 4095 + '"']},
+    "apus_server_add_cookie_key": {"key": ["NULL", '""', '"short"']},
+    "apus_request_form_find": {"name": ["NULL"]},
+    "apus_request_form_field": {"name": ["NULL"]},
+    "apus_request_part_save": {"folder": ["NULL"], "replace": span(0, 1)},
+    "apus_request_cookie": {"name": ["NULL"]},
+    "apus_request_cookie_at": {"index": ["-1", "1000", *INT32]},
+    "apus_request_signed_cookie": {"name": ["NULL"], "max_age": span(-1, "1LL << 53", INT64)},
+    "apus_reply_set_cookie": SET_COOKIE, "apus_writer_set_cookie": SET_COOKIE,
+    "apus_reply_delete_cookie": COOKIE, "apus_writer_delete_cookie": COOKIE,
+}
+for what in ("name", "file_name", "type", "header", "length", "data", "read"):
+    BAD[f"apus_request_part_{what}"] = {"index": ["-1", "1000", *INT32]}
+
 # The code where it is not APUS_E_ARGUMENT; None: any negative one.
 CODES = {
     "apus_server_port": "APUS_E_NOT_FOUND", "apus_method_name": "APUS_E_NOT_FOUND",
@@ -382,7 +408,9 @@ CODES = {
     "apus_response_trailer_at": "APUS_E_NOT_FOUND",
     "apus_request_on_body": None, "apus_upgrade_protocol_at": "APUS_E_NOT_FOUND",
 }
-for kind in ("header", "trailer", "param", "query_param"):
+for what in ("name", "file_name", "type", "header", "length", "data", "read"):
+    CODES[f"apus_request_part_{what}"] = "APUS_E_NOT_FOUND"
+for kind in ("header", "trailer", "param", "query_param", "cookie"):
     CODES[f"apus_request_{kind}_at"] = "APUS_E_NOT_FOUND"
 
 # Parameters of which every value is good, and why.
@@ -410,6 +438,9 @@ EXCUSED_IN = {
     ("apus_frame_mask", "offset"), ("apus_close_is_valid", "code"),
     ("apus_handshake_protocol_at", "index"),                                 # by a test of its own
     ("apus_client_set_no_proxy", "list"),                                    # any text
+    ("apus_server_route_form", "fn"), ("apus_request_form_find", "after"),
+    ("apus_request_part_header", "name"), ("apus_request_part_read", "offset"),  # of a form
+    ("apus_request_part_save", "index"), ("apus_request_part_save", "name"),
     ("apus_fetch_add_file", "file_name"), ("apus_fetch_add_part", "file_name"),
     ("apus_server_set_error_page", "path"),                                  # NULL: none
 }

@@ -312,6 +312,7 @@ public func apusRequestBody(_ handle: UInt64, _ length: UnsafeMutablePointer<Int
 {
   unsafe boundary(failing: nil) { () throws(Failure) in
     unsafe try withRequest(handle) { exchange throws(Failure) in
+      try exchange.checkBodyIsKept()
       guard exchange.o.body.terminate(), let start = unsafe exchange.o.body.pointer else {
         throw .noMemory
       }

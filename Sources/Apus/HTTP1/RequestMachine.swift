@@ -24,6 +24,9 @@ struct RequestMachine {
   /// Content still to come by Content-Length, or taken so far in chunks.
   private var remaining: Int64 = 0
   private var taken: Int64 = 0
+  /// What chunks of this request may come to, in place of the limit of all; -1: that.
+  /// The caller may set it once the head is in.
+  var room: Int64 = -1
   private var trailerCount = 0
   private var trailerBytes = 0
 
@@ -75,7 +78,7 @@ struct RequestMachine {
         if remaining == 0 { state = .ended }
         return .body(start..<index)
       case .chunked:
-        switch chunks.next(bytes, at: &index, room: limits.body &- taken) {
+        switch chunks.next(bytes, at: &index, room: (room < 0 ? limits.body : room) &- taken) {
         case .more: return .more
         case .refused(let refusal): return refuse(refusal)
         case .trailers: state = .trailers
@@ -130,9 +133,10 @@ struct RequestMachine {
       state = .chunked
       chunks = ChunkedDecoder()
       taken = 0
+      room = -1
       trailerCount = 0
       trailerBytes = 0
-    } else if head.contentLength > limits.body {
+    } else if head.contentLength > limits.body, head.contentLength > limits.form {
       return refuse(.bodyTooLong)
     } else if head.contentLength > 0 {
       state = .fixed

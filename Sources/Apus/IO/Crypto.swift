@@ -40,6 +40,18 @@ enum Crypto {
     return count > 0
   }
 
+  /// Appends the HMAC-SHA-256 of bytes (RFC 2104). False when it failed.
+  static func appendHMAC(of bytes: Bytes, key: Bytes, to buffer: inout ByteBuffer) -> Bool {
+    guard let space = unsafe buffer.space(32) else { return false }
+    let worked = unsafe bytes.withUnsafeBytes { data in
+      unsafe key.withUnsafeBytes { key in
+        unsafe ssl_hmac(key.baseAddress, key.count, data.baseAddress, data.count, space)
+      }
+    }
+    if worked == 1 { buffer.filled(32) }
+    return worked == 1
+  }
+
   /// Appends two digits, in lower case, for each byte.
   static func append(hexadecimal bytes: Bytes, to buffer: inout ByteBuffer) {
     for index in 0..<bytes.count {

@@ -148,14 +148,14 @@ extension Ref where Object == Connection {
         }
       case .body(let range):
         takeBody(exchange, bytes.extracting(range))
-        if exchange.o.isDispatched, isThrottled(exchange) {
+        if o.isOpen, exchange.o.isDispatched, isThrottled(exchange) {
           o.stream.pause(true)
           return index
         }
       case .trailer(let field):
         if !exchange.keepTrailer(field, of: bytes) { return lose(.memory) }
       case .end:
-        endRequest(exchange)
+        if exchange.o.form == nil || endForm(exchange) { endRequest(exchange) }
       case .refused(let refusal):
         refuse(refusal, exchange)
       }
@@ -211,6 +211,7 @@ extension Ref where Object == Connection {
       if route.o.isSpecial, takeSpecial(exchange, route) { return }
     }
     if !exchange.o.head.hasBody { return }
+    if !admitBody(exchange) { return }
     if exchange.o.head.expectsContinue {
       if exchange.o.destination == .nothing || exchange.o.destination == .otherMethod {
         // RFC 9110 §10.1.1: the final status at once, and no body wanted.
@@ -229,7 +230,7 @@ extension Ref where Object == Connection {
   @inline(never)
   private func takeSpecial(_ exchange: Ref<Exchange>, _ route: Ref<Route>) -> Bool {
     if route.o.isStreamed {
-      dispatchAhead(exchange)
+      if admitBody(exchange) { dispatchAhead(exchange) }
     } else {
       exchange.o.destination = .folder
     }
@@ -285,6 +286,7 @@ extension Ref where Object == Connection {
     case .nothing, .otherMethod, .folder: return
     default: break
     }
+    if let route = exchange.o.route, route.o.isForm { return takeForm(exchange, piece) }
     exchange.o.body.append(piece)
     if exchange.o.body.failed { _ = lose(.memory) }
   }
@@ -312,11 +314,7 @@ extension Ref where Object == Connection {
     exchange.o.isInputEnded = true
     exchange.o.closes = true
     o.worker.o.counters.add(Counter(status: refusal.status))
-    let code: Code =
-      refusal.status == 400 || refusal.status > 500 || refusal.status == 417
-      ? .protocolBroken
-      : refusal.status == 408 ? .timeout : refusal.status == 503 ? .full : .tooLarge
-    o.worker.report(self, code: code, status: refusal.status)
+    o.worker.report(self, code: Code(status: refusal.status), status: refusal.status)
     if exchange.o.isDispatched {
       // A streamed request: its handler learns of the end, and the reply is cut.
       exchange.o.isGone.store(true, ordering: .relaxed)

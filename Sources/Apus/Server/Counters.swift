@@ -36,6 +36,19 @@ enum Counter: Int32, CaseIterable {
   }
 }
 
+extension Code {
+  /// What listeners hear of a refusal.
+  init(status: Int32) {
+    switch status {
+    case 408: self = .timeout
+    case 413, 414, 431: self = .tooLarge
+    case 500, 507: self = .io
+    case 503: self = .full
+    default: self = .protocolBroken
+    }
+  }
+}
+
 @safe struct Counters: ~Copyable {
   private let values: UnsafeMutablePointer<Atomic<Int64>>
 

@@ -121,7 +121,7 @@ extension Ref where Object == Exchange {
 
   /// The body's length: what came, or what a streamed request announced.
   var bodyLength: Int64 {
-    guard isStreamed else { return Int64(o.body.count) }
+    guard isStreamed || o.form?.o.isStreamed ?? false else { return Int64(o.body.count) }
     return o.head.coding == .chunked ? -1 : max(0, o.head.contentLength)
   }
 

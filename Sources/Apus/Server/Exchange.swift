@@ -64,7 +64,7 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   /// The head, copied, with NULs behind its parts.
   nonisolated(unsafe) var text: UnsafeMutablePointer<UInt8>? = nil
   var path = Text("")
-  /// Whether what most requests do without is there: these down to the trailers.
+  /// Whether what most requests do without is there: these down to the form.
   var hasExtras = false
   var host = Text("")
   var captures = List<Capture>()
@@ -73,6 +73,9 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var queries = List<Pair>()
   var hasQueries = false
   var trailers = List<Pair>()
+  var cookies = List<Pair>()
+  var hasCookies = false
+  var form: Ref<Form>? = nil
   var body = ByteBuffer()
   var destination = Destination.undecided
   /// That of the destination: it stays where it is, while the server's list may move.
@@ -141,6 +144,7 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   deinit {
     mail?.free()
     upgrade?.free()
+    form?.free()
   }
 
   var isHead: Bool { head.method == Method.head }
@@ -255,6 +259,10 @@ extension Ref where Object == Exchange {
     o.hasQueries = false
     o.trailers.removeAll()
     o.parcels.clear()
+    o.cookies.removeAll()
+    o.hasCookies = false
+    o.form?.free()
+    o.form = nil
   }
 
   @inline(never)

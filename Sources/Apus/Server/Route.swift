@@ -8,6 +8,8 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
   var methodName: ByteBuffer
   var handler: Callback<HandlerFunction>
   var isStreamed: Bool
+  /// Whether its bodies are forms, parsed as they arrive.
+  var isForm = false
   /// What a route for WebSockets has.
   var channels: Ref<ChannelRoute>? = nil
   /// What a folder's route serves from; the server's.

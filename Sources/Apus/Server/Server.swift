@@ -30,6 +30,10 @@ typealias AccessFunction =
   var serverLine = ByteBuffer()
   /// With the policy of a list: the origins, one behind the other with commas.
   var origins = OriginList()
+  /// Where uploads wait, with a NUL behind it; empty: /tmp.
+  var uploads = ByteBuffer()
+  /// What cookies are signed with, the first one, and accepted by.
+  var cookieKeys = List<Ref<ByteBuffer>>()
   var listeners = List<Ref<Listener>>()
   var mounts = List<Ref<Mount>>()
   var errorPages = List<Ref<ErrorPage>>()
@@ -106,6 +110,7 @@ typealias AccessFunction =
 
   deinit {
     if let guest { unsafe guest.end(guest.object) }
+    for index in 0..<cookieKeys.count { cookieKeys[index].free() }
     for index in 0..<listeners.count { listeners[index].free() }
     for index in 0..<mounts.count { mounts[index].free() }
     for index in 0..<errorPages.count { errorPages[index].free() }
@@ -149,6 +154,11 @@ extension Ref where Object == Server {
   /// Whether this thread is inside a callback of this server, or its tick; others
   /// of other servers may run inside that.
   var isInCallback: Bool { unsafe ThreadContext.isInside(opaque) }
+
+  var uploadFolder: Text {
+    guard let start = unsafe o.uploads.pointer, !o.uploads.isEmpty else { return Text("/tmp") }
+    return unsafe Text(start: start, count: o.uploads.count)
+  }
 
   /// Options, routes and listeners are set while the server is idle.
   func whileIdle<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {

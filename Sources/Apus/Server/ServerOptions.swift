@@ -21,6 +21,8 @@ struct ServerOptions {
   /// Until a ticket for an upgrade is used.
   var upgradeTimeout: Int64 = 10_000
 
+  var forms = FormOptions()
+
   // ---- channels
   var messages = MessageReceiver.Limits()
   var deflates = true
