@@ -45,7 +45,7 @@ import CSystem
   /// A flush follows what runs now: no other need be asked for.
   fileprivate(set) var isFlushedNext = false
   fileprivate var deliversAgain = false
-  fileprivate var isBlocked = false
+  fileprivate(set) var isBlocked = false
   fileprivate var isBroken = false
   fileprivate var isUnwatched = false
   fileprivate var interest: UInt32 = 0

@@ -52,7 +52,8 @@ extension Ref where Object == Exchange {
 
   /// Bytes that the kernel has not taken.
   var buffered: Int64 {
-    Int64(o.output.count) &+ o.writer.unsent.load(ordering: .relaxed)
+    let waiting = o.writer.events?.o.weight ?? 0
+    return Int64(o.output.count) &+ o.writer.unsent.load(ordering: .relaxed) &+ waiting
   }
 
   func write(_ piece: Bytes) throws(Failure) {
@@ -137,10 +138,11 @@ extension Ref where Object == Exchange {
   func replace(
     _ place: WriterState.Place, with callback: Callback<WriterFunction>
   ) -> Callback<WriterFunction> {
-    let old = unsafe place == .drain ? o.writer.onDrain : o.writer.onClose
+    let old = unsafe current(place)
     switch place {
     case .drain: unsafe o.writer.onDrain = unsafe callback
     case .close: unsafe o.writer.onClose = unsafe callback
+    case .missed: unsafe o.writer.events?.o.onMissed = unsafe callback
     }
     guard o.writer.running == place, !o.writer.isReplaced else { return unsafe old }
     o.writer.isReplaced = true
@@ -153,7 +155,15 @@ extension Ref where Object == Exchange {
     o.lock.lock()
     defer { o.lock.unlock() }
     o.writer.running = place
-    return unsafe place == .drain ? o.writer.onDrain : o.writer.onClose
+    return unsafe current(place)
+  }
+
+  private func current(_ place: WriterState.Place) -> Callback<WriterFunction> {
+    switch place {
+    case .drain: unsafe o.writer.onDrain
+    case .close: unsafe o.writer.onClose
+    case .missed: unsafe o.writer.events?.o.onMissed ?? .none
+    }
   }
 
   /// Returns what was replaced during the run.

@@ -10,6 +10,8 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
   var isStreamed: Bool
   /// What a route for WebSockets has.
   var channels: Ref<ChannelRoute>? = nil
+  /// What a route for events has in place of a handler.
+  var events = unsafe Callback<EventsFunction>.none
   /// The names of its parameters in order, each with a NUL.
   var names = List<Ref<ByteBuffer>>()
 
@@ -24,7 +26,7 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
   }
 
   /// Whether it is handled even where requests are pulled.
-  var isHandled: Bool { isStreamed || channels != nil }
+  var isHandled: Bool { unsafe isStreamed || channels != nil || events.isSet }
 
   deinit {
     for index in 0..<names.count { names[index].free() }
