@@ -2189,7 +2189,9 @@ APUS_API int32_t apus_writer_set_heartbeat(apus_writer writer, int32_t ms);
  * that id is sent first, or all that is kept if there is none of that id; no event is
  * lost or doubled between that and what is published meanwhile. Of a request that waits
  * for the reply to another one, a subscription begins with its own. A writer that has
- * ended has left all topics.
+ * ended has left all topics, and does not get what was published just before and had not
+ * reached it. While a client does not read, what is published waits behind what the host
+ * writes itself.
  * Errors: APUS_E_ARGUMENT, APUS_E_STATE (not made for events, or ended), APUS_E_CLOSED,
  * APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_subscribe(apus_writer writer, const char *topic);
@@ -2202,7 +2204,7 @@ APUS_API int32_t apus_writer_unsubscribe(apus_writer writer, const char *topic);
 APUS_API int32_t apus_server_publish_event(apus_server server, const char *topic, const char *event,
                                            const char *id, const void *data, size_t length);
 /* Has a topic keep its latest events for clients that connect anew: at most so many (0 to
- * 1,000,000; 0, the default: none) and so many bytes (0 to 2^40), with some 32 more for
+ * 1,000,000; 0, the default: none) and so many bytes (0 to 2^40), with 128 more for
  * each. What is published while the server does not run is not kept.
  * Errors: APUS_E_ARGUMENT, APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_set_topic_history(apus_server server, const char *topic,

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from ctypes import byref, c_char_p, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -62,8 +63,7 @@ const log = [], times = {opens: 0, errors: 0};
 const source = new EventSource("/feed");
 const keep = event => {
   log.push([event.type, event.lastEventId, event.data]);
-  if (event.data !== "end") return;
-  source.close();
+  if (event.data === "end") source.close();
   fetch("/done", {method: "POST", body: JSON.stringify({log, times})});
 };
 source.onopen = () => times.opens++;
@@ -128,6 +128,14 @@ class Server:
     def gone(self, context, writer):
         apus.apus_writer_destroy(writer)
         self.closed.put(writer)
+
+    def members(self, count):
+        """Waits until so many writers are in the topic."""
+        limit = time.monotonic() + PATIENCE
+        while apus.apus_server_subscriber_count(self.handle, b"news") != count:
+            if time.monotonic() > limit:
+                raise TimeoutError("the topic has other members")
+            time.sleep(0.001)
 
     def publish(self, name, number):
         data = f"{name} {number}".encode() if number else b"end"
@@ -254,13 +262,16 @@ def check_browser(server, folder):
     process = subprocess.Popen(
         [program, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
          "--disable-background-networking", f"--user-data-dir={folder}/profile",
-         "--remote-debugging-pipe", server.url + "/page"],
+         "--remote-debugging-port=0", server.url + "/page"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         writer, last = server.writers.get(timeout=PATIENCE)
         check("EventSource: no id yet", None, last)
+        server.members(1)
         for number in range(1, 4):
             server.publish("page", number)
+        while len(server.told.get(timeout=PATIENCE)["log"]) < 3:
+            pass
         # Its next request says what it has had.
         apus.apus_writer_end(writer)
         server.closed.get(timeout=PATIENCE)
@@ -268,8 +279,10 @@ def check_browser(server, folder):
             server.publish("page", number)
         writer, last = server.writers.get(timeout=PATIENCE)
         check("EventSource: the id that it had", b"page-3", last)
+        server.members(1)
         server.publish("page", 0)
-        told = server.told.get(timeout=PATIENCE)
+        while (told := server.told.get(timeout=PATIENCE))["log"][-1][2] != "end":
+            pass
         wanted = [["add" if number % 2 else "message", f"page-{number}", f"page {number}"]
                   for number in range(1, 7)] + [["message", "page-0", "end"]]
         check("EventSource: all events, once", wanted, told["log"])
@@ -503,8 +516,7 @@ def check_node(mode):
         process.communicate()
 
 
-def main():
-    loop = Loop()
+def check_all(loop):
     with tempfile.TemporaryDirectory() as folder:
         server = Server()
         try:
@@ -523,7 +535,14 @@ def main():
         check_node(mode)
     if not aiohttp:
         skipped.append("aiohttp as a server")
-    loop.stop()
+
+
+def main():
+    loop = Loop()
+    try:
+        check_all(loop)
+    finally:
+        loop.stop()
     check("handles left", 0, apus.apus_live_count(0))
     return report("events_peers_test")
 

@@ -93,6 +93,8 @@ extension Ref where Object == Connection {
     guard exchange.o.isReplied || exchange.o.writer.hasBegun else { return .waiting }
     if !exchange.o.isHeadWritten { writeHead(of: exchange) }
     if !exchange.o.output.isEmpty {
+      // What was published before comes first.
+      if isShared, let events = exchange.o.writer.events { exchange.sendWaiting(events) }
       o.stream.send(with: exchange.o.output.bytes)
       exchange.o.output.clear(keep: exchange.o.writer.events == nil ? 16 * 1024 : 0)
       if isShared {

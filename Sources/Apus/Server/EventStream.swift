@@ -28,7 +28,7 @@ typealias EventsFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64, UIn
   var allowance: Int64 = 0
 
   // ---- the loop's
-  var memberships = List<Ref<WriterMembership>>()
+  var memberships: Ref<WriterMembership>? = nil
 
   init(heartbeat: Int64, closesWhenSlow: Bool) {
     self.heartbeat = heartbeat
@@ -76,6 +76,8 @@ struct WriterMembership: ~Copyable {
   /// Events up to that one were replayed, or are older.
   var from: UInt64 = 0
   var index = 0
+  /// The writer's next one.
+  var next: Ref<WriterMembership>? = nil
 
   init(_ exchange: Ref<Exchange>, _ topic: Ref<Topic>) {
     self.exchange = exchange

@@ -10,11 +10,10 @@ extension Ref where Object == Exchange {
   func settleEvents() {
     guard let events = o.writer.events else { return }
     settleTopics(events, isOver: false)
-    o.lock.lock()
-    sendWaiting(events)
-    o.lock.unlock()
     if events.o.isMissedQueued, let server, !server.o.isQueued { server.callMissed(self) }
     giveBackMemory(events)
+    // The last thing: it may end the connection, and this with it.
+    flushWaiting(events)
   }
 
   /// The server stops, and its client may connect anew elsewhere.
@@ -28,7 +27,10 @@ extension Ref where Object == Exchange {
   /// Its reply has ended, or its client has gone.
   func endTopics() {
     guard let events = o.writer.events else { return }
-    while let membership = events.o.memberships.removeLast() { end(membership) }
+    while let membership = events.o.memberships {
+      events.o.memberships = membership.o.next
+      end(membership)
+    }
     settleTopics(events, isOver: true)
     o.lock.lock()
     while let event = events.o.takeWaiting() { event.release() }
@@ -56,23 +58,21 @@ extension Ref where Object == Exchange {
   private func join(
     _ topic: Ref<Topic>, _ events: Ref<EventStream>, _ server: Ref<Server>
   ) -> Bool {
-    for index in 0..<events.o.memberships.count
-    where events.o.memberships[index].o.topic == topic {
-      return false
+    var other = events.o.memberships
+    while let found = other {
+      if found.o.topic == topic { return false }
+      other = found.o.next
     }
     guard let worker = o.worker, let members = topic.members(of: worker),
       let membership = Ref<WriterMembership>(make: WriterMembership(self, topic))
     else { return false }
     membership.o.index = members.o.writers.count
-    guard events.o.memberships.append(membership) else {
-      membership.free()
-      return false
-    }
     guard members.o.writers.append(membership) else {
-      _ = events.o.memberships.removeLast()
       membership.free()
       return false
     }
+    membership.o.next = events.o.memberships
+    events.o.memberships = membership
     topic.o.count.wrappingAdd(1, ordering: .relaxed)
     if events.o.lastID.isEmpty { return true }
     var missed = List<Ref<SharedEvent>>()
@@ -102,14 +102,19 @@ extension Ref where Object == Exchange {
   }
 
   private func depart(_ topic: Ref<Topic>, _ events: Ref<EventStream>) {
-    for index in 0..<events.o.memberships.count
-    where events.o.memberships[index].o.topic == topic {
-      let membership = events.o.memberships[index]
-      if let last = events.o.memberships.removeLast(), last != membership {
-        events.o.memberships[index] = last
-      }
-      return end(membership)
+    var before: Ref<WriterMembership>? = nil
+    var membership = events.o.memberships
+    while let found = membership, found.o.topic != topic {
+      before = found
+      membership = found.o.next
     }
+    guard let membership else { return }
+    if let before {
+      before.o.next = membership.o.next
+    } else {
+      events.o.memberships = membership.o.next
+    }
+    end(membership)
   }
 
   private func end(_ membership: Ref<WriterMembership>) {
@@ -128,10 +133,10 @@ extension Ref where Object == Exchange {
   // ---- what is published
 
   /// From how many bytes on they are sent before the turn ends.
-  private static var mostGathered: Int { 64 * 1024 }
+  private var mostGathered: Int64 { max(1, min(64 * 1024, o.writer.highWater / 2)) }
 
-  /// Sends an event, or keeps it for when its client reads on. True: there is much to be
-  /// sent by now.
+  /// Takes an event that is published: it is sent when the turn ends, with those that come
+  /// until then, or when its client reads on. True: there is much to be sent by now.
   func pass(on event: Ref<SharedEvent>) -> Bool {
     guard let connection = o.connection, !connection.o.isDead, !o.isPopped,
       let events = o.writer.events
@@ -139,28 +144,27 @@ extension Ref where Object == Exchange {
     o.lock.lock()
     defer { o.lock.unlock() }
     if o.isReplied { return false }
-    let stream = connection.o.stream
-    o.writer.lastWrite = stream.o.loop.o.now
-    let isTurn = connection.o.first == self && o.isHeadWritten && !connection.o.isLingering
-    guard isTurn, !events.o.hasWaiting, !stream.o.isBlocked else {
-      keep(event, events, connection)
-      return false
-    }
-    if !o.output.isEmpty {
-      stream.send(with: o.output.bytes)
-      o.output.clear()
-    }
-    send(event, on: stream)
-    o.writer.unsent.store(Int64(stream.o.buffered), ordering: .relaxed)
-    return stream.o.buffered >= Self.mostGathered
+    o.writer.lastWrite = connection.o.stream.o.loop.o.now
+    keep(event, events, connection)
+    if connection.o.stream.o.isBlocked { return false }
+    notifyLoop()
+    return events.o.weight >= mostGathered
   }
 
   /// Sends what has gathered if that is much, before more of it is thrown away.
   func flushMuch() {
-    guard let connection = o.connection, !connection.o.isDead, !o.isPopped,
-      !connection.o.stream.o.isBlocked, connection.o.stream.o.buffered >= Self.mostGathered
-    else { return }
-    connection.o.stream.flush()
+    guard let events = o.writer.events, events.o.weight >= mostGathered else { return }
+    flushWaiting(events)
+  }
+
+  /// One after the other, so that the memory for what goes out is the same for all.
+  private func flushWaiting(_ events: Ref<EventStream>) {
+    guard let connection = o.connection, !connection.o.isDead, !o.isPopped else { return }
+    o.lock.lock()
+    let hasMore = events.o.hasWaiting
+    sendWaiting(events)
+    o.lock.unlock()
+    if hasMore, !connection.o.stream.o.isBlocked { connection.o.stream.flush() }
   }
 
   private func send(_ event: Ref<SharedEvent>, on stream: Ref<Stream>) {
@@ -169,13 +173,14 @@ extension Ref where Object == Exchange {
     stream.send(with: event.o.chunk.bytes.extracting(event.o.event))
   }
 
-  /// The client reads too slowly, or it is not its turn. The caller holds the lock.
+  /// Keeps an event for when it can be sent; above the mark in place of the oldest one,
+  /// if at all. The caller holds the lock.
   private func keep(
     _ event: Ref<SharedEvent>, _ events: Ref<EventStream>, _ connection: Ref<Connection>
   ) {
     let most = o.writer.highWater &+ events.o.allowance
     var dropped: Int64 = 0
-    while buffered &+ event.o.weight > most {
+    while buffered >= most {
       if events.o.closesWhenSlow {
         connection.o.worker.o.counters.add(.unheard)
         return breakOff()
@@ -184,7 +189,7 @@ extension Ref where Object == Exchange {
       oldest.release()
       dropped &+= 1
     }
-    if buffered &+ event.o.weight > most || !events.o.wait(event) { dropped &+= 1 }
+    if buffered >= most || !events.o.wait(event) { dropped &+= 1 }
     guard dropped > 0 else { return }
     events.o.missed &+= dropped
     connection.o.worker.o.counters.add(.unheard, dropped)
@@ -197,7 +202,7 @@ extension Ref where Object == Exchange {
       connection.o.first == self, o.isHeadWritten, !o.isBroken
     else { return }
     let stream = connection.o.stream
-    while !stream.o.isBlocked, stream.o.buffered < Self.mostGathered,
+    while !stream.o.isBlocked, Int64(stream.o.buffered) < mostGathered,
       let event = events.o.takeWaiting()
     {
       send(event, on: stream)

@@ -8,7 +8,8 @@ import Synchronization
   fileprivate(set) var chunk = ByteBuffer()
   /// Where the event by itself stands in it.
   fileprivate(set) var event = 0..<0
-  fileprivate(set) var id = ByteBuffer()
+  /// Where its id does.
+  fileprivate(set) var id = 0..<0
   /// Its place among all that was published in its topic; 0: in none. Set once, before
   /// anybody else sees it.
   var sequence: UInt64 = 0
@@ -18,8 +19,8 @@ import Synchronization
 
   fileprivate init() {}
 
-  /// What it counts for where it waits: a thousand small ones are a lot.
-  var weight: Int64 { Int64(chunk.count) &+ 32 }
+  /// What it takes of memory.
+  var weight: Int64 { Int64(chunk.count) &+ 128 }
 
   fileprivate func retain() { references.wrappingAdd(1, ordering: .relaxed) }
 
@@ -35,13 +36,17 @@ extension Ref where Object == SharedEvent {
     var text = ByteBuffer()
     try EventFormat.append(name: name, id: id, data: data, to: &text)
     var shared = SharedEvent()
-    if let id { shared.id.append(id) }
+    // No more than it needs: a size has 16 digits at most.
+    shared.chunk.reserve(text.count &+ 20, upTo: text.count &+ 20)
     shared.chunk.append(hexadecimal: text.count)
     shared.chunk.append("\r\n")
-    shared.event = shared.chunk.count..<(shared.chunk.count &+ text.count)
+    let start = shared.chunk.count
+    shared.event = start..<(start &+ text.count)
+    // The id stands first: "id: " and itself.
+    if let id, id.count > 0 { shared.id = (start &+ 4)..<(start &+ 4 &+ id.count) }
     shared.chunk.append(text.bytes)
     shared.chunk.append("\r\n")
-    guard !shared.chunk.failed, !shared.id.failed, let made = Ref<SharedEvent>(make: shared)
+    guard !shared.chunk.failed, let made = Ref<SharedEvent>(make: shared)
     else { throw .noMemory }
     return made
   }

@@ -55,7 +55,7 @@
     var start = first
     var event = first
     while let found = event {
-      if found.o.id.bytes.equals(id) { start = found.o.next }
+      if found.o.chunk.bytes.extracting(found.o.id).equals(id) { start = found.o.next }
       event = found.o.next
     }
     while let found = start {
