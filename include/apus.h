@@ -1,7 +1,7 @@
 /*
- * apus.h - a server and a client for HTTP/1.1 and WebSocket (with Server-Sent
- * Events to come) in one shared library. This header is the whole interface: what
- * is not in it is not API.
+ * apus.h - a server and a client for HTTP/1.1, WebSocket and Server-Sent Events in
+ * one shared library. This header is the whole interface: what is not in it is not
+ * API.
  *
  * SPDX-License-Identifier: Apache-2.0
  *
@@ -108,7 +108,7 @@ typedef uint64_t apus_client;
 typedef uint64_t apus_response;
 /* A client's request, and what comes of it. */
 typedef uint64_t apus_fetch;
-/* Reserved for what is to come; its kind is fixed now. */
+/* A client's stream of events, connected anew when it ends. */
 typedef uint64_t apus_source;
 
 /* The kinds of handle; bits 48 to 51 of one. Since 0.1. */
@@ -952,14 +952,20 @@ APUS_API int32_t apus_writer_on_drain(apus_writer writer, apus_writer_fn fn, voi
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_on_close(apus_writer writer, apus_writer_fn fn, void *context,
                                       apus_drop_fn drop);
+/* Ends the reply as if the client had left when nothing was written for so long, 0 to
+ * 86,400,000 (default 0: no limit): on_close is called, and the connection is closed. What
+ * is published to a writer of events counts as written, heartbeats do not. Kept to 0.2 s.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (ended), APUS_E_CLOSED.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_set_idle_timeout(apus_writer writer, int32_t ms);
 
 /* Writes a stretch of a file, by the host's own path: from an offset on, as many bytes as
  * length says, or -1 for the rest. The file is opened now and sent as the client takes it,
  * behind what was written before; it counts as buffered until then. Begins with length -1
  * if need be. A file that becomes shorter meanwhile closes the connection.
  * Errors: as apus_writer_write(), and APUS_E_NOT_FOUND (no regular file),
- * APUS_E_ARGUMENT (the file has no such range), APUS_E_PERMISSION, APUS_E_DESCRIPTORS,
- * APUS_E_IO. Thread: any. Since 0.1. */
+ * APUS_E_ARGUMENT (the file has no such range), APUS_E_STATE (also a writer of events),
+ * APUS_E_PERMISSION, APUS_E_DESCRIPTORS, APUS_E_IO. Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_file(apus_writer writer, const char *path, int64_t offset,
                                   int64_t length);
 
@@ -1210,12 +1216,13 @@ APUS_API int32_t apus_channel_unsubscribe(apus_channel channel, const char *topi
 /* Sends a message (opcode 1 or 2) to all channels of a topic but one (0: to all). It
  * is framed once for all of them, and deflated once. One that is above its high-water
  * mark misses it: that is counted (APUS_COUNT_UNHEARD) and told to its on_error as
- * APUS_E_FULL, or it is closed (apus_channel_set_close_when_full()).
+ * APUS_E_FULL, or it is closed (apus_channel_set_close_when_full()). Text goes to the
+ * topic's writers of events, too (section 16).
  * Errors: APUS_E_ARGUMENT (text that is not UTF-8 among others), APUS_E_MEMORY.
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_publish(apus_server server, const char *topic, int32_t opcode,
                                      const void *data, size_t length, apus_channel except);
-/* How many channels are in a topic: one that joins counts as soon as its worker has
+/* How many channels and writers are in a topic: one that joins counts as soon as its worker has
  * seen to that. Errors: APUS_E_ARGUMENT (topic NULL).
  * Thread: any. Since 0.1. */
 APUS_API int64_t apus_server_subscriber_count(apus_server server, const char *topic);
@@ -2211,7 +2218,217 @@ APUS_API int32_t apus_server_set_error_page(apus_server server, int32_t status, 
 
 /* ============================================================================
  * 16  SERVER-SENT EVENTS
+ *
+ * A stream of events (WHATWG HTML section 9.2, "text/event-stream") is a reply that does
+ * not end: on the server's side a writer that knows how events are written, for
+ * browsers' EventSource and apus_source on the other side.
+ *
+ *   static void feed(void *context, apus_writer writer, apus_request request) {
+ *     apus_writer_subscribe(writer, "news");
+ *   }
+ *   apus_server_events(server, "/feed", feed, NULL, NULL);
+ *   ...
+ *   apus_server_publish_event(server, "news", NULL, "17", "Hello", APUS_STRLEN);
+ *
+ * A topic has channels and writers: what is published as text reaches both. It is
+ * formatted and framed once, and where a client does not read, what waits for it are
+ * references to the same bytes.
  * ========================================================================== */
+
+/* ---- the server's side */
+
+/* Takes the writer of a new stream, which is the caller's to destroy, and the request,
+ * which ends when it returns. */
+typedef void (*apus_events_fn)(void *context, apus_writer writer, apus_request request);
+
+/* Routes GET to a stream of events: fn gets a writer whose head is on its way (200,
+ * Content-Type: text/event-stream, Cache-Control: no-store, X-Accel-Buffering: no, and
+ * what on_receive listeners have set). HEAD is answered without it. Returns the route's
+ * number. With fn NULL the request is one to be pulled (section 4), for
+ * apus_writer_make_events(). A stop of the server ends such replies.
+ * Errors: as apus_server_route(). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_events(apus_server server, const char *pattern, apus_events_fn fn,
+                                    void *context, apus_drop_fn drop);
+/* Makes the writer of a request one of events, with that head and the fields set so far,
+ * in the place of apus_writer_make(): for handlers that first decide, and for requests
+ * that are deferred or pulled. The caller owns it. Returns 0 on failure.
+ * Errors: APUS_E_STATE (replied, or has one), APUS_E_CLOSED, APUS_E_TOO_LARGE (the
+ * fields), APUS_E_MEMORY. Thread: the request's. Since 0.1. */
+APUS_API apus_writer apus_writer_make_events(apus_request request);
+/* The id of the last event that a client has had which connects anew, as it says.
+ * Errors: APUS_E_NOT_FOUND. Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_last_event_id(apus_request request);
+
+/* Writes an event, whole or not at all. Its data may have several lines, with CR, LF or
+ * both between them. event is its type (NULL or "": "message"), and id what the client
+ * says when it connects anew (NULL: as before; "": none).
+ * Errors: APUS_E_STATE (not made for events, or ended), APUS_E_ARGUMENT (CR or LF in
+ * event or id; not UTF-8), APUS_E_FULL, APUS_E_CLOSED, APUS_E_MEMORY: as
+ * apus_writer_write(). Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_event(apus_writer writer, const char *event, const char *id,
+                                   const void *data, size_t length);
+/* Writes how long the client is to wait before it connects anew, 0 to 86,400,000.
+ * Errors: as apus_writer_event(). Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_retry(apus_writer writer, int32_t ms);
+/* Writes a comment, which clients pass over: a line each for its lines.
+ * Errors: as apus_writer_event(). Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_comment(apus_writer writer, const char *comment);
+
+/* After how many milliseconds without anything sent an empty comment is, so that proxies
+ * leave the connection and a client that has gone is noticed: 0 to 86,400,000 (default
+ * 15,000; 0: never). The server's holds for writers made from then on. Kept to 0.2 s.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (started; no writer of events), APUS_E_CLOSED.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_heartbeat(apus_server server, int32_t ms);
+APUS_API int32_t apus_writer_set_heartbeat(apus_writer writer, int32_t ms);
+
+/* Joins or leaves a topic of the server: 1 to 255 bytes. Text that this thread publishes
+ * afterwards is, or is not, for the writer, as an event with that data. Where the client
+ * has sent a Last-Event-ID and the topic has a history, what came behind the event of
+ * that id is sent first, or all that is kept if there is none of that id; no event is
+ * lost or doubled between that and what is published meanwhile. Of a request that waits
+ * for the reply to another one, a subscription begins with its own. A writer that has
+ * ended has left all topics, and does not get what was published just before and had not
+ * reached it. While a client does not read, what is published waits behind what the host
+ * writes itself.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (not made for events, or ended), APUS_E_CLOSED,
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_subscribe(apus_writer writer, const char *topic);
+APUS_API int32_t apus_writer_unsubscribe(apus_writer writer, const char *topic);
+/* Sends an event to all writers of a topic, and its data as a text message to all
+ * channels. event and id are as in apus_writer_event(); ids should tell apart all events
+ * that a client may get on one stream.
+ * Errors: APUS_E_ARGUMENT (CR or LF in event or id; not UTF-8; the topic),
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_publish_event(apus_server server, const char *topic, const char *event,
+                                           const char *id, const void *data, size_t length);
+/* Has a topic keep its latest events for clients that connect anew: at most so many (0 to
+ * 1,000,000; 0, the default: none) and so many bytes (0 to 2^40), with 128 more for
+ * each. What is published while the server does not run is not kept.
+ * Errors: APUS_E_ARGUMENT, APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_topic_history(apus_server server, const char *topic,
+                                               int32_t events, int64_t bytes);
+
+/* What becomes of a published event for which a writer is above its high-water mark. 0
+ * (default): the oldest events that wait for it are left out, which counts
+ * (apus_writer_missed(), APUS_COUNT_UNHEARD) and is told to on_missed. 1: it is closed,
+ * and its client connects anew and catches up. The server's holds for writers made from
+ * then on.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (started; no writer of events), APUS_E_CLOSED.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_close_when_slow(apus_server server, int32_t on);
+APUS_API int32_t apus_writer_set_close_when_slow(apus_writer writer, int32_t on);
+/* How many published events were left out for the writer, or a negative code.
+ * Errors: APUS_E_STATE (not made for events). Thread: any. Since 0.1. */
+APUS_API int64_t apus_writer_missed(apus_writer writer);
+/* fn is called, by the server's dispatch, when events were left out; for several at once
+ * where they come fast. NULL ends it.
+ * Errors: APUS_E_STATE (not made for events), APUS_E_CLOSED. Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_on_missed(apus_writer writer, apus_writer_fn fn, void *context,
+                                       apus_drop_fn drop);
+
+/* ---- the client's side: sources
+ *
+ * A source is what EventSource is in browsers: it keeps itself connected to a stream of
+ * events. It takes an apus_client, or an apus_server that runs, and has the defaults of
+ * that for fetches (section 14). Its events come to on_event, or, without that, wait for
+ * apus_source_next(). Reading stops while 256 KiB and more wait.
+ *
+ *   apus_source source = apus_source_make(client, "http://127.0.0.1:8080/feed");
+ *   apus_source_open(source);
+ *   const char *data;
+ *   while (apus_source_next(source, -1, NULL, NULL, &data, NULL) == 1) puts(data);
+ *
+ * When a stream ends, or a connection is not made, it waits and connects anew, with the
+ * Last-Event-ID that it has. Redirections are followed. It closes for good when the
+ * answer is 204 or another status than 200, or no text/event-stream, when an event is
+ * over its limit, and when it has failed as often as it may. Bytes that are not UTF-8
+ * come as U+FFFD. */
+
+/* Makes a source, closed, for a URL. The caller owns it. Returns it, or 0.
+ * Errors: APUS_E_ARGUMENT (malformed), APUS_E_UNSUPPORTED (a scheme other than http and
+ * https), APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API apus_source apus_source_make(apus_client client, const char *url);
+/* Ends a source. A callback that runs on another thread may return after this has; none
+ * starts any more. Returns 1 if the handle was live, 0 if not. Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_destroy(apus_source source);
+/* 1 while the handle is live. Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_is_alive(apus_source source);
+
+/* The setters below work while the source is closed.
+ * Errors of each: APUS_E_STATE (it is open, or its close is under way). Since 0.1. */
+
+/* Sets the only field of a name (NULL: none) of its requests.
+ * Errors: as apus_fetch_set_header(). Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_set_header(apus_source source, const char *name, const char *value);
+/* The id that it is to go on behind ("": none), as one noted down earlier.
+ * Errors: APUS_E_ARGUMENT (control characters, over 4096 bytes). Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_set_last_event_id(apus_source source, const char *id);
+/* How long it waits before it connects anew, until the stream itself says so (retry; 0 to
+ * most_ms, default 3,000); the most that it waits (1 to 86,400,000, default 60,000): each
+ * failure in a row doubles the wait, and chance adds up to a half; and how often in a row
+ * it may fail (-1, the default: for ever).
+ * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_set_retry(apus_source source, int32_t ms, int32_t most_ms,
+                                       int32_t attempts);
+/* After how long without a byte it connects anew (default: the client's, 300,000); 0:
+ * never. Errors: APUS_E_ARGUMENT (not 0 to 86,400,000). Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_set_idle_timeout(apus_source source, int32_t ms);
+/* The most bytes of a line of the stream, and of an event's data (1 to 2^40, default
+ * 1 MiB): past that it closes with APUS_E_TOO_LARGE.
+ * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_set_max_event(apus_source source, int64_t bytes);
+
+/* It is connected, and what comes are events. */
+typedef void (*apus_source_fn)(void *context, apus_source source);
+/* An event: its type, the id that holds ("": none), its data with a NUL behind it; all are
+ * borrowed until it returns. */
+typedef void (*apus_source_event_fn)(void *context, apus_source source, const char *type,
+                                     const char *id, const char *data, size_t length);
+/* A stream has ended, or an attempt failed: why, the status of an answer (0: none came),
+ * and in how many milliseconds it connects anew; -1: it is closed for good. */
+typedef void (*apus_source_error_fn)(void *context, apus_source source, int32_t code,
+                                     int32_t status, int32_t again_ms);
+
+/* Each replaces the callback that was set before; fn NULL ends it. They are called where
+ * the client's dispatch says (section 12), and set before the first opening.
+ * Errors: APUS_E_STATE (it was opened). Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_on_open(apus_source source, apus_source_fn fn, void *context,
+                                     apus_drop_fn drop);
+APUS_API int32_t apus_source_on_event(apus_source source, apus_source_event_fn fn, void *context,
+                                      apus_drop_fn drop);
+APUS_API int32_t apus_source_on_error(apus_source source, apus_source_error_fn fn, void *context,
+                                      apus_drop_fn drop);
+
+/* Connects it; a client starts by itself. It may be opened again once it has closed, and
+ * goes on behind the last id then; events that nobody has taken are gone.
+ * Errors: APUS_E_STATE (it is open, or its close is under way; the server does not run),
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_open(apus_source source);
+/* Closes it, at once and without on_error: whoever waits for an event gets APUS_E_CLOSED.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_close(apus_source source);
+/* APUS_STATE_CONNECTING (also while it waits to connect anew), _OPEN or _CLOSED.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_state(apus_source source);
+/* Copies out the id that the next request says: that of the last event when its stream
+ * ended, or what was set. It is cut to capacity, with a NUL; the result is its length.
+ * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_last_event_id(apus_source source, char *buffer, size_t capacity);
+
+/* Waits for the next event, where there is no on_event: 1, with its parts borrowed until
+ * the next call or the source's end; 0 when the time has passed (-1: never) or
+ * apus_source_cancel() was called. Without threads it does the I/O.
+ * Errors: APUS_E_CLOSED (by apus_source_close(), or not opened); once it has closed for
+ * good and its events were taken, the code of that, as APUS_E_PROTOCOL (status, type),
+ * APUS_E_TOO_LARGE, APUS_E_IO, APUS_E_TIMEOUT, APUS_E_NOT_FOUND (the host's name);
+ * APUS_E_STATE (it has on_event; on the thread that does the work), APUS_E_THREAD
+ * (another thread waits), APUS_E_ARGUMENT (timeout below -1).
+ * Thread: any, one at a time. Since 0.1. */
+APUS_API int32_t apus_source_next(apus_source source, int32_t timeout_ms, const char **type,
+                                  const char **id, const char **data, size_t *length);
+/* Ends a wait in apus_source_next(), or else the next one. Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_cancel(apus_source source);
 
 /* ============================================================================
  * 17  FORMS AND COOKIES

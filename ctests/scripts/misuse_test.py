@@ -21,7 +21,8 @@ IMPOSSIBLE = "(size_t)-2"
 
 HANDLES = {"apus_server": "SERVER", "apus_request": "REQUEST", "apus_writer": "WRITER",
            "apus_upgrade": "UPGRADE", "apus_channel": "CHANNEL",
-           "apus_client": "CLIENT", "apus_fetch": "FETCH", "apus_response": "RESPONSE"}
+           "apus_client": "CLIENT", "apus_fetch": "FETCH", "apus_response": "RESPONSE",
+           "apus_source": "SOURCE"}
 # What takes a client alone; the rest of its functions take a server as well.
 CLIENT_ALONE = {f"apus_client_{word}" for word in (
     "destroy", "is_alive", "set_workers", "set_dispatch", "tick", "event_fd", "wake")}
@@ -48,6 +49,8 @@ PLAUSIBLE = {
 BY_FUNCTION = {
     ("apus_channel_set_reconnect", "min_ms"): "1000",
     ("apus_channel_set_reconnect", "max_ms"): "1000",
+    ("apus_source_set_retry", "most_ms"): "1000",
+    ("apus_writer_event", "event"): '"add"', ("apus_server_publish_event", "event"): '"add"',
     ("apus_server_route_named", "method"): '"GET"',
     ("apus_server_set_max_head", "bytes"): "4096",
     ("apus_server_set_max_request_line", "bytes"): "4096",
@@ -98,6 +101,8 @@ CALLBACKS = {
     "apus_channel_error_fn": "closed_fn", "apus_log_fn": None, "apus_leak_fn": None,
     "apus_fetch_source_fn": "fetch_source_fn", "apus_fetch_response_fn": "fetch_response_fn",
     "apus_fetch_body_fn": "fetch_body_fn", "apus_fetch_complete_fn": "fetch_complete_fn",
+    "apus_events_fn": "events_fn", "apus_source_fn": "source_fn",
+    "apus_source_event_fn": "source_event_fn", "apus_source_error_fn": "source_error_fn",
 }
 
 # ---- What is bad, by function and parameter -----------------------------------
@@ -264,6 +269,26 @@ for limit in ("header", "body", "write", "keep_alive", "drain", "upgrade"):
 for kind in ("header", "trailer", "param", "query_param"):
     BAD[f"apus_request_{kind}_at"] = {"index": ["-1", "1000", *INT32]}
 
+# Section 16, and what of section 8 came with it.
+ONE_LINE = ['"a\\nb"', '"a\\r"', '"\\xff"']
+BAD |= {
+    "apus_server_events": {"pattern": ["NULL", '""', '"x"', '"/*a/b"']},
+    "apus_server_set_heartbeat": {"ms": span(0, 86400000)},
+    "apus_server_set_close_when_slow": {"on": span(0, 1)},
+    "apus_server_publish_event": {"topic": TOPIC, "event": ONE_LINE, "id": ONE_LINE,
+                                  "data": ["NULL", '"\\xff"']},
+    "apus_server_set_topic_history": {"topic": TOPIC, "events": span(0, 1000000),
+                                      "bytes": span(0, "1LL << 40", INT64)},
+    "apus_writer_set_idle_timeout": {"ms": span(0, 86400000)},
+    "apus_writer_set_heartbeat": {"ms": span(0, 86400000)},
+    "apus_writer_set_close_when_slow": {"on": span(0, 1)},
+    "apus_writer_retry": {"ms": span(0, 86400000)},
+    "apus_writer_comment": {"comment": ["NULL"]},
+    "apus_writer_event": {"data": ["NULL"]},
+    "apus_writer_subscribe": {"topic": ["NULL"]},
+    "apus_writer_unsubscribe": {"topic": ["NULL"]},
+}
+
 # Section 14.
 MS = span(0, 86400000)
 FETCH_URL = [*URL, '"ws://a/"', '"/relative"']
@@ -329,6 +354,17 @@ for form in ("get", "head", "delete"):
     BAD["apus_" + form] = {"url": FETCH_URL, "headers": HEADERS}
 for form in ("post", "put", "patch"):
     BAD["apus_" + form] = {"url": FETCH_URL, "headers": HEADERS, "data": ["NULL"]}
+BAD |= {
+    "apus_source_make": {"url": FETCH_URL},
+    "apus_source_set_header": {"name": OURS, "value": FIELD_VALUE[1:]},
+    "apus_source_set_last_event_id": {"id": ["NULL", '"a\\nb"', '"\\x01"']},
+    "apus_source_set_retry": {"ms": ["-1", "1001", *INT32], "most_ms": ["0", "86400001", *INT32],
+                              "attempts": ["-2", "INT32_MIN"]},
+    "apus_source_set_idle_timeout": {"ms": MS},
+    "apus_source_set_max_event": {"bytes": span(1, "1LL << 40", INT64)},
+    "apus_source_last_event_id": {"buffer": ["NULL"]},
+    "apus_source_next": {"timeout_ms": ["-2", "INT32_MIN"]},
+}
 BAD["apus_http"] = {"method": METHODS, "url": FETCH_URL, "headers": HEADERS, "data": ["NULL"]}
 
 # Files.
@@ -429,6 +465,8 @@ EXCUSED_IN = {
     ("apus_server_get", "fn"), ("apus_set_tag", "tag"), ("apus_live_next", "kind"),
     ("apus_error_name", "code"), ("apus_error_message", "code"), ("apus_set_log", "fn"),
     ("apus_writer_on_drain", "fn"), ("apus_writer_on_close", "fn"),
+    ("apus_writer_on_missed", "fn"), ("apus_server_events", "fn"),
+    ("apus_writer_event", "event"), ("apus_writer_event", "id"),             # of one for events
     ("apus_request_trailer", "name"),
     ("apus_server_websocket", "function"),
     ("apus_server_route", "fn"), ("apus_server_route_named", "fn"),
@@ -444,6 +482,7 @@ EXCUSED_IN = {
     ("apus_fetch_add_file", "file_name"), ("apus_fetch_add_part", "file_name"),
     ("apus_server_set_error_page", "path"),                                  # NULL: none
 }
+EXCUSED_IN |= {(f"apus_source_on_{event}", "fn") for event in ("open", "event", "error")}
 EXCUSED_IN |= {(f"apus_fetch_on_{event}", "fn") for event in ("response", "body", "complete")}
 EXCUSED_IN |= {(f"apus_server_{form}", "fn")
                for form in ("head", "post", "put", "patch", "delete", "any")}
@@ -457,6 +496,7 @@ FAILURES = {
     "apus_writer_is_alive": ("0", False), "apus_writer_is_connected": ("0", False),
     "apus_upgrade_destroy": ("0", False), "apus_upgrade_is_alive": ("0", False),
     "apus_channel_destroy": ("0", False), "apus_channel_is_alive": ("0", False),
+    "apus_source_destroy": ("0", False), "apus_source_is_alive": ("0", False),
     "apus_fetch_destroy": ("0", False), "apus_fetch_is_alive": ("0", False),
     "apus_response_destroy": ("0", False), "apus_response_is_alive": ("0", False),
     "apus_client_destroy": ("0", False), "apus_client_is_alive": ("0", False),
@@ -582,8 +622,9 @@ def started(functions):
     out = ""
     for function in functions:
         name = function.name
-        if re.match(r"apus_server_(set_|listen|adopt_listener|route|on_|start|serve|tick)"
-                    r"|apus_server_(next|websocket|get|head|post|put|patch|delete|any)$", name):
+        if re.match(r"apus_server_(set_(?!topic)|listen|adopt_listener|route|on_|start|serve|tick)"
+                    r"|apus_server_(next|websocket|events|get|head|post|put|patch|delete|any)$",
+                    name):
             out += function.check("handle", "APUS_E_STATE")
     return out
 
@@ -630,6 +671,8 @@ def generate(functions):
                 collect(lambda f: f.handle == "CLIENT"))
     out += wrap("bad_arguments_of_fetch", "apus_fetch handle",
                 collect(lambda f: f.handle == "FETCH"))
+    out += wrap("bad_arguments_of_source", "apus_source handle",
+                collect(lambda f: f.handle == "SOURCE"))
     out += wrap("bad_arguments_of_response", "apus_response handle",
                 collect(lambda f: f.handle == "RESPONSE"))
     out += wrap("started_server", "apus_server handle", started(functions))

@@ -160,7 +160,7 @@ extension Ref where Object == Fetch {
   }
 
   /// Bytes of the body have been told: there may be room for more.
-  fileprivate func told(_ weight: Int64) {
+  func told(_ weight: Int64) {
     o.lock.lock()
     o.untold &-= weight
     if o.untold <= Fetch.mostUntold / 2 { notifyLoop() }

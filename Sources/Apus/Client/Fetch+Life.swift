@@ -12,7 +12,7 @@ extension Ref where Object == Fetch {
       !server.o.isDying.load(ordering: .relaxed)
     else { throw Failure(.state, "the client does not run") }
     try change { () throws(Failure) in
-      if !Slots.isAlive(o.handle, .fetch) { throw .deadHandle }
+      if o.events == nil, !Slots.isAlive(o.handle, .fetch) { throw .deadHandle }
       let target = try prepare()
       if !o.form.isEmpty {
         var body = try o.form.makeBody()
@@ -25,7 +25,7 @@ extension Ref where Object == Fetch {
   }
 
   /// The URL of the first request. The caller holds the lock.
-  private func prepare() throws(Failure) -> WebURL {
+  func prepare() throws(Failure) -> WebURL {
     let client = o.client
     var base = ByteBuffer()
     try client.locked { () throws(Failure) in
@@ -46,7 +46,7 @@ extension Ref where Object == Fetch {
   }
 
   /// The URL's own come first, then the fetch's, then the client's.
-  private func prepareCredentials(_ run: inout FetchRun) throws(Failure) {
+  func prepareCredentials(_ run: inout FetchRun) throws(Failure) {
     if run.target.parts.hasCredentials {
       guard run.credentials.take(from: run.target) else { throw .noMemory }
     } else if o.credentials.scheme != .none {

@@ -68,7 +68,8 @@ extension Ref where Object == Fetch {
       o.client.takeCookies(bytes, o.run.head, of: o.run.target, now: now)
     }
     decide(bytes)
-    if isServed(by: link), o.run.plan == .give { give(bytes, link) }
+    guard isServed(by: link), o.run.plan == .give else { return }
+    if let source = o.events { eventsBegin(source, bytes) } else { give(bytes, link) }
   }
 
   private func give(_ bytes: Bytes, _ link: Ref<Link>) {
@@ -95,7 +96,7 @@ extension Ref where Object == Fetch {
   }
 
   /// What the body goes through: decoding, a file.
-  private func prepareForBody(_ bytes: Bytes) -> Failure? {
+  func prepareForBody(_ bytes: Bytes) -> Failure? {
     let status = o.run.head.status
     do throws(Failure) {
       if !o.output.isEmpty, status / 100 == 2 {
@@ -185,6 +186,10 @@ extension Ref where Object == Fetch {
 
   /// A piece of what the host is to have.
   private func piece(_ bytes: Bytes) {
+    if let source = o.events {
+      if let failure = source.take(bytes) { finish(failure) }
+      return
+    }
     guard let response = o.run.response else { return }
     response.o.bodyBytes &+= Int64(bytes.count)
     if let file = o.run.file {

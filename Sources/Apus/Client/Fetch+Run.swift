@@ -287,19 +287,9 @@ extension Ref where Object == Fetch {
     let stage = o.run.stage
     o.run.stage = .over
     worker.o.loop.o.timers.remove(o.timer)
-    let pool = worker.pool()
-    if stage == .waiting, let origin = o.run.origin { pool?.stopWaiting(self, in: origin) }
-    if stage == .dialing {
-      let dialer = o.run.dialer
-      o.run.dialer = nil
-      dialer?.cancel()
-      leaveOrigin()
-    }
-    if let link = o.run.link {
-      o.run.link = nil
-      link.end(reset: true)
-    }
-    pool?.remove(self)
+    letGo(stage, worker)
+    if let source = o.events, beginAgain(after: problem, source, worker) { return }
+    worker.pool()?.remove(self)
     failure = finishFile(failure)
     o.run.times.total = Clock.now &- o.run.started
     let response = o.run.response
@@ -333,8 +323,25 @@ extension Ref where Object == Fetch {
     }
     if isTickedFor { wakeTicking() }
     response?.release()
+    o.events?.over(problem, on: worker)
     worker.o.callers.wrappingSubtract(1, ordering: .acquiringAndReleasing)
     release()
+  }
+
+  /// Ends what it has of a way to its server.
+  private func letGo(_ stage: FetchRun.Stage, _ worker: Ref<Worker>) {
+    if stage == .waiting, let origin = o.run.origin {
+      worker.pool()?.stopWaiting(self, in: origin)
+    }
+    if stage == .dialing {
+      let dialer = o.run.dialer
+      o.run.dialer = nil
+      dialer?.cancel()
+      leaveOrigin()
+    }
+    guard let link = o.run.link else { return }
+    o.run.link = nil
+    link.end(reset: true)
   }
 
   /// Who runs callbacks until this is over looks again.

@@ -60,6 +60,11 @@ extension Ref where Object == HTTPClient {
   /// The client goes: so do the handles of its requests.
   fileprivate func endHandles() {
     Slots.forEach { slot, handle in
+      if handle.kind == .source, case .held(let object, _) = Slots.pin(handle, .source) {
+        let source = unsafe Ref<Source>(opaque: object)
+        if source.o.fetch.o.client == self { _ = source.end(handle) }
+        return Slots.unpin(slot)
+      }
       guard handle.kind == .fetch, case .held(let object, _) = Slots.pin(handle, .fetch)
       else { return }
       let fetch = unsafe Ref<Fetch>(opaque: object)

@@ -41,6 +41,9 @@ struct ReplyHead: ~Copyable {
     names = 0
   }
 
+  /// Gives its memory back, once it was written.
+  mutating func giveBack() { fields.clear() }
+
   /// Sets a field in place of those of its name, or beside them.
   mutating func set(_ name: Bytes, _ value: Bytes, replacing: Bool, isOwn: Bool = false)
     -> Problem?

@@ -48,7 +48,7 @@ import CSystem
   /// A flush follows what runs now: no other need be asked for.
   fileprivate(set) var isFlushedNext = false
   fileprivate var deliversAgain = false
-  fileprivate var isBlocked = false
+  fileprivate(set) var isBlocked = false
   fileprivate var isBroken = false
   /// It is broken, or a file follows: sending has more to look at.
   fileprivate var isUnusual = false

@@ -166,6 +166,7 @@ extension Ref where Object == Connection {
   /// The server stops: a connection without a request under way goes at once.
   func closeIfIdle() {
     if let channel = o.channel { return channel.goAway() }
+    if let first = o.first, first.o.isShared { first.endEvents() }
     if o.first == nil, o.stream.o.output == nil, o.current == nil { die(reset: false) }
   }
 }

@@ -55,7 +55,11 @@ extension Ref where Object == Connection {
   /// Sets the timer for what is waited for, where that ends sooner than what it
   /// is set to. Called where a wait may begin.
   func armTimer() {
-    let (_, until) = wait
+    var (_, until) = wait
+    if let first = o.first, first.o.isShared {
+      let due = writerDue(first)
+      if due != 0, until == 0 || due < until { until = due }
+    }
     if until == 0 { return }
     let deadline = o.stream.o.timer.o.deadline
     if deadline == 0 || until < deadline { o.stream.setDeadline(until) }
@@ -63,6 +67,10 @@ extension Ref where Object == Connection {
 
   func expired() {
     let now = o.worker.o.loop.o.now
+    if let first = o.first, first.o.isShared, !o.isLingering {
+      serveWriter(first, now)
+      if o.isDead { return }
+    }
     let (status, until) = wait
     o.stream.clearDeadline()
     guard until != 0, until <= now else { return armTimer() }

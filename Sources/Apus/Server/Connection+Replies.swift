@@ -56,7 +56,10 @@ extension Ref where Object == Connection {
     while let exchange = o.first, !o.isDead {
       let progress = advance(exchange)
       if progress == .broken { die(reset: exchange.o.writer.hasBegun) }
-      guard progress == .done else { break }
+      guard progress == .done else {
+        if progress == .waiting, exchange.o.isShared { exchange.settleEvents() }
+        break
+      }
       pop(exchange)
     }
     o.isPumping = false
@@ -93,9 +96,12 @@ extension Ref where Object == Connection {
     }
     if !exchange.o.isHeadWritten { writeHead(of: exchange) }
     if !exchange.o.output.isEmpty {
+      // What was published before comes first.
+      if isShared, let events = exchange.o.writer.events { exchange.sendWaiting(events) }
       o.stream.send(with: exchange.o.output.bytes)
-      exchange.o.output.clear(keep: 16 * 1024)
+      exchange.o.output.clear(keep: exchange.o.writer.events == nil ? 16 * 1024 : 0)
       if isShared {
+        exchange.o.writer.lastWrite = o.worker.o.loop.o.now
         exchange.o.writer.unsent.store(Int64(o.stream.o.buffered), ordering: .relaxed)
       }
     }
@@ -149,6 +155,7 @@ extension Ref where Object == Connection {
   /// Tells the writer of the exchange whose turn it is that there is room again.
   func noteDrained(_ exchange: Ref<Exchange>) {
     exchange.o.lock.lock()
+    if let events = exchange.o.writer.events { exchange.sendWaiting(events) }
     exchange.o.writer.unsent.store(Int64(o.stream.o.buffered), ordering: .relaxed)
     let isLow = exchange.o.writer.wantsDrain && exchange.buffered <= exchange.o.writer.highWater / 2
     if isLow { exchange.o.writer.wantsDrain = false }

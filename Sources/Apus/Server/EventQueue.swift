@@ -16,6 +16,7 @@ import Synchronization
     case upgraded
     case channel
     case guest
+    case writerMissed
   }
 
   let kind: Kind
@@ -33,8 +34,8 @@ struct Note {
 
 /// Events that memory ran out for.
 struct Owed: OptionSet {
-  let rawValue: UInt8
-  init(rawValue: UInt8) { self.rawValue = rawValue }
+  let rawValue: UInt16
+  init(rawValue: UInt16) { self.rawValue = rawValue }
   init(_ kind: Event.Kind) { rawValue = 1 << kind.rawValue }
 }
 

@@ -52,7 +52,8 @@ extension Ref where Object == Exchange {
 
   /// Bytes that the kernel has not taken.
   var buffered: Int64 {
-    Int64(o.output.count) &+ o.parcels.left &+ o.writer.unsent.load(ordering: .relaxed)
+    let waiting = (o.writer.events?.o.weight ?? 0) &+ o.parcels.left
+    return Int64(o.output.count) &+ o.writer.unsent.load(ordering: .relaxed) &+ waiting
   }
 
   func write(_ piece: Bytes) throws(Failure) {
@@ -92,6 +93,7 @@ extension Ref where Object == Exchange {
   func write(_ file: Ref<OpenFile>, _ offset: Int64, _ length: Int64) throws(Failure) {
     do throws(Failure) {
       try checkOpen()
+      if o.writer.events != nil { throw Failure(.state, "a writer of events takes no files") }
       let size = file.o.facts.size
       guard offset >= 0, length >= -1, offset <= size, length <= size &- offset else {
         throw Failure(.argument, "the file does not have that range")
@@ -173,10 +175,11 @@ extension Ref where Object == Exchange {
   func replace(
     _ place: WriterState.Place, with callback: Callback<WriterFunction>
   ) -> Callback<WriterFunction> {
-    let old = unsafe place == .drain ? o.writer.onDrain : o.writer.onClose
+    let old = unsafe current(place)
     switch place {
     case .drain: unsafe o.writer.onDrain = unsafe callback
     case .close: unsafe o.writer.onClose = unsafe callback
+    case .missed: unsafe o.writer.events?.o.onMissed = unsafe callback
     }
     guard o.writer.running == place, !o.writer.isReplaced else { return unsafe old }
     o.writer.isReplaced = true
@@ -189,7 +192,15 @@ extension Ref where Object == Exchange {
     o.lock.lock()
     defer { o.lock.unlock() }
     o.writer.running = place
-    return unsafe place == .drain ? o.writer.onDrain : o.writer.onClose
+    return unsafe current(place)
+  }
+
+  private func current(_ place: WriterState.Place) -> Callback<WriterFunction> {
+    switch place {
+    case .drain: unsafe o.writer.onDrain
+    case .close: unsafe o.writer.onClose
+    case .missed: unsafe o.writer.events?.o.onMissed ?? .none
+    }
   }
 
   /// Returns what was replaced during the run.

@@ -145,37 +145,12 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
     mail?.free()
     upgrade?.free()
     form?.free()
+    writer.events?.free()
   }
 
   var isHead: Bool { head.method == Method.head }
   var hasLeft: Bool { isGone.load(ordering: .acquiring) }
   var isShared: Bool { shared.load(ordering: .acquiring) }
-}
-
-/// The part of an exchange that only a writer needs.
-@safe struct WriterState: ~Copyable {
-  enum Place {
-    case drain, close
-  }
-
-  var handle = Handle(bits: 0)
-  var slotIndex: UInt32 = 0
-  var hasBegun = false
-  var highWater: Int64 = 0
-  /// Bytes still owed under a Content-Length; -1: not counted.
-  var remaining: Int64 = -1
-  /// Bytes that the stream holds and the kernel has not taken.
-  let unsent = Atomic<Int64>(0)
-  var wantsDrain = false
-  var isDrainQueued = false
-  var isCloseQueued = false
-  var onDrain = unsafe Callback<WriterFunction>.none
-  var onClose = unsafe Callback<WriterFunction>.none
-  /// Which of the two runs now, and what it was if it has been replaced since.
-  var running: Place? = nil
-  var replaced = unsafe Callback<WriterFunction>.none
-  var isReplaced = false
-  var trailers = ByteBuffer()
 }
 
 extension Ref where Object == Exchange {
@@ -276,6 +251,10 @@ extension Ref where Object == Exchange {
     o.writer.isDrainQueued = false
     o.writer.isCloseQueued = false
     o.writer.trailers.clear()
+    o.writer.idleTimeout = 0
+    o.writer.lastWrite = 0
+    o.writer.events?.free()
+    o.writer.events = nil
   }
 
   /// Ends the contexts of callbacks that were registered with it.
@@ -283,11 +262,15 @@ extension Ref where Object == Exchange {
     if unsafe o.bodyCallback.isSet { unsafe end(&o.bodyCallback) }
     if unsafe o.writer.onDrain.isSet { unsafe end(&o.writer.onDrain) }
     if unsafe o.writer.onClose.isSet { unsafe end(&o.writer.onClose) }
+    if let events = o.writer.events, unsafe events.o.onMissed.isSet {
+      unsafe end(&events.o.onMissed)
+    }
     o.incoming.clear()
   }
 
   var hasCallbacks: Bool {
     unsafe o.bodyCallback.isSet || o.writer.onDrain.isSet || o.writer.onClose.isSet
+      || o.writer.events?.o.onMissed.isSet ?? false
   }
 
   private func end<Function>(_ callback: inout Callback<Function>) {
@@ -348,6 +331,7 @@ extension Ref where Object == Exchange {
   func recycleIfFree() {
     guard o.isPopped, let worker = o.worker else { return }
     if o.isShared {
+      endTopics()
       o.lock.lock()
       let isUntold = o.writer.handle.bits != 0 && !o.writer.isCloseQueued
       let isBodyOpen = unsafe o.bodyCallback.isSet && o.incomingEnd == 0

@@ -16,6 +16,8 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
   var mount: Ref<Mount>? = nil
   /// The folder itself without the slash behind it.
   var isMountEdge = false
+  /// What a route for events has in place of a handler.
+  var events = unsafe Callback<EventsFunction>.none
   /// The names of its parameters in order, each with a NUL.
   var names = List<Ref<ByteBuffer>>()
 
@@ -33,7 +35,7 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
   var isSpecial: Bool { isStreamed || mount != nil }
 
   /// Whether it is handled even where requests are pulled.
-  var isHandled: Bool { isStreamed || channels != nil }
+  var isHandled: Bool { unsafe isStreamed || channels != nil || events.isSet }
 
   deinit {
     for index in 0..<names.count { names[index].free() }

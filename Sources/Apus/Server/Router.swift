@@ -23,6 +23,7 @@ struct Router: ~Copyable {
     root.free()
     for index in 0..<routes.count {
       unsafe routes[index].o.handler.end()
+      unsafe routes[index].o.events.end()
       unsafe routes[index].o.channels?.o.listeners.end { drop, context in unsafe drop(context) }
       routes[index].free()
     }

@@ -6,7 +6,7 @@ import Synchronization
 extension Ref where Object == Server {
   /// Runs a callback of this server's.
   @inline(__always)
-  private func inside(_ exchange: Ref<Exchange>?, _ body: () -> Void) {
+  func inside(_ exchange: Ref<Exchange>?, _ body: () -> Void) {
     if !o.hasThreads || o.isQueued { o.callbacks &+= 1 }
     unsafe ThreadContext.inside(
       opaque, request: exchange?.o.handle.bits ?? 0, exchange: exchange?.opaque, body)
@@ -36,6 +36,8 @@ extension Ref where Object == Server {
         inside(exchange) { unsafe function(handler.context, exchange.o.handle.bits) }
       } else if route.o.mount != nil {
         exchange.leaveToFolder()
+      } else if unsafe route.o.events.isSet {
+        unsafe openEvents(exchange, route.o.events)
       }
       return
     }

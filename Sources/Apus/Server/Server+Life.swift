@@ -57,6 +57,7 @@ extension Ref where Object == Server {
       worker.o.loop.o.readClock()
       if !o.hasThreads { try worker.o.loop.o.watchTimers() }
     }
+    if !o.topics.prepare(count) { throw .noMemory }
     for index in 0..<count { try o.workers[index].takeListeners() }
     o.workersLeft = count
     guard o.hasThreads else { return }

@@ -138,6 +138,7 @@ extension Ref where Object == Server {
       exchange.o.writer.isDrainQueued = false
       exchange.o.lock.unlock()
       call(.drain, exchange)
+    case .writerMissed: callMissed(exchange)
     default: call(.close, exchange)
     }
     exchange.eventDone()

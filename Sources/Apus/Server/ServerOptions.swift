@@ -32,6 +32,11 @@ struct ServerOptions {
   var channelInbox: Int64 = 1024 * 1024
   /// For the peer's Close.
   var channelCloseTimeout: Int64 = 5_000
+
+  // ---- events
+  var heartbeat: Int64 = 15_000
+  /// What becomes of a writer whose client reads too slowly.
+  var closesWhenSlow = false
   var originPolicy = OriginPolicy.same
 
   /// How long a connection may linger so that a refusal is read.

@@ -16,6 +16,12 @@ import Synchronization
   /// By the index of the worker.
   var members = List<Ref<Members>>()
   let count = Atomic<Int64>(0)
+  /// Writers that are members, or have asked for that.
+  let readers = Atomic<Int64>(0)
+  /// Of the event that was published last; and those that are kept. Behind the server's
+  /// lock.
+  var sequence: UInt64 = 0
+  var history = TopicHistory()
 
   fileprivate init(hash: UInt32) { self.hash = hash }
 
@@ -25,6 +31,7 @@ import Synchronization
 /// One worker's members of a topic.
 struct Members: ~Copyable {
   var list = List<Ref<Membership>>()
+  var writers = List<Ref<WriterMembership>>()
 }
 
 /// A channel in a topic. It knows its place in the topic's list, so that it leaves
@@ -44,9 +51,13 @@ struct Membership: ~Copyable {
 struct SharedFrame: ~Copyable {
   var plain = ByteBuffer()
   var deflated = ByteBuffer()
+  /// As writers get it; nil where none does.
+  var event: Ref<SharedEvent>? = nil
   let references: Atomic<Int32>
 
   init(references: Int32) { self.references = Atomic(references) }
+
+  deinit { event?.release() }
 }
 
 /// A message on its way to one worker.
@@ -128,6 +139,20 @@ struct Publication: ~Copyable {
     return true
   }
 
+  /// Lists for so many workers in topics that were made before; false without memory.
+  func prepare(_ workers: Int) -> Bool {
+    lock.lock()
+    defer { lock.unlock() }
+    for index in 0..<buckets.count {
+      var topic = buckets[index]
+      while let found = topic {
+        if !found.prepare(workers) { return false }
+        topic = found.o.next
+      }
+    }
+    return true
+  }
+
   /// Takes a use back; the last one ends the topic.
   mutating func leave(_ topic: Ref<Topic>) {
     lock.lock()
@@ -150,7 +175,8 @@ struct Publication: ~Copyable {
 extension Ref where Object == Server {
   /// Sends a message to all members of a topic but one. Any thread.
   func publish(
-    _ message: Bytes, opcode: UInt8, to name: Bytes, except: UInt64
+    _ message: Bytes, opcode: UInt8, to name: Bytes, except: UInt64,
+    _ event: Ref<SharedEvent>? = nil
   ) throws(Failure) {
     if opcode == Opcode.text, !UTF8Validator.isValid(message) {
       throw Failure(.argument, "the text is not UTF-8")
@@ -171,7 +197,34 @@ extension Ref where Object == Server {
       frame?.free()
       throw .noMemory
     }
+    if opcode == Opcode.text {
+      do throws(Failure) {
+        try add(event, message, to: frame, topic)
+      } catch {
+        frame.free()
+        throw error
+      }
+    }
     for index in 0..<count { post(frame, topic, to: o.workers[index], except, name) }
+  }
+
+  /// What writers get of it, where there are any or a history. The caller holds the lock.
+  private func add(
+    _ event: Ref<SharedEvent>?, _ message: Bytes, to frame: Ref<SharedFrame>, _ topic: Ref<Topic>
+  ) throws(Failure) {
+    let isRead = topic.o.readers.load(ordering: .sequentiallyConsistent) > 0
+    guard isRead || topic.o.history.isKept else { return }
+    let made: Ref<SharedEvent>
+    if let event {
+      made = event
+      made.retain()
+    } else {
+      made = try Ref<SharedEvent>.make(name: nil, id: nil, data: message)
+    }
+    frame.o.event = made
+    topic.o.sequence &+= 1
+    made.o.sequence = topic.o.sequence
+    topic.o.history.add(made)
   }
 
   private func fill(_ frame: Ref<SharedFrame>, _ message: Bytes, _ opcode: UInt8) -> Bool {
@@ -212,7 +265,7 @@ extension Ref where Object == Server {
 extension Ref where Object == Topic {
   /// A list for each worker, before anybody else sees the topic.
   fileprivate func prepare(_ workers: Int) -> Bool {
-    for _ in 0..<workers {
+    while o.members.count < workers {
       guard let members = Ref<Members>(make: Members()) else { return false }
       guard o.members.append(members) else {
         members.free()
@@ -234,6 +287,27 @@ extension Ref where Object == SharedFrame {
   }
 }
 
+private func pass(_ event: Ref<SharedEvent>, to members: Ref<Members>, _ except: UInt64) {
+  var hasMuch = false
+  var place = 0
+  // Sending ends no membership: that happens when the turn does.
+  while place < members.o.writers.count {
+    let membership = members.o.writers[place]
+    place &+= 1
+    let exchange = membership.o.exchange
+    if membership.o.from >= event.o.sequence { continue }
+    if except != 0, exchange.o.writer.handle.bits == except { continue }
+    if exchange.pass(on: event) { hasMuch = true }
+  }
+  if !hasMuch { return }
+  place = 0
+  // Here it may: then one or the other waits for the end of the turn.
+  while place < members.o.writers.count {
+    members.o.writers[place].o.exchange.flushMuch()
+    place &+= 1
+  }
+}
+
 /// The worker's thread.
 private func deliverPublication(_ object: UnsafeMutableRawPointer) {
   let publication = unsafe Ref<Publication>(opaque: object)
@@ -249,6 +323,9 @@ private func deliverPublication(_ object: UnsafeMutableRawPointer) {
       let channel = membership.o.channel
       if channel.o.handle.bits != publication.o.except { channel.pass(on: publication.o.frame) }
       if place < members.o.list.count, members.o.list[place] == membership { place &+= 1 }
+    }
+    if let event = publication.o.frame.o.event {
+      pass(event, to: members, publication.o.except)
     }
   }
   publication.o.frame.release()

@@ -94,6 +94,7 @@ extension Ref where Object == Worker {
     defer { exchange.o.lock.unlock() }
     if owed.contains(Owed(.body)) { enqueueOrOwe(.body, exchange) }
     if owed.contains(Owed(.writerDrained)) { enqueueOrOwe(.writerDrained, exchange) }
+    if owed.contains(Owed(.writerMissed)) { enqueueOrOwe(.writerMissed, exchange) }
     if owed.contains(Owed(.writerClosed)) { enqueueOrOwe(.writerClosed, exchange) }
   }
 
@@ -131,6 +132,18 @@ extension Ref where Object == Worker {
     }
     exchange.o.lock.unlock()
     if isNew, !o.server.o.isQueued { o.server.call(.drain, exchange) }
+  }
+
+  /// Events were left out for a slow client. The caller holds the lock; who listens hears
+  /// of it without.
+  func eventsMissed(_ exchange: Ref<Exchange>, _ events: Ref<EventStream>) {
+    guard unsafe events.o.onMissed.isSet, !events.o.isMissedQueued else { return }
+    events.o.isMissedQueued = true
+    if o.server.o.isQueued {
+      enqueueOrOwe(.writerMissed, exchange)
+    } else {
+      exchange.notifyLoop()
+    }
   }
 
   /// A reply in pieces has come to its end, or its client has left; once.

@@ -88,6 +88,11 @@ static void handler_fn(void *context, apus_request request) {
   atomic_fetch_add(&callbacks_run, 1);
 }
 
+static void events_fn(void *context, apus_writer writer, apus_request request) {
+  (void)context, (void)writer, (void)request;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
 static void connection_fn(void *context, apus_server server, uint64_t connection, const char *peer,
                           int32_t port) {
   (void)context, (void)server, (void)connection, (void)peer, (void)port;
@@ -148,6 +153,23 @@ static void closed_fn(void *context, apus_channel channel, int32_t code, const c
   atomic_fetch_add(&callbacks_run, 1);
 }
 
+static void source_fn(void *context, apus_source source) {
+  (void)context, (void)source;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void source_event_fn(void *context, apus_source source, const char *type, const char *id,
+                            const char *data, size_t length) {
+  (void)context, (void)source, (void)type, (void)id, (void)data, (void)length;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
+static void source_error_fn(void *context, apus_source source, int32_t code, int32_t status,
+                            int32_t again_ms) {
+  (void)context, (void)source, (void)code, (void)status, (void)again_ms;
+  atomic_fetch_add(&callbacks_run, 1);
+}
+
 static int64_t fetch_source_fn(void *context, apus_fetch fetch, void *buffer, size_t capacity) {
   (void)context, (void)fetch, (void)buffer, (void)capacity;
   atomic_fetch_add(&callbacks_run, 1);
@@ -194,6 +216,7 @@ static apus_upgrade live_upgrade;
 static apus_channel live_channel, live_caller;
 static apus_client live_client;
 static apus_fetch live_fetch;
+static apus_source live_source;
 static apus_response live_response;
 static uint64_t bad_handles[HANDLES];
 static size_t bad_count;
@@ -202,7 +225,7 @@ static int is_live(uint64_t handle) {
   return handle == running || handle == stopped || handle == live_request ||
          handle == live_writer || handle == live_upgrade || handle == live_channel ||
          handle == live_caller || handle == live_client || handle == live_fetch ||
-         handle == live_response;
+         handle == live_response || handle == live_source;
 }
 
 static void add_bad(uint64_t handle) {
@@ -247,18 +270,20 @@ static void make_bad_handles(uint64_t seed) {
   add_forged(live_caller);
   add_forged(live_client);
   add_forged(live_fetch);
+  add_forged(live_source);
   add_forged(live_response);
   if (live_writer != 0) add_forged(live_writer);
 }
 
 /* Each function with each bad handle, and with live ones of other kinds. */
 static void run_bad_handles(void) {
-  const uint64_t live[] = {running,      stopped,     live_request, live_writer, live_upgrade,
-                           live_channel, live_caller, live_client,  live_fetch,  live_response};
-  const int32_t kinds[] = {APUS_KIND_SERVER,  APUS_KIND_SERVER,  APUS_KIND_REQUEST,
-                           APUS_KIND_WRITER,  APUS_KIND_UPGRADE, APUS_KIND_CHANNEL,
-                           APUS_KIND_CHANNEL, APUS_KIND_CLIENT,  APUS_KIND_FETCH,
-                           APUS_KIND_RESPONSE};
+  const uint64_t live[] = {running,      stopped,       live_request, live_writer,
+                           live_upgrade, live_channel,  live_caller,  live_client,
+                           live_fetch,   live_response, live_source};
+  const int32_t kinds[] = {APUS_KIND_SERVER,   APUS_KIND_SERVER,  APUS_KIND_REQUEST,
+                           APUS_KIND_WRITER,   APUS_KIND_UPGRADE, APUS_KIND_CHANNEL,
+                           APUS_KIND_CHANNEL,  APUS_KIND_CLIENT,  APUS_KIND_FETCH,
+                           APUS_KIND_RESPONSE, APUS_KIND_SOURCE};
   for (size_t i = 0; i < sizeof bad_handle_calls / sizeof bad_handle_calls[0]; i++) {
     const struct bad_handle_call *call = &bad_handle_calls[i];
     for (size_t at = 0; at < bad_count; at++) {
@@ -343,11 +368,14 @@ static void request_handler(void *context, apus_request request) {
   CHECK(live_client != 0 && live_caller != 0);
   live_fetch = apus_fetch_make(live_client, "GET", "http://127.0.0.1:1/");
   CHECK(live_fetch != 0);
+  live_source = apus_source_make(live_client, "http://127.0.0.1:1/");
+  CHECK(live_source != 0);
   make_bad_handles(seed);
   run_bad_handles();
   bad_arguments_of_caller(live_caller);
   bad_arguments_of_client(live_client);
   bad_arguments_of_fetch(live_fetch);
+  bad_arguments_of_source(live_source);
   bad_arguments_of_response(live_response);
   bad_arguments_of_none();
   bad_arguments_of_server(stopped);
@@ -460,6 +488,7 @@ int main(int argc, char **argv) {
   CHECK_INT(1, apus_client_destroy(live_client));
   CHECK_INT(0, apus_channel_is_alive(live_caller));
   CHECK_INT(0, apus_fetch_is_alive(live_fetch));
+  CHECK_INT(0, apus_source_is_alive(live_source));
   CHECK_TEXT("hello", apus_response_body(live_response, NULL));
   CHECK_INT(1, apus_response_destroy(live_response));
   return report();

@@ -1,0 +1,36 @@
+// What an exchange has for its writer: how its reply is framed and limited, and who hears
+// of it. Behind the exchange's lock, but for the atomic.
+
+import Synchronization
+
+/// The part of an exchange that only a writer needs.
+@safe struct WriterState: ~Copyable {
+  enum Place {
+    case drain, close, missed
+  }
+
+  var handle = Handle(bits: 0)
+  var slotIndex: UInt32 = 0
+  var hasBegun = false
+  var highWater: Int64 = 0
+  /// Bytes still owed under a Content-Length; -1: not counted.
+  var remaining: Int64 = -1
+  /// Bytes that the stream holds and the kernel has not taken.
+  let unsent = Atomic<Int64>(0)
+  var wantsDrain = false
+  var isDrainQueued = false
+  var isCloseQueued = false
+  var onDrain = unsafe Callback<WriterFunction>.none
+  var onClose = unsafe Callback<WriterFunction>.none
+  /// Which of the two runs now, and what it was if it has been replaced since.
+  var running: Place? = nil
+  var replaced = unsafe Callback<WriterFunction>.none
+  var isReplaced = false
+  var trailers = ByteBuffer()
+  /// Milliseconds without anything written; 0: no limit. And when something was, on the
+  /// loop's clock.
+  var idleTimeout: Int64 = 0
+  var lastWrite: Int64 = 0
+  /// What a writer of events has.
+  var events: Ref<EventStream>? = nil
+}

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Measures streams of events with bench/events.c, and writes docs/benchmarks-events.md.
+
+Usage: events.py [--rounds N] [--prefix FOLDER] [--print]
+
+FOLDER is where the library is installed (build/stage)."""
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOADS = ((100, 3200), (1000, 1600), (10000, 320))
+
+TEXT = """\
+# Benchmarks of Server-Sent Events
+
+This page is written by `bench/events.py`, which builds `bench/events.c`, measures, and
+stops by itself.
+
+## Targets of Apus
+
+{targets}
+
+## One event to many
+
+An event of 100 bytes (of which 92 are its data) is published to a topic of so many streams,
+one at a time, and 16 at a time. Medians of {rounds} rounds; "deliveries/s" are for each
+second of CPU time of the server's process, and µs are CPU time for each delivery.
+
+{fan}
+
+A connection costs one `send()` in a turn of the loop, however many events there are for it:
+the first columns are the price of that call, of which user space has a small part, and the
+others that of the events themselves.
+
+## Memory
+
+{memory}
+
+## How it is measured
+
+- One process serves, with one worker and worker dispatch; the clients are in another
+  process, and read all that comes. The machine has {cores} cores, and other programs ran on
+  it: by how much rates were disturbed show the ranges.
+- Idle memory is the growth of the resident set of the server's process, for each stream,
+  after each had one event, beside a stream that was there before.
+- A stalled reader reads nothing while 40,000 events are published, with a high-water mark of
+  64 KiB; what is told is the growth of the resident set meanwhile, with 100 others that
+  read, who have had as many before.
+"""
+
+
+def build(prefix, folder):
+    program = os.path.join(folder, "events")
+    libraries = os.path.join(prefix, "lib")
+    subprocess.run(["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program,
+                    os.path.join(TOP, "bench", "events.c"), "-I", os.path.join(prefix, "include"),
+                    "-L", libraries, "-lapus", "-Wl,-rpath," + libraries], check=True)
+    return program
+
+
+def run(program, connections, events):
+    words = subprocess.run([program, str(connections), str(events)], check=True, text=True,
+                           stdout=subprocess.PIPE, timeout=600).stdout.split()
+    return {words[at]: float(words[at + 1]) for at in range(0, len(words), 2)}
+
+
+def middle(rounds, name):
+    return statistics.median(figures[name] for figures in rounds)
+
+
+def span(rounds, name, form):
+    values = [figures[name] for figures in rounds]
+    return f"{min(values):{form}} to {max(values):{form}}"
+
+
+def table(heads, rows):
+    lines = ["| " + " | ".join(heads) + " |",
+             "| --- |" + " ---: |" * (len(heads) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def page(found, rounds):
+    most = max(found)
+    largest = found[most]
+    targets = table(["what", "target", "measured", "met"], [
+        [f"deliveries for a second of CPU, {most:,} streams, {name}", "≥ 500,000",
+         f"{middle(largest, key):,.0f}",
+         "yes" if middle(largest, key) >= 500_000 else "no"]
+        for name, key in (("one event at a time", "rate1"), ("16 at a time", "rate16"))] + [
+        [f"idle stream, of {most:,}", "≤ 2 KiB", f"{middle(largest, 'kib'):.2f} KiB",
+         "yes" if middle(largest, "kib") <= 2 else "no"]])
+    fan = table(["streams", "deliveries/s, one", "range", "µs", "user", "deliveries/s, 16",
+                 "range", "µs", "user"], [
+        [f"{count:,}", f"{middle(each, 'rate1'):,.0f}", span(each, "rate1", ",.0f"),
+         f"{middle(each, 'us1'):.2f}", f"{middle(each, 'us1') - middle(each, 'kernel1'):.2f}",
+         f"{middle(each, 'rate16'):,.0f}", span(each, "rate16", ",.0f"),
+         f"{middle(each, 'us16'):.3f}", f"{middle(each, 'us16') - middle(each, 'kernel16'):.3f}"]
+        for count, each in found.items()])
+    memory = table(["streams", "idle, each", "range", "stalled reader, mark 64 KiB"], [
+        [f"{count:,}", f"{middle(each, 'kib'):.2f} KiB", span(each, "kib", ".2f"),
+         f"{middle(each, 'stalled'):.0f} KiB"] for count, each in found.items()])
+    return TEXT.format(targets=targets, fan=fan, memory=memory, rounds=rounds,
+                       cores=os.cpu_count())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--prefix", default=os.path.join(TOP, "build", "stage"))
+    parser.add_argument("--print", action="store_true")
+    arguments = parser.parse_args()
+    if platform.system() != "Linux":
+        sys.exit("events.py: for Linux alone")
+    found = {count: [] for count, _ in LOADS}
+    with tempfile.TemporaryDirectory(prefix="apus-bench-") as folder:
+        program = build(arguments.prefix, folder)
+        for number in range(arguments.rounds):
+            for count, events in LOADS:
+                found[count].append(run(program, count, events))
+                print(f"{number + 1}/{arguments.rounds}", found[count][-1], flush=True)
+    text = page(found, arguments.rounds)
+    if arguments.print:
+        return print(text)
+    with open(os.path.join(TOP, "docs", "benchmarks-events.md"), "w") as file:
+        file.write(text)
+
+
+if __name__ == "__main__":
+    main()
