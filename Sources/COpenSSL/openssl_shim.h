@@ -3,6 +3,7 @@
 #ifndef APUS_OPENSSL_H
 #define APUS_OPENSSL_H
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stddef.h>
@@ -21,6 +22,11 @@ static inline int32_t ssl_digest(int32_t kind, const void *bytes, size_t count, 
   const EVP_MD *type = kind == 0 ? EVP_md5() : kind == 1 ? EVP_sha256() : EVP_sha512_256();
   if (EVP_Digest(bytes, count, digest, &length, type, NULL) != 1) return 0;
   return (int32_t)length;
+}
+
+// Whether bytes are the same, in a time that says nothing about where they differ.
+static inline int32_t ssl_equal(const void *left, const void *right, size_t count) {
+  return CRYPTO_memcmp(left, right, count) == 0;
 }
 
 // Bytes that nobody can foretell; 1 when it worked.

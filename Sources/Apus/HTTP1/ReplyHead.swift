@@ -10,13 +10,31 @@ struct ReplyHead: ~Copyable {
   private(set) var hasServer = false
   /// Whether there may be a Content-Type among the fields.
   private var hasType = false
-  private(set) var wantsClose = false
+  /// What keeps the head from being written as it is.
+  private(set) var marks: Marks = []
+  /// The marks of every reply of its server's.
+  private var usualMarks: Marks = []
   /// A bit for each name among the fields; several names may share one.
   private var names: UInt32 = 0
 
   static var largest: Int { 64 * 1024 }
   /// Beyond that, for what the library sets of its own accord.
   static var slack: Int { 1024 }
+
+  struct Marks: OptionSet {
+    let rawValue: UInt8
+    static var close: Marks { Marks(rawValue: 1) }
+    /// There may be fields to add for pages of other origins.
+    static var crossOrigin: Marks { Marks(rawValue: 2) }
+  }
+
+  var wantsClose: Bool { marks.contains(.close) }
+
+  /// Says what each reply from here on is to be marked with.
+  mutating func begin(_ marks: Marks) {
+    usualMarks = marks
+    self.marks = marks
+  }
 
   enum Problem {
     case malformed
@@ -30,7 +48,7 @@ struct ReplyHead: ~Copyable {
     hasDate = false
     hasServer = false
     hasType = false
-    wantsClose = false
+    marks = usualMarks
     names = 0
   }
 
@@ -44,7 +62,7 @@ struct ReplyHead: ~Copyable {
         guard name.equalsLowercase("connection"), value.equalsLowercase("close") else {
           return .reserved
         }
-        wantsClose = true
+        marks.insert(.close)
         return nil
       }
       note(name)
@@ -101,6 +119,9 @@ struct ReplyHead: ~Copyable {
   mutating func addUpgrade() {
     fields.append("Upgrade: websocket\r\nConnection: Upgrade\r\n")
   }
+
+  /// Whether there is a field of this name.
+  func has(_ name: Bytes) -> Bool { find(name, from: 0) != nil }
 
   private func find(_ name: Bytes, from start: Int) -> Range<Int>? {
     let bytes = fields.bytes

@@ -16,11 +16,10 @@ extension Ref where Object == Connection {
   func writeHead(of exchange: Ref<Exchange>, with body: Bytes = Bytes()) {
     exchange.o.isHeadWritten = true
     exchange.o.continueDue = false
-    if exchange.o.reply.wantsClose || exchange.o.framing == .untilClose
+    if !exchange.o.reply.marks.isEmpty || exchange.o.framing == .untilClose
       || server.o.isStopping.load(ordering: .relaxed)
     {
-      exchange.o.closes = true
-      o.isClosing = true
+      finishHead(of: exchange)
     }
     let stream = o.stream
     // A failure is met by the flush, where there is nothing above us.
@@ -31,6 +30,19 @@ extension Ref where Object == Connection {
       isOld: exchange.o.head.version < 11, body: isSmall ? body : Bytes())
     stream.o.loop.addDirty(stream)
     if !isSmall { stream.send(with: body) }
+  }
+
+  /// What is not written as it is.
+  @inline(never)
+  private func finishHead(of exchange: Ref<Exchange>) {
+    let marks = exchange.o.reply.marks
+    if marks.contains(.crossOrigin) { addCrossOrigin(to: exchange) }
+    if marks.contains(.close) || exchange.o.framing == .untilClose
+      || server.o.isStopping.load(ordering: .relaxed)
+    {
+      exchange.o.closes = true
+      o.isClosing = true
+    }
   }
 
   @inline(__always)

@@ -30,6 +30,8 @@ typealias AccessFunction =
   var serverLine = ByteBuffer()
   /// With the policy of a list: the origins, one behind the other with commas.
   var origins = OriginList()
+  var crossOrigin = CrossOrigin()
+  var proxies = TrustedProxies()
   var listeners = List<Ref<Listener>>()
   var onConnect = unsafe List<Callback<ConnectionFunction>>()
   var onDisconnect = unsafe List<Callback<ConnectionFunction>>()
@@ -64,6 +66,8 @@ typealias AccessFunction =
   /// What stopped workers had counted.
   let pastCounters: Counters
   let nextWorker = Atomic<Int>(0)
+  /// Fields of trusted proxies that were malformed, by whoever asked for them.
+  let malformedForwards = Atomic<Int64>(0)
   /// While accepting pauses: when to look for descriptors again. Otherwise 0.
   let acceptAgain = Atomic<Int64>(0)
   let descriptorLimit = Atomic<Int64>(1024)
@@ -112,6 +116,7 @@ typealias AccessFunction =
     for index in unsafe 0..<onError.count { unsafe onError[index].end() }
     for index in unsafe 0..<onTick.count { unsafe onTick[index].end() }
     unsafe onAccess.end()
+    unsafe crossOrigin.check.end()
   }
 }
 
@@ -160,6 +165,7 @@ extension Ref where Object == Server {
     switch counter {
     case .connections: return o.connections.load(ordering: .relaxed)
     case .pending: return o.queue.count.load(ordering: .relaxed)
+    case .malformedForwards: return o.malformedForwards.load(ordering: .relaxed)
     default: break
     }
     o.lock.lock()
@@ -205,7 +211,7 @@ extension Ref where Object == Server {
       throw Failure(.state, "the server does not run")
     }
     try ConnectedSocket.makeNonblocking(descriptor)
-    try handOver(descriptor, peer, isInLoop: false)
+    try handOver(descriptor, peer, from: nil, isInLoop: false)
   }
 
   // ---- routing
