@@ -475,6 +475,11 @@ APUS_API int32_t apus_server_stop(apus_server server);
 /* 1 from start until stop has finished, else 0. Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_is_running(apus_server server);
 
+/* 1 while the server takes new connections, else 0: stopped or stopping, or file
+ * descriptors run short (apus_server_set_descriptor_reserve()), which passes by itself.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_is_accepting(apus_server server);
+
 /* ---- tick and pull */
 
 /* Runs the callbacks that are queued, on this thread, waiting up to timeout_ms

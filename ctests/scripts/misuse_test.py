@@ -417,6 +417,7 @@ EXCUSED_IN |= {(f"apus_server_{form}", "fn")
 FAILURES = {
     "apus_request_method": ("INT32_MIN", True), "apus_request_body_length": ("INT64_MIN", True),
     "apus_server_destroy": ("0", False), "apus_server_is_alive": ("0", False),
+    "apus_server_is_accepting": ("0", False),
     "apus_server_is_running": ("0", False), "apus_request_is_alive": ("0", False),
     "apus_request_destroy": ("0", False), "apus_writer_destroy": ("0", False),
     "apus_writer_is_alive": ("0", False), "apus_writer_is_connected": ("0", False),

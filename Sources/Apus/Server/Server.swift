@@ -183,6 +183,12 @@ extension Ref where Object == Server {
     return o.state != .idle
   }
 
+  var isAccepting: Bool {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    return o.state == .running && !isAcceptPaused
+  }
+
   /// With worker dispatch and threads nothing is queued.
   var canBePulled: Bool { o.isQueued || !o.hasThreads }
 
