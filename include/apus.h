@@ -477,6 +477,11 @@ APUS_API int32_t apus_server_stop(apus_server server);
 /* 1 from start until stop has finished, else 0. Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_is_running(apus_server server);
 
+/* 1 while the server takes new connections, else 0: stopped or stopping, or file
+ * descriptors run short (apus_server_set_descriptor_reserve()), which passes by itself.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_is_accepting(apus_server server);
+
 /* ---- tick and pull */
 
 /* Runs the callbacks that are queued, on this thread, waiting up to timeout_ms
@@ -554,8 +559,10 @@ enum {
   APUS_COUNT_TIMEOUT_WRITE = 14,  /* connections reset: peer took nothing */
   APUS_COUNT_ACCEPT_PAUSES = 15,  /* times accepting paused for descriptors */
   APUS_COUNT_ERRORS = 16,         /* connections lost to I/O errors */
-  APUS_COUNT_UNHEARD = 17         /* dropped: listener calls above max_pending, messages
+  APUS_COUNT_UNHEARD = 17,        /* dropped: listener calls above max_pending, messages
                                      published to full channels */
+  APUS_COUNT_BAD_FORWARDED = 18,  /* malformed word of trusted proxies, left aside */
+  APUS_COUNT_REFUSED_PROXY = 19   /* connections without the PROXY header they need */
 };
 
 /* A counter of a server since it was made, or a negative code.
@@ -724,7 +731,8 @@ APUS_API const char *apus_request_query(apus_request request);
 /* The version: 10 for HTTP/1.0, 11 for HTTP/1.1 (a higher minor is taken as
  * 1.1). Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_request_version(apus_request request);
-/* "http" (or "https", when TLS comes). Thread: the request's. Since 0.1. */
+/* "http" (or "https": by a trusted proxy, or when TLS comes).
+ * Thread: the request's. Since 0.1. */
 APUS_API const char *apus_request_scheme(apus_request request);
 /* The host of an absolute target or of the Host field, without the port, an IPv6
  * address in its brackets; "" if none came (HTTP/1.0). Thread: the request's. Since 0.1. */
@@ -778,7 +786,8 @@ APUS_API int32_t apus_request_query_param_count(apus_request request);
 APUS_API int32_t apus_request_query_param_at(apus_request request, int32_t index, const char **name,
                                              const char **value, size_t *length);
 
-/* The client's address in text; "" for a Unix socket or a parsed request.
+/* The client's address in text; "" for a Unix socket or a parsed request, or where a
+ * trusted proxy does not tell it (apus_server_trust_proxy()).
  * Thread: the request's. Since 0.1. */
 APUS_API const char *apus_request_client_ip(apus_request request);
 /* The client's port; 0 as above. Thread: the request's. Since 0.1. */
@@ -2595,7 +2604,105 @@ APUS_API const char *apus_request_signed_cookie(apus_request request, const char
 
 /* ============================================================================
  * 18  ACCESS
+ *
+ * Whom a server lets see what it says, whom it takes a request to be from, and whose
+ * word it takes for that.
  * ========================================================================== */
+
+/* ---- pages of other origins (the CORS protocol of the Fetch standard). Off until
+ * ---- origins are named, and then for the whole server: replies of handlers and of
+ * ---- the library, refusals too, tell browsers which pages may read them; "Vary:
+ * ---- Origin" comes with each where that differs by page. The question that a browser
+ * ---- puts before a request (OPTIONS with Origin and Access-Control-Request-Method) is
+ * ---- answered before routes and listeners, on the I/O thread in every dispatch: 204,
+ * ---- or 403 to a page that may not. A handler's own Access-Control-Allow-Origin is
+ * ---- left as it is. WebSockets have a policy of their own (section 10). Each gives
+ * ---- APUS_E_STATE once the server has started. Thread: any. Since 0.1. */
+
+/* The origins whose pages may: a list with commas, such as "https://a.example,
+ * http://localhost:3000"; "*" for all; NULL or "" (the default) turns it off.
+ * Errors: APUS_E_ARGUMENT (not an origin; "*" with credentials), APUS_E_MEMORY. */
+APUS_API int32_t apus_server_set_cors_origins(apus_server server, const char *origins);
+/* Says 1 where the pages of an origin may, else 0. */
+typedef int32_t (*apus_origin_fn)(void *context, apus_server server, const char *origin);
+/* The same by a function, which is called for each request with an Origin, on I/O
+ * threads in every dispatch, several at a time: it must not block. NULL turns it off.
+ * Errors: none of its own. */
+APUS_API int32_t apus_server_set_cors_check(apus_server server, apus_origin_fn fn, void *context,
+                                            apus_drop_fn drop);
+/* What pages may ask for beyond what any page may: methods, and fields of requests; and
+ * what fields of replies they may read. Lists of tokens with commas, of at most 512
+ * bytes; "*" for any. Default: "GET, HEAD, POST", and no fields.
+ * Errors: APUS_E_ARGUMENT (NULL, not tokens, fields of replies "*" with credentials),
+ * APUS_E_TOO_LARGE, APUS_E_MEMORY. */
+APUS_API int32_t apus_server_set_cors_methods(apus_server server, const char *methods);
+APUS_API int32_t apus_server_set_cors_headers(apus_server server, const char *headers);
+APUS_API int32_t apus_server_set_cors_exposed(apus_server server, const char *headers);
+/* Whether requests may come with cookies and other credentials: 0 or 1. Default 0.
+ * Errors: APUS_E_ARGUMENT (another number; origins or fields of replies are "*"). */
+APUS_API int32_t apus_server_set_cors_credentials(apus_server server, int32_t on);
+/* How long browsers may keep the answer to their question: 0 to 86,400 seconds, or -1
+ * to leave it to them. Default 600. Errors: APUS_E_ARGUMENT. */
+APUS_API int32_t apus_server_set_cors_max_age(apus_server server, int32_t seconds);
+
+/* ---- credentials */
+
+/* The name and the password of an "Authorization: Basic" (RFC 7617), in UTF-8, borrowed
+ * as other text of the request. Compare them with apus_equal().
+ * Errors: APUS_E_NOT_FOUND (no Authorization, or another scheme), APUS_E_PROTOCOL
+ * (malformed, or several), APUS_E_MEMORY. Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_request_basic(apus_request request, const char **user, const char **password);
+/* The token of an "Authorization: Bearer" (RFC 6750), and its length; likewise.
+ * Errors: as apus_request_basic(). Thread: the request's. Since 0.1. */
+APUS_API const char *apus_request_bearer(apus_request request, size_t *length);
+/* 1 if the bytes are the same, 0 if not, in a time that depends on their number alone:
+ * for passwords, tokens and signatures. Errors: APUS_E_ARGUMENT. Thread: any.
+ * Since 0.1. */
+APUS_API int32_t apus_equal(const void *a, size_t a_length, const void *b, size_t b_length);
+/* Replies 401 with a challenge in WWW-Authenticate: a scheme, such as "Basic" or
+ * "Bearer", and a realm, any text of a field, which is quoted as it must be.
+ * Errors: as apus_reply_data(); APUS_E_ARGUMENT (scheme no token, or realm no text).
+ * Thread: the request's. Since 0.1. */
+APUS_API int32_t apus_reply_unauthorized(apus_request request, const char *scheme,
+                                         const char *realm);
+
+/* ---- proxies in front. Each gives APUS_E_STATE once the server has started.
+ * ---- Thread: any. Since 0.1. */
+
+/* Believes what connections from a network tell of their clients: an address, a network
+ * such as "10.0.0.0/8" or "fd00::/8", or "unix" for Unix sockets; call it again for
+ * more. Then apus_request_client_ip(), _client_port(), _scheme(), _host() and _port()
+ * are the client's, also in the access log; the fields of the request stay as they came.
+ * Hops are passed from the last one, as long as they are trusted. A client that a proxy
+ * calls "unknown", or by a name of its own, has "" for an address. A field that is
+ * malformed as far as it is read is left aside, and counted when it is first asked for.
+ * A proxy must set or remove the fields that are believed: those that it lets through
+ * are the client's word.
+ * Errors: APUS_E_ARGUMENT, APUS_E_FULL (256 networks), APUS_E_MEMORY. */
+APUS_API int32_t apus_server_trust_proxy(apus_server server, const char *network);
+
+/* Where trusted proxies tell of their clients. Since 0.1. */
+enum {
+  APUS_FORWARDED_X = 0,       /* X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host */
+  APUS_FORWARDED_STANDARD = 1 /* Forwarded (RFC 7239) */
+};
+/* One of these alone is believed. Default APUS_FORWARDED_X.
+ * Errors: APUS_E_ARGUMENT. */
+APUS_API int32_t apus_server_set_forwarded_fields(apus_server server, int32_t fields);
+
+/* Whether connections begin with a header of the PROXY protocol. Since 0.1. */
+enum {
+  APUS_PROXY_OFF = 0,
+  APUS_PROXY_REQUIRED = 1, /* each one, whoever makes it: nobody else may reach it */
+  APUS_PROXY_OPTIONAL = 2  /* those from a network that is trusted may */
+};
+/* How the connections of a listener, by its index, begin. Default APUS_PROXY_OFF. A
+ * header of version 1 or 2 replaces the address that the connection comes from, for all
+ * purposes: apus_server_trust_proxy() is asked about the new one. on_connect is called
+ * when it is in; it has the time limit of a request's head; a connection without the
+ * one that it needs, or with a malformed one, is closed and counted.
+ * Errors: APUS_E_ARGUMENT, APUS_E_NOT_FOUND (no such listener). */
+APUS_API int32_t apus_server_set_proxy_protocol(apus_server server, int32_t listener, int32_t mode);
 
 /* ============================================================================
  * 19  TLS

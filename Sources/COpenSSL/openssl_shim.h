@@ -3,6 +3,7 @@
 #ifndef APUS_OPENSSL_H
 #define APUS_OPENSSL_H
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
@@ -31,6 +32,11 @@ static inline int32_t ssl_hmac(const void *key, size_t key_count, const void *by
   if (key_count > INT32_MAX) return 0;
   return HMAC(EVP_sha256(), key, (int)key_count, bytes, count, digest, &length) != NULL &&
          length == 32;
+}
+
+// Whether bytes are the same, in a time that says nothing about where they differ.
+static inline int32_t ssl_equal(const void *left, const void *right, size_t count) {
+  return CRYPTO_memcmp(left, right, count) == 0;
 }
 
 // Bytes that nobody can foretell; 1 when it worked.

@@ -324,6 +324,41 @@ static inline int32_t sys_address_text(const struct sys_address *address, char *
   return 0;
 }
 
+// Copies the four or sixteen bytes of an address; their number, 0 where it is another.
+static inline int32_t sys_address_bytes(const struct sys_address *address, uint8_t *bytes) {
+  if (address->storage.ss_family == AF_INET) {
+    memcpy(bytes, &((const struct sockaddr_in *)&address->storage)->sin_addr, 4);
+    return 4;
+  }
+  if (address->storage.ss_family == AF_INET6) {
+    memcpy(bytes, &((const struct sockaddr_in6 *)&address->storage)->sin6_addr, 16);
+    return 16;
+  }
+  return 0;
+}
+
+// Makes an address of such bytes and a port; of none: that of a Unix socket.
+static inline void sys_address_set(struct sys_address *address, const uint8_t *bytes, size_t count,
+                                   uint16_t port) {
+  memset(address, 0, sizeof *address);
+  if (count == 4) {
+    struct sockaddr_in *four = (struct sockaddr_in *)&address->storage;
+    four->sin_family = AF_INET;
+    four->sin_port = htons(port);
+    memcpy(&four->sin_addr, bytes, 4);
+    address->length = sizeof *four;
+  } else if (count == 16) {
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address->storage;
+    six->sin6_family = AF_INET6;
+    six->sin6_port = htons(port);
+    memcpy(&six->sin6_addr, bytes, 16);
+    address->length = sizeof *six;
+  } else {
+    address->storage.ss_family = AF_UNIX;
+    address->length = sizeof address->storage.ss_family;
+  }
+}
+
 static inline int32_t sys_socket(int32_t family) {
   return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }

@@ -103,6 +103,7 @@ CALLBACKS = {
     "apus_fetch_body_fn": "fetch_body_fn", "apus_fetch_complete_fn": "fetch_complete_fn",
     "apus_events_fn": "events_fn", "apus_source_fn": "source_fn",
     "apus_source_event_fn": "source_event_fn", "apus_source_error_fn": "source_error_fn",
+    "apus_origin_fn": "origin_fn",
 }
 
 # ---- What is bad, by function and parameter -----------------------------------
@@ -146,7 +147,7 @@ BAD = {
     "apus_server_listen_unix": {"path": ["NULL", '""', LONG_PATH]},
     "apus_server_adopt_listener": {"descriptor": ["-1", "spare_pipe", "spare_connection", *INT32]},
     "apus_server_port": {"listener": ["-1", "64", *INT32]},
-    "apus_server_counter": {"counter": ["-1", "18", *INT32]},
+    "apus_server_counter": {"counter": ["-1", "20", *INT32]},
     "apus_server_route": {"method": ["-3", "34", "-1", *INT32],
                           "pattern": ["NULL", '""', '"x"', '"/*a/b"']},
     "apus_server_route_named": {"method": ["NULL", '""', '"A B"', '"A\\n"', LONG_NAME],
@@ -435,6 +436,23 @@ BAD |= {
 }
 for what in ("name", "file_name", "type", "header", "length", "data", "read"):
     BAD[f"apus_request_part_{what}"] = {"index": ["-1", "1000", *INT32]}
+# Section 18.
+TOKENS = ["NULL", '"a b"', '"a;b"', '"a\\r\\nX-B: c"', '"\\xc3\\xa4"']
+BAD |= {
+    "apus_server_set_cors_origins": {"origins": ['"a"', '"http://a/b"', '"http://"', '"*, *"',
+                                                 '"http://a\\r\\nX-B: c"']},
+    "apus_server_set_cors_methods": {"methods": TOKENS},
+    "apus_server_set_cors_headers": {"headers": TOKENS},
+    "apus_server_set_cors_exposed": {"headers": TOKENS},
+    "apus_server_set_cors_credentials": {"on": span(0, 1)},
+    "apus_server_set_cors_max_age": {"seconds": span(-1, 86400)},
+    "apus_equal": {"a": ["NULL"], "b": ["NULL"]},
+    "apus_reply_unauthorized": {"scheme": ["NULL", '""', '"a b"', '"a\\r\\nX-B: c"'],
+                                "realm": FIELD_VALUE},
+    "apus_server_trust_proxy": {"network": ["NULL", '""', '"a"', '"1.2.3.4/33"', '"::1/-1"']},
+    "apus_server_set_forwarded_fields": {"fields": span(0, 1)},
+    "apus_server_set_proxy_protocol": {"mode": span(0, 2)},
+}
 
 # The code where it is not APUS_E_ARGUMENT; None: any negative one.
 CODES = {
@@ -481,6 +499,9 @@ EXCUSED_IN = {
     ("apus_request_part_save", "index"), ("apus_request_part_save", "name"),
     ("apus_fetch_add_file", "file_name"), ("apus_fetch_add_part", "file_name"),
     ("apus_server_set_error_page", "path"),                                  # NULL: none
+    ("apus_server_set_cors_check", "fn"),                                    # NULL: off
+    ("apus_equal", "a_length"), ("apus_equal", "b_length"),
+    ("apus_server_set_proxy_protocol", "listener"),                          # by its own test
 }
 EXCUSED_IN |= {(f"apus_source_on_{event}", "fn") for event in ("open", "event", "error")}
 EXCUSED_IN |= {(f"apus_fetch_on_{event}", "fn") for event in ("response", "body", "complete")}
@@ -491,6 +512,7 @@ EXCUSED_IN |= {(f"apus_server_{form}", "fn")
 FAILURES = {
     "apus_request_method": ("INT32_MIN", True), "apus_request_body_length": ("INT64_MIN", True),
     "apus_server_destroy": ("0", False), "apus_server_is_alive": ("0", False),
+    "apus_server_is_accepting": ("0", False),
     "apus_server_is_running": ("0", False), "apus_request_is_alive": ("0", False),
     "apus_request_destroy": ("0", False), "apus_writer_destroy": ("0", False),
     "apus_writer_is_alive": ("0", False), "apus_writer_is_connected": ("0", False),
@@ -623,8 +645,8 @@ def started(functions):
     for function in functions:
         name = function.name
         if re.match(r"apus_server_(set_(?!topic)|listen|adopt_listener|route|on_|start|serve|tick)"
-                    r"|apus_server_(next|websocket|events|get|head|post|put|patch|delete|any)$",
-                    name):
+                    r"|apus_server_(next|trust_proxy|websocket|events|get|head|post|put|patch"
+                    r"|delete|any)$", name):
             out += function.check("handle", "APUS_E_STATE")
     return out
 

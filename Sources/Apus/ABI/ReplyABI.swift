@@ -133,3 +133,23 @@ public func apusReplyStatus(_ handle: UInt64, _ status: Int32) -> Int32 {
     try exchange.completeStatus(status)
   }
 }
+
+@_cdecl("apus_reply_unauthorized")
+public func apusReplyUnauthorized(
+  _ handle: UInt64, _ scheme: UnsafePointer<CChar>?, _ realm: UnsafePointer<CChar>?
+) -> Int32 {
+  reply(handle) { exchange throws(Failure) in
+    let scheme = try unsafe text(scheme)
+    let realm = try unsafe text(realm)
+    guard scheme.bytes.isToken, realm.bytes.isFieldValue else {
+      throw Failure(.argument, "a scheme is a token, and a realm is text of a field")
+    }
+    var challenge = ByteBuffer()
+    Authorization.appendChallenge(
+      scheme: scheme.bytes, realm: realm.bytes, to: &challenge)
+    if challenge.failed { throw .noMemory }
+    let name = Text("WWW-Authenticate")
+    try exchange.setField(name.bytes, challenge.bytes, replacing: false)
+    try exchange.completeStatus(401)
+  }
+}

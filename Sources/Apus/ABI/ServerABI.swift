@@ -109,6 +109,13 @@ public func apusServerIsRunning(_ handle: UInt64) -> Int32 {
   }
 }
 
+@_cdecl("apus_server_is_accepting")
+public func apusServerIsAccepting(_ handle: UInt64) -> Int32 {
+  boundary(failing: 0) { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in server.isAccepting ? 1 : 0 }
+  }
+}
+
 @_cdecl("apus_server_tick")
 public func apusServerTick(_ handle: UInt64, _ timeout: Int32) -> Int32 {
   boundary { () throws(Failure) in

@@ -8,7 +8,7 @@ enum KnownField {
     switch field.nameCount {
     case 4 where bytes.letters(at: field.name.lowerBound) == 0x7473_6F68:  // "host"
       return takeHost(bytes, field.value, into: &head)
-    case 6, 7, 10, 14, 17:
+    case 6, 7, 10, 14, 17, 29:
       return takeRare(bytes.extracting(field.name), bytes.extracting(field.value), into: &head)
     default:
       return nil
@@ -26,6 +26,10 @@ enum KnownField {
       } else {
         head.expectsOther = true
       }
+    case 6 where name.equalsLowercase("origin"):
+      head.marks.insert(.origin)
+    case 29 where name.equalsLowercase("access-control-request-method"):
+      head.marks.insert(.asksForMethod)
     case 7 where name.equalsLowercase("upgrade"):
       if ListElements.contains(value, "websocket") { head.namesWebSocket = true }
     case 10 where name.equalsLowercase("connection"):
@@ -95,7 +99,7 @@ enum KnownField {
     while start <= value.count {
       let end = value.first(UInt8(ascii: ","), from: start) ?? value.count
       let option = value.extracting(value.trimmed(start..<end))
-      if option.equalsLowercase("close") { head.connectionClose = true }
+      if option.equalsLowercase("close") { head.marks.insert(.close) }
       if option.equalsLowercase("keep-alive") { head.connectionKeepAlive = true }
       if option.equalsLowercase("upgrade") { head.connectionUpgrade = true }
       start = end &+ 1

@@ -10,19 +10,38 @@ struct ReplyHead: ~Copyable {
   private(set) var hasServer = false
   /// Whether there may be a Content-Type among the fields.
   private var hasType = false
-  private(set) var wantsClose = false
-  /// Whether the body is to be compressed if that serves.
-  var wantsCompression = false {
-    didSet { wantsMore = wantsClose || wantsCompression }
-  }
-  /// One of these two.
-  private(set) var wantsMore = false
+  /// What keeps the head from being written as it is.
+  private(set) var marks: Marks = []
+  /// The marks of every reply of its server's.
+  private var usualMarks: Marks = []
   /// A bit for each name among the fields; several names may share one.
   private var names: UInt32 = 0
 
   static var largest: Int { 64 * 1024 }
   /// Beyond that, for what the library sets of its own accord.
   static var slack: Int { 1024 }
+
+  struct Marks: OptionSet {
+    let rawValue: UInt8
+    static var close: Marks { Marks(rawValue: 1) }
+    /// There may be fields to add for pages of other origins.
+    static var crossOrigin: Marks { Marks(rawValue: 2) }
+    /// The body is to be compressed if that serves.
+    static var compression: Marks { Marks(rawValue: 4) }
+  }
+
+  var wantsClose: Bool { marks.contains(.close) }
+
+  var wantsCompression: Bool {
+    get { marks.contains(.compression) }
+    set { if newValue { marks.insert(.compression) } else { marks.remove(.compression) } }
+  }
+
+  /// Says what each reply from here on is to be marked with.
+  mutating func begin(_ marks: Marks) {
+    usualMarks = marks
+    self.marks = marks
+  }
 
   enum Problem {
     case malformed
@@ -36,8 +55,7 @@ struct ReplyHead: ~Copyable {
     hasDate = false
     hasServer = false
     hasType = false
-    wantsClose = false
-    if wantsMore { wantsCompression = false }
+    marks = usualMarks
     names = 0
   }
 
@@ -54,8 +72,7 @@ struct ReplyHead: ~Copyable {
         guard name.equalsLowercase("connection"), value.equalsLowercase("close") else {
           return .reserved
         }
-        wantsClose = true
-        wantsMore = true
+        marks.insert(.close)
         return nil
       }
       note(name)

@@ -44,7 +44,7 @@ struct RequestHead: ~Copyable {
   /// -1: no Content-Length.
   var contentLength: Int64 = -1
   var coding = Coding.none
-  var connectionClose = false
+  var marks: Marks = []
   var connectionKeepAlive = false
   /// Upgrade names websocket; Connection names upgrade (RFC 9110 §7.8).
   var namesWebSocket = false
@@ -55,6 +55,16 @@ struct RequestHead: ~Copyable {
   var count = 0
   var fields = List<Field>()
 
+  /// What most requests do not have.
+  struct Marks: OptionSet {
+    let rawValue: UInt8
+    /// Connection names close.
+    static var close: Marks { Marks(rawValue: 1) }
+    static var origin: Marks { Marks(rawValue: 2) }
+    /// Access-Control-Request-Method is there.
+    static var asksForMethod: Marks { Marks(rawValue: 4) }
+  }
+
   /// RFC 9112 §6.1, over all Transfer-Encoding fields together.
   enum Coding: UInt8 {
     case none, chunked, unknown
@@ -62,8 +72,16 @@ struct RequestHead: ~Copyable {
 
   /// RFC 9112 §9.3.
   var persists: Bool {
-    if connectionClose { return false }
+    if marks.contains(.close) { return false }
     return version >= 11 || connectionKeepAlive
+  }
+
+  /// Whether nothing about it asks for a closer look.
+  var isUsual: Bool { version >= 11 && marks.isEmpty }
+
+  /// Whether a page asks before its request (Fetch, CORS protocol).
+  var isPreflight: Bool {
+    method == Method.options && marks.isSuperset(of: [.origin, .asksForMethod])
   }
 
   /// Whether what stands behind this request may be no HTTP.
@@ -85,7 +103,7 @@ struct RequestHead: ~Copyable {
     hasHost = false
     contentLength = -1
     coding = .none
-    connectionClose = false
+    marks = []
     connectionKeepAlive = false
     namesWebSocket = false
     connectionUpgrade = false

@@ -62,6 +62,18 @@ enum Crypto {
 
   private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? value &+ 48 : value &+ 87 }
 
+  /// Whether bytes are the same; the time that it takes tells their number alone.
+  static func areEqual(_ left: Bytes, _ right: Bytes) -> Bool {
+    unsafe right.withUnsafeBytes { other in
+      unsafe left.withUnsafeBytes { own in
+        // Of different lengths: as long as the second is, so that this too takes its time.
+        let first = own.count == other.count ? own.baseAddress : other.baseAddress
+        let isSame = unsafe ssl_equal(first, other.baseAddress, other.count) == 1
+        return isSame && own.count == other.count
+      }
+    }
+  }
+
   /// Appends bytes of chance. False when there are none to be had.
   static func appendRandom(_ count: Int, to buffer: inout ByteBuffer) -> Bool {
     guard let space = unsafe buffer.space(count), unsafe ssl_random(space, count) == 1 else {

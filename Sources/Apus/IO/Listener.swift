@@ -5,6 +5,8 @@ import CSystem
 @safe struct Listener: ~Copyable {
   fileprivate(set) var descriptor: Int32
   let port: Int32
+  /// Whether a proxy says in front of a connection whom it stands for.
+  var proxyMode = ProxyMode.off
   /// The file of a Unix socket, NUL-terminated; removed with the listener.
   fileprivate var path: ByteBuffer
 
@@ -19,6 +21,14 @@ import CSystem
     if let start = unsafe path.pointer, !path.isEmpty {
       _ = unsafe sys_unlink(UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self))
     }
+  }
+
+  /// The numbers are the header's.
+  enum ProxyMode: Int32 {
+    case off = 0
+    case required = 1
+    /// Where a proxy that is trusted connects, it may.
+    case optional = 2
   }
 
   struct Options {

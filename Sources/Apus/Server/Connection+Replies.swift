@@ -16,12 +16,11 @@ extension Ref where Object == Connection {
   func writeHead(of exchange: Ref<Exchange>, with body: Bytes = Bytes()) {
     exchange.o.isHeadWritten = true
     exchange.o.continueDue = false
-    if exchange.o.reply.wantsMore || exchange.o.framing == .untilClose
+    if !exchange.o.reply.marks.isEmpty || exchange.o.framing == .untilClose
       || server.o.isStopping.load(ordering: .relaxed)
     {
       if exchange.o.reply.wantsCompression { return writeCompressed(exchange, body) }
-      exchange.o.closes = true
-      o.isClosing = true
+      finishHead(of: exchange)
     }
     let stream = o.stream
     // A failure is met by the flush, where there is nothing above us.
@@ -32,6 +31,18 @@ extension Ref where Object == Connection {
       isOld: exchange.o.head.version < 11, body: isSmall ? body : Bytes())
     stream.o.loop.addDirty(stream)
     if !isSmall { stream.send(with: body) }
+  }
+
+  /// What is not written as it is.
+  @inline(never)
+  private func finishHead(of exchange: Ref<Exchange>) {
+    if exchange.o.reply.marks.contains(.crossOrigin) { addCrossOrigin(to: exchange) }
+    if exchange.o.reply.wantsClose || exchange.o.framing == .untilClose
+      || server.o.isStopping.load(ordering: .relaxed)
+    {
+      exchange.o.closes = true
+      o.isClosing = true
+    }
   }
 
   @inline(__always)

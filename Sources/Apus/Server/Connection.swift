@@ -13,8 +13,16 @@ struct Connection: ~Copyable {
     set { unsafe streamOrNil = newValue }
   }
   let id: UInt64
-  private let keptPeer: Peer.Kept
-  var peer: Peer { keptPeer.peer }
+  private var keptPeer: Peer.Kept
+  /// The other end, or whom a proxy there stands for; written before any request is.
+  var peer: Peer {
+    get { keptPeer.peer }
+    set { keptPeer = Peer.Kept(newValue) }
+  }
+  /// Whether what that end tells of its clients is believed; likewise.
+  var isTrusted = false
+  /// What its first bytes may be, as long as they have not come.
+  var proxyMode = Listener.ProxyMode.off
   /// For the host to look at; written before any request is.
   let descriptor: Int32
   var machine = RequestMachine()
@@ -157,6 +165,7 @@ extension Ref where Object == Connection {
       case .end:
         if exchange.o.form == nil || endForm(exchange) { endRequest(exchange) }
       case .refused(let refusal):
+        noteRefusedOrigin(exchange, bytes, upTo: index, refusal)
         refuse(refusal, exchange)
       }
     }
@@ -202,7 +211,7 @@ extension Ref where Object == Connection {
       _ = lose(.memory)
       return
     }
-    if !exchange.o.head.persists { exchange.o.closes = true }
+    if !exchange.o.head.isUsual, isAnsweredAhead(exchange) { return }
     exchange.o.destination = server.route(exchange)
     o.since = worker.o.loop.o.now
     if case .route(let number) = exchange.o.destination {
@@ -344,6 +353,8 @@ extension Ref where Object == Connection {
     let type = Text("text/plain; charset=utf-8")
     let reason = Text(refusal.reason)
     reply.setContentType(type.bytes)
+    server.o.crossOrigin.addFields(
+      for: exchange.pageOrigin, isAllowed: exchange.o.isOriginAllowed, to: &reply)
     guard let output = o.stream.writing() else { return die(reset: true) }
     let length: Int64 = exchange.o.isHead ? 0 : Int64(reason.count)
     write(&reply, to: output, framing: .length(length), close: true, isOld: false)

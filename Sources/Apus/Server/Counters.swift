@@ -22,6 +22,8 @@ enum Counter: Int32, CaseIterable {
   case acceptPauses
   case errors
   case unheard
+  case malformedForwards
+  case refusedProxy
 
   /// The counter of a refusal.
   init(status: Int32) {

@@ -61,15 +61,16 @@ extension Ref where Object == Exchange {
 
   /// Host and port apart; made when asked for.
   func hostAndPort() -> (host: Text, port: Int32) {
-    guard let authority = part(o.head.authority), authority.count > 0,
-      let parsed = HostPort(authority.bytes)
-    else { return (Text(""), 80) }
+    let usual: Int32 = isSecure ? 443 : 80
+    guard let authority, authority.count > 0, let parsed = HostPort(authority.bytes) else {
+      return (Text(""), usual)
+    }
     let bytes = authority.bytes
     if o.host.count == 0 {
       o.hasExtras = true
       o.host = o.arena.copy(bytes.extracting(parsed.host)) ?? Text("")
     }
-    return (o.host, parsed.port >= 0 ? parsed.port : 80)
+    return (o.host, parsed.port >= 0 ? parsed.port : usual)
   }
 
   func field(_ name: Bytes) -> Text? {
@@ -129,10 +130,10 @@ extension Ref where Object == Exchange {
 
   /// The client's address and port; made when asked for.
   func client() throws(Failure) -> (address: Text, port: Int32) {
-    guard let connection = o.connection else { return (Text(""), 0) }
+    guard let peer = clientPeer else { return (Text(""), 0) }
     guard let memory = unsafe o.arena.allocate(48) else { throw .noMemory }
     let text = unsafe memory.assumingMemoryBound(to: CChar.self)
-    let port = unsafe connection.o.peer.write(to: text)
+    let port = unsafe peer.write(to: text)
     return unsafe (Text(characters: text), port)
   }
 

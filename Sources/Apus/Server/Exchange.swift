@@ -35,6 +35,8 @@ enum Destination: Equatable {
   case folder
   /// No routes at all: whoever pulls decides.
   case pulled
+  /// It was answered before it could be routed.
+  case answered
 }
 
 typealias BodyFunction =
@@ -67,6 +69,7 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   /// Whether what most requests do without is there: these down to the form.
   var hasExtras = false
   var host = Text("")
+  var told = ToldClient()
   var captures = List<Capture>()
   var parameters = List<Pair>()
   var hasParameters = false
@@ -97,6 +100,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var isBroken = false
   var isHeadWritten = false
   var closes = false
+  /// Whether the page that has sent it may see the reply.
+  var isOriginAllowed = false
   var isBodyQueued = false
   /// Events in the queue that name it.
   var queued: Int32 = 0
@@ -211,6 +216,7 @@ extension Ref where Object == Exchange {
     o.isBroken = false
     o.isHeadWritten = false
     o.closes = false
+    o.isOriginAllowed = false
     o.isBodyQueued = false
     o.shared.store(false, ordering: .relaxed)
     o.isGone.store(false, ordering: .relaxed)
@@ -227,6 +233,7 @@ extension Ref where Object == Exchange {
   private func resetExtras() {
     o.hasExtras = false
     o.host = Text("")
+    o.told = ToldClient()
     o.captures.removeAll()
     o.parameters.removeAll()
     o.hasParameters = false

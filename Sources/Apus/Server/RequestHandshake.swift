@@ -65,7 +65,7 @@ extension Ref where Object == Exchange {
     switch policy {
     case .any: return true
     case .same:
-      guard let host = part(o.head.authority) else { return false }
+      guard let host = authority else { return false }
       return Origin.isSame(origin.bytes, host: host.bytes)
     case .list: return origins.contains(origin.bytes)
     }

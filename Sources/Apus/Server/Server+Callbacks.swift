@@ -198,10 +198,10 @@ extension Ref where Object == Server {
 /// A line of the Combined Log Format for a finished request.
 enum AccessLine {
   static func append(_ exchange: Ref<Exchange>, to line: inout ByteBuffer) {
-    if let connection = exchange.o.connection {
+    if let peer = exchange.locked({ exchange.clientPeer }) {
       unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 48) { text in
         guard let base = text.baseAddress else { return }
-        _ = unsafe connection.o.peer.write(to: base)
+        _ = unsafe peer.write(to: base)
         unsafe line.append(Text(characters: base).bytes)
       }
     }

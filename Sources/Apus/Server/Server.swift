@@ -34,6 +34,8 @@ typealias AccessFunction =
   var uploads = ByteBuffer()
   /// What cookies are signed with, the first one, and accepted by.
   var cookieKeys = List<Ref<ByteBuffer>>()
+  var crossOrigin = CrossOrigin()
+  var proxies = TrustedProxies()
   var listeners = List<Ref<Listener>>()
   var mounts = List<Ref<Mount>>()
   var errorPages = List<Ref<ErrorPage>>()
@@ -70,6 +72,8 @@ typealias AccessFunction =
   /// What stopped workers had counted.
   let pastCounters: Counters
   let nextWorker = Atomic<Int>(0)
+  /// Fields of trusted proxies that were malformed, by whoever asked for them.
+  let malformedForwards = Atomic<Int64>(0)
   /// While accepting pauses: when to look for descriptors again. Otherwise 0.
   let acceptAgain = Atomic<Int64>(0)
   let descriptorLimit = Atomic<Int64>(1024)
@@ -121,6 +125,7 @@ typealias AccessFunction =
     for index in unsafe 0..<onError.count { unsafe onError[index].end() }
     for index in unsafe 0..<onTick.count { unsafe onTick[index].end() }
     unsafe onAccess.end()
+    unsafe crossOrigin.check.end()
   }
 }
 
@@ -174,6 +179,7 @@ extension Ref where Object == Server {
     switch counter {
     case .connections: return o.connections.load(ordering: .relaxed)
     case .pending: return o.queue.count.load(ordering: .relaxed)
+    case .malformedForwards: return o.malformedForwards.load(ordering: .relaxed)
     default: break
     }
     o.lock.lock()
@@ -189,6 +195,12 @@ extension Ref where Object == Server {
     o.lock.lock()
     defer { o.lock.unlock() }
     return o.state != .idle
+  }
+
+  var isAccepting: Bool {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    return o.state == .running && !isAcceptPaused
   }
 
   /// With worker dispatch and threads nothing is queued.
@@ -219,7 +231,7 @@ extension Ref where Object == Server {
       throw Failure(.state, "the server does not run")
     }
     try ConnectedSocket.makeNonblocking(descriptor)
-    try handOver(descriptor, peer, isInLoop: false)
+    try handOver(descriptor, peer, from: nil, isInLoop: false)
   }
 
   // ---- routing

@@ -8,6 +8,8 @@ struct Worker: ~Copyable {
   let loop: Ref<Loop>
   let handler: Ref<StreamHandler>
   let channelHandler: Ref<StreamHandler>
+  /// For connections that begin with a proxy's header; made at the first need.
+  var proxyHandler: Ref<StreamHandler>? = nil
   let counters: Counters
   let index: Int
   var thread: Thread? = nil
@@ -74,6 +76,7 @@ struct Worker: ~Copyable {
     loop.free()
     handler.free()
     channelHandler.free()
+    proxyHandler?.free()
     stopMail.free()
   }
 
@@ -121,7 +124,10 @@ extension Ref where Object == Worker {
 
   @inline(never)
   private func makeExchange() -> Ref<Exchange>? {
-    if let exchange = Ref<Exchange>.make(worker: self) { return exchange }
+    if let exchange = Ref<Exchange>.make(worker: self) {
+      if o.server.o.crossOrigin.isOn { exchange.o.reply.begin(.crossOrigin) }
+      return exchange
+    }
     o.outstanding &-= 1
     return nil
   }
@@ -186,8 +192,9 @@ extension Ref where Object == Worker {
 
   // ---- connections
 
-  /// Takes on a connected descriptor; closes it when it can't.
-  func adopt(_ descriptor: Int32, _ peer: Peer) {
+  /// Takes on a connected descriptor; closes it when it can't. The listener is there as
+  /// long as its worker is.
+  func adopt(_ descriptor: Int32, _ peer: Peer, from listener: Ref<Listener>?) {
     o.counters.add(.accepted)
     let system = o.loop.o.system
     if o.isDraining {
@@ -212,11 +219,14 @@ extension Ref where Object == Worker {
     }
     add(connection, stream)
     o.server.o.connections.wrappingAdd(1, ordering: .relaxed)
+    connection.notePeer()
+    connection.o.proxyMode = connection.mode(of: listener)
+    let isFull = o.server.o.connections.load(ordering: .relaxed) > o.server.o.options.maxConnections
+    if connection.o.proxyMode != .off, !isFull { return connection.awaitProxyHeader() }
+    connection.o.proxyMode = .off
     connected(connection)
     if !stream.start() { return connection.die(reset: true) }
-    if o.server.o.connections.load(ordering: .relaxed) > o.server.o.options.maxConnections {
-      return connection.refuseAtOnce()
-    }
+    if isFull { return connection.refuseAtOnce() }
     connection.armTimer()
   }
 
@@ -240,7 +250,8 @@ extension Ref where Object == Worker {
     o.connections &-= 1
     if connection.o.isOutgoing { return }
     o.server.o.connections.wrappingSubtract(1, ordering: .relaxed)
-    disconnected(connection)
+    // Of one that was never told whom it stands for nobody has heard.
+    if connection.o.proxyMode == .off { disconnected(connection) }
   }
 
   // ---- stopping

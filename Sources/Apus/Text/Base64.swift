@@ -36,6 +36,23 @@ enum Base64 {
     return text.count / 4 &* 3 &- (text.count &- end)
   }
 
+  /// Appends what a text stands for; false where it is not what `append` writes.
+  static func decode(_ text: Bytes, to buffer: inout ByteBuffer) -> Bool {
+    guard let count = decodedCount(text) else { return false }
+    let end = buffer.count &+ count
+    var index = 0
+    while index < text.count {
+      var group: UInt32 = 0
+      for place in index..<(index &+ 4) { group = group << 6 | UInt32(value(text[place]) ?? 0) }
+      buffer.append(UInt8(truncatingIfNeeded: group >> 16))
+      buffer.append(UInt8(truncatingIfNeeded: group >> 8))
+      buffer.append(UInt8(truncatingIfNeeded: group))
+      index &+= 4
+    }
+    buffer.truncate(to: end)
+    return !buffer.failed
+  }
+
   private static var pad: UInt8 { UInt8(ascii: "=") }
 
   private static func digit(_ bits: UInt32) -> UInt8 {

@@ -157,6 +157,7 @@ static inline void harness_halt(struct app *app) {
   if (app->driven) CHECK_INT(0, pthread_join(app->driver, NULL));
   app->driven = 0;
   CHECK_INT(0, apus_server_is_running(app->server));
+  CHECK_INT(0, apus_server_is_accepting(app->server));
 }
 
 /* The same, and the end of the server. */

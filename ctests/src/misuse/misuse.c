@@ -186,6 +186,12 @@ static void fetch_body_fn(void *context, apus_fetch fetch, const void *data, siz
   atomic_fetch_add(&callbacks_run, 1);
 }
 
+static int32_t origin_fn(void *context, apus_server server, const char *origin) {
+  (void)context, (void)server, (void)origin;
+  atomic_fetch_add(&callbacks_run, 1);
+  return 0;
+}
+
 static void fetch_complete_fn(void *context, apus_fetch fetch, apus_response response,
                               int32_t result) {
   (void)context, (void)fetch, (void)response, (void)result;

@@ -197,7 +197,9 @@ static void pause_once(struct app *app, int workers, int round) {
   CLIENT_EXPECT(&inside, "GET", 200, "hello");
   CHECK_INT(0, answered(clients, BURST));
   CHECK_INT(round, apus_server_counter(app->server, APUS_COUNT_ACCEPT_PAUSES));
+  CHECK_INT(0, apus_server_is_accepting(app->server));
   atomic_store(&calls_starving, 0);
+  EVENTUALLY(apus_server_is_accepting(app->server) == 1);
   expect_and_close(clients, BURST);
   EVENTUALLY(calls_pollers(left, WORKERS_MOST) == workers);
   check_shares(pollers, workers, before, BURST / workers);

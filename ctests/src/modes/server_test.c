@@ -63,11 +63,11 @@ static void test_counters(enum mode mode) {
   struct client client;
   start_named(&app, mode);
   apus_server server = app.server;
-  for (int32_t i = 0; i <= APUS_COUNT_UNHEARD; i++) {
+  for (int32_t i = 0; i <= APUS_COUNT_REFUSED_PROXY; i++) {
     CHECK_INT(0, apus_server_counter(server, i));
   }
   CHECK_CODE(APUS_E_ARGUMENT, apus_server_counter(server, -1));
-  CHECK_CODE(APUS_E_ARGUMENT, apus_server_counter(server, APUS_COUNT_UNHEARD + 1));
+  CHECK_CODE(APUS_E_ARGUMENT, apus_server_counter(server, APUS_COUNT_REFUSED_PROXY + 1));
   client_open(&client, app.port);
   for (int i = 0; i < 3; i++) {
     client_text(&client, good);

@@ -1,4 +1,4 @@
-// IP addresses as numbers, to be compared with networks and sent to proxies. An IPv4
+// IP addresses as numbers, to be compared with networks and told to others. An IPv4
 // address inside an IPv6 one (RFC 4291 §2.5.5.2) is that IPv4 address.
 
 struct NumericAddress: Equatable {
@@ -9,7 +9,7 @@ struct NumericAddress: Equatable {
 
   /// From text, with or without the brackets of an IPv6 address; nil: it is none.
   init?(_ text: Bytes) {
-    let bare = text.extracting(CookieRules.bare(text))
+    let bare = text.extracting(NumericAddress.bare(text))
     if bare.first(UInt8(ascii: ":")) == nil {
       guard bare.count == text.count, let number = NumericAddress.four(bare) else { return nil }
       self.init(four: number)
@@ -17,6 +17,29 @@ struct NumericAddress: Equatable {
     }
     guard IPv6Text.isValid(bare) else { return nil }
     self.init(six: NumericAddress.six(bare))
+  }
+
+  /// Of four or sixteen bytes, the first one highest; nil for another number.
+  init?(bytes: Bytes) {
+    guard bytes.count == 4 || bytes.count == 16 else { return nil }
+    var high: UInt64 = 0
+    var low: UInt64 = 0
+    for index in 0..<bytes.count {
+      high = high << 8 | low >> 56
+      low = low << 8 | UInt64(bytes[index])
+    }
+    if bytes.count == 4 {
+      self.init(four: UInt32(truncatingIfNeeded: low))
+    } else {
+      self.init(six: (high, low))
+    }
+  }
+
+  /// Where an address stands, without the brackets of an IPv6 address.
+  private static func bare(_ text: Bytes) -> Range<Int> {
+    let last = text.count &- 1
+    return last > 0 && text[0] == UInt8(ascii: "[") && text[last] == UInt8(ascii: "]")
+      ? 1..<last : 0..<text.count
   }
 
   private init(six: (high: UInt64, low: UInt64)) {
