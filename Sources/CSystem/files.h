@@ -58,6 +58,13 @@ static inline int32_t sys_file_rename(const char *from, const char *to) {
   return rename(from, to) < 0 ? -errno : 0;
 }
 
+// 0 where a path is that of a folder, or the negative error number.
+static inline int32_t sys_folder_check(const char *path) {
+  struct stat about;
+  if (stat(path, &about) < 0) return -errno;
+  return S_ISDIR(about.st_mode) ? 0 : -ENOTDIR;
+}
+
 // ---- the environment
 
 static inline const char *sys_environment(const char *name) { return getenv(name); }

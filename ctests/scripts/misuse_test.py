@@ -69,6 +69,9 @@ BY_FUNCTION = {
     ("apus_response_address", "buffer"): "outs.text",
     ("apus_response_address", "capacity"): "sizeof outs.text",
     ("apus_client_add_cookie", "cookie"): '"a=b"', ("apus_http", "method"): '"GET"',
+    ("apus_server_set_tls_versions", "least"): "12", ("apus_server_set_tls_versions", "most"): "13",
+    ("apus_client_set_tls_versions", "least"): "12", ("apus_client_set_tls_versions", "most"): "13",
+    ("apus_client_set_verify", "host"): "1", ("apus_client_add_pin", "host"): '"a"',
     ("apus_client_set_proxy", "url"): '"http://127.0.0.1:1"',
     ("apus_fetch_set_url", "url"): '"http://127.0.0.1:1/"',
     ("apus_channel_open", "url"): '"ws://127.0.0.1:1/"',
@@ -92,6 +95,7 @@ CALLBACKS = {
     "apus_channel_error_fn": "closed_fn", "apus_log_fn": None, "apus_leak_fn": None,
     "apus_fetch_source_fn": "fetch_source_fn", "apus_fetch_response_fn": "fetch_response_fn",
     "apus_fetch_body_fn": "fetch_body_fn", "apus_fetch_complete_fn": "fetch_complete_fn",
+    "apus_password_fn": "password_fn",
 }
 
 # ---- What is bad, by function and parameter -----------------------------------
@@ -349,6 +353,43 @@ BAD |= {
                                       "protocols": ['"a,a"', '"a b"', '","']},
 }
 
+# Section 19.
+TLS_NAME = ['"a b"', '"*"', '"*.*.a"', '"a\\n"']
+TLS_LIST = ["NULL", '""', '"nonsense"', '"' + 1025 * "x" + '"']
+PEM = ["NULL", '""']
+for who in ("server", "client"):
+    BAD |= {
+        f"apus_{who}_set_tls_versions": {"least": span(12, 13), "most": span(12, 13)},
+        f"apus_{who}_set_tls_ciphers": {"list": TLS_LIST},
+        f"apus_{who}_set_tls_suites": {"list": TLS_LIST},
+        f"apus_{who}_set_tls_groups": {"list": TLS_LIST},
+    }
+BAD |= {
+    "apus_server_listen_tls": {"host": ['"no address"', '""'], "port": span(0, 65535)},
+    "apus_server_add_certificate": {"name": TLS_NAME, "chain_path": PEM, "key_path": PEM},
+    "apus_server_add_certificate_memory": {"name": TLS_NAME, "chain": ["NULL"], "key": ["NULL"]},
+    "apus_server_add_certificate_directory": {"name": TLS_NAME, "path": PEM},
+    "apus_server_set_ocsp_file": {"name": TLS_NAME, "path": ['""']},
+    "apus_server_set_tls_preference": {"on": span(0, 1)},
+    "apus_server_set_client_certificates": {"policy": span(0, 2), "ca_path": ['""', "NULL"]},
+    "apus_server_set_client_certificates_memory": {"policy": span(0, 2), "data": ["NULL"]},
+    "apus_server_set_ticket_period": {"seconds": span(0, 604800)},
+    "apus_server_set_ticket_keys": {"keys": ["NULL"]},
+    "apus_client_add_ca_file": {"path": PEM},
+    "apus_client_add_ca_memory": {"data": ["NULL"]},
+    "apus_client_add_ca_directory": {"path": PEM},
+    "apus_client_set_hsts": {"on": span(0, 1)},
+    "apus_client_trust_system": {"on": span(0, 1)},
+    "apus_client_set_crl_file": {"path": ['""']},
+    "apus_client_set_verify": {"peer": span(0, 1), "host": span(0, 1)},
+    "apus_client_add_pin": {"host": ["NULL", '""'],
+                            "pin": ["NULL", '""', '"sha256//"', '"sha1//' + 44 * "A" + '"']},
+    "apus_client_set_certificate": {"chain_path": PEM, "key_path": PEM},
+    "apus_client_set_certificate_memory": {"chain": ["NULL"], "key": ["NULL"]},
+}
+# What may be set while the server runs.
+RUNNING = {f"apus_server_set_{word}" for word in ("ocsp_file", "ticket_keys", "tls_password")}
+
 # The code where it is not APUS_E_ARGUMENT; None: any negative one.
 CODES = {
     "apus_server_port": "APUS_E_NOT_FOUND", "apus_method_name": "APUS_E_NOT_FOUND",
@@ -357,6 +398,11 @@ CODES = {
     "apus_response_trailer_at": "APUS_E_NOT_FOUND",
     "apus_request_on_body": None, "apus_upgrade_protocol_at": "APUS_E_NOT_FOUND",
 }
+for word in ("server_listen_tls", "server_add_certificate", "server_add_certificate_memory",
+             "server_add_certificate_directory", "server_set_ocsp_file",
+             "server_set_client_certificates", "client_add_ca_file", "client_add_ca_directory",
+             "client_set_crl_file", "client_set_certificate", "client_set_certificate_memory"):
+    CODES["apus_" + word] = None
 for kind in ("header", "trailer", "param", "query_param"):
     CODES[f"apus_request_{kind}_at"] = "APUS_E_NOT_FOUND"
 
@@ -365,6 +411,7 @@ EXCUSED = {
     "context": "handed through", "drop": "may be NULL", "length": "goes with its data",
     "except": "a handle that is left out, live or not",
     "consumed": "out", "event": "out", "capacity": "goes with its buffer",
+    "chain_length": "goes with its chain", "key_length": "goes with its key",
     "handle": "tested as a handle", "previous": "a place in a walk, live or not",
 }
 EXCUSED_IN = {
@@ -385,6 +432,7 @@ EXCUSED_IN = {
     ("apus_frame_mask", "offset"), ("apus_close_is_valid", "code"),
     ("apus_handshake_protocol_at", "index"),                                 # by a test of its own
     ("apus_client_set_no_proxy", "list"),                                    # any text
+    ("apus_server_set_tls_password", "fn"), ("apus_client_set_tls_password", "fn"),
     ("apus_fetch_add_file", "file_name"), ("apus_fetch_add_part", "file_name"),
 }
 EXCUSED_IN |= {(f"apus_fetch_on_{event}", "fn") for event in ("response", "body", "complete")}
@@ -527,7 +575,8 @@ def started(functions):
         name = function.name
         if re.match(r"apus_server_(set_|listen|adopt_listener|route|on_|start|serve|tick)"
                     r"|apus_server_(next|websocket|get|head|post|put|patch|delete|any)$", name):
-            out += function.check("handle", "APUS_E_STATE")
+            if name not in RUNNING:
+                out += function.check("handle", "APUS_E_STATE")
     return out
 
 

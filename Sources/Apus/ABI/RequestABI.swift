@@ -123,7 +123,7 @@ public func apusRequestVersion(_ handle: UInt64) -> Int32 {
 public func apusRequestScheme(_ handle: UInt64) -> UnsafePointer<CChar>? {
   unsafe boundary(failing: nil) { () throws(Failure) in
     unsafe try withRequest(handle) { exchange throws(Failure) in
-      unsafe (Text("http")).characters
+      unsafe Text(exchange.isSecure ? "https" : "http").characters
     }
   }
 }

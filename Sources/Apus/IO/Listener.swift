@@ -5,6 +5,8 @@ import CSystem
 @safe struct Listener: ~Copyable {
   fileprivate(set) var descriptor: Int32
   let port: Int32
+  /// Its connections speak TLS.
+  var isSecure = false
   /// The file of a Unix socket, NUL-terminated; removed with the listener.
   fileprivate var path: ByteBuffer
 

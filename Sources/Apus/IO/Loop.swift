@@ -30,6 +30,8 @@ import CSystem
   fileprivate var spareOutputs = List<Ref<ByteBuffer>>()
   /// There is more to do than this turn does: the next one must not wait.
   var isPressed = false
+  /// A step of a TLS handshake was done in this turn: others wait for the next.
+  var hasShaken = false
   /// Without a thread: what makes the poller readable when a timer is due.
   private(set) var timerDescriptor: Int32 = -1
   private var timerArmed = Int64.max
@@ -170,6 +172,7 @@ extension Ref where Object == Loop {
     let count = unsafe system.pollWait(
       system.context, o.poller, events, Int32(Loop.eventCapacity), wait)
     o.readClock()
+    o.hasShaken = false
     if count > 1 { putListenersFirst(Int(count)) }
     var index = 0
     while index < count {

@@ -22,6 +22,10 @@ import CSystem
   nonisolated(unsafe) let buried: @convention(c) (Owner) -> Void
   /// The peer sends no more than what it has sent, while reading is paused.
   nonisolated(unsafe) var endIsNear: @convention(c) (Owner) -> Void = { _ in }
+  /// TLS stands.
+  nonisolated(unsafe) var secured: @convention(c) (Owner) -> Void = { _ in }
+  /// The peer speaks without TLS, and so does the stream from here on.
+  nonisolated(unsafe) var plainHeard: @convention(c) (Owner) -> Void = { _ in }
 }
 
 @safe struct Stream: ~Copyable {
@@ -30,14 +34,16 @@ import CSystem
   fileprivate(set) var handler: Ref<StreamHandler>
   nonisolated(unsafe) fileprivate(set) var owner: UnsafeMutableRawPointer
   /// What has arrived and was not taken.
-  fileprivate var input = ByteBuffer()
+  var input = ByteBuffer()
   /// What waits to be sent; nil when nothing does.
-  fileprivate(set) var output: Ref<ByteBuffer>? = nil
+  var output: Ref<ByteBuffer>? = nil
+  /// What encrypts; nil where nothing does.
+  var tls: Ref<TLSSession>? = nil
   var timer: Ref<Timer>
   /// When the kernel last took bytes, in the loop's microseconds.
-  fileprivate(set) var lastSent: Int64 = 0
+  var lastSent: Int64 = 0
   fileprivate(set) var isEnded = false
-  fileprivate(set) var isInputEnded = false
+  var isInputEnded = false
   fileprivate(set) var isPaused = false
   /// The peer's end was seen while reading was paused.
   fileprivate(set) var isEndNear = false
@@ -45,8 +51,8 @@ import CSystem
   /// A flush follows what runs now: no other need be asked for.
   fileprivate(set) var isFlushedNext = false
   fileprivate var deliversAgain = false
-  fileprivate var isBlocked = false
-  fileprivate var isBroken = false
+  var isBlocked = false
+  var isBroken = false
   fileprivate var isUnwatched = false
   fileprivate var interest: UInt32 = 0
   var isDirty = false
@@ -64,13 +70,20 @@ import CSystem
     self.timer = timer
   }
 
-  deinit { timer.free() }
+  deinit {
+    timer.free()
+    tls?.free()
+  }
 
   /// From that size on a piece is sent from where it stands, and not copied.
   static var leastSentApart: Int { 16 * 1024 }
 
   /// Bytes that the kernel has not taken yet.
-  var buffered: Int { output?.o.count ?? 0 }
+  var buffered: Int {
+    guard let output else { return 0 }
+    // What is encrypted waits with an output, be that empty.
+    return output.o.count &+ (tls?.o.sealed?.o.count ?? 0)
+  }
   var hasInput: Bool { !input.isEmpty }
 }
 
@@ -131,6 +144,7 @@ extension Ref where Object == Stream {
 
   /// One recv. More than fits is seen in the next turn: other streams come first.
   private func receive() {
+    if let tls = o.tls { return receive(through: tls) }
     let loop = o.loop
     let system = loop.o.system
     let isDirect = o.input.isEmpty
@@ -146,21 +160,27 @@ extension Ref where Object == Stream {
     if count == 0 { return endInput() }
     loop.o.bytesIn &+= count
     if isDirect {
-      o.isDelivering = true
-      o.isFlushedNext = true
-      let taken = unsafe o.handler.o.received(o.owner, space, Int(count))
-      o.isFlushedNext = false
-      if !o.isEnded, taken < Int(count) {
-        unsafe o.input.append(Span(_unsafeStart: space + taken, count: Int(count) &- taken))
-        if o.input.failed { return fail(ENOMEM) }
-      }
-      if !o.isEnded { flush() }
-      o.isDelivering = false
-      if o.deliversAgain { deliver() }
+      unsafe deliver(space, Int(count))
     } else {
       o.input.filled(Int(count))
       deliver()
     }
+  }
+
+  /// Offers what has arrived where nothing has waited.
+  @inline(__always)
+  @unsafe func deliver(_ space: UnsafeMutablePointer<UInt8>, _ count: Int) {
+    o.isDelivering = true
+    o.isFlushedNext = true
+    let taken = unsafe o.handler.o.received(o.owner, space, count)
+    o.isFlushedNext = false
+    if !o.isEnded, taken < count {
+      unsafe o.input.append(Span(_unsafeStart: space + taken, count: count &- taken))
+      if o.input.failed { return fail(ENOMEM) }
+    }
+    if !o.isEnded { flush() }
+    o.isDelivering = false
+    if o.deliversAgain { deliver() }
   }
 
   /// Offers what has arrived and was not taken yet. Asked for by what it calls
@@ -186,7 +206,7 @@ extension Ref where Object == Stream {
     o.isDelivering = false
   }
 
-  private func endInput() {
+  func endInput() {
     o.isInputEnded = true
     updateInterest()
     unsafe o.handler.o.inputEnded(o.owner)
@@ -199,7 +219,7 @@ extension Ref where Object == Stream {
     updateInterest()
   }
 
-  private func updateInterest() {
+  func updateInterest() {
     if o.isEnded { return }
     var wanted: UInt32 = 0
     if !o.isPaused, !o.isInputEnded { wanted |= SYS_POLL_IN }
@@ -250,6 +270,7 @@ extension Ref where Object == Stream {
 
   @inline(never)
   private func sendBoth(_ output: Ref<ByteBuffer>, _ piece: Bytes) {
+    if let tls = o.tls { return send(output, piece, through: tls) }
     let system = o.loop.o.system
     let first = output.o.count
     let sent = unsafe piece.withUnsafeBufferPointer {
@@ -268,7 +289,7 @@ extension Ref where Object == Stream {
     o.loop.addDirty(self)
   }
 
-  private func note(sent count: Int) {
+  func note(sent count: Int) {
     guard count > 0 else { return }
     o.loop.o.bytesOut &+= Int64(count)
     o.lastSent = o.loop.o.now
@@ -278,6 +299,7 @@ extension Ref where Object == Stream {
   func flush() {
     if o.isEnded { return }
     if o.isBroken { return fail(ENOMEM) }
+    if let tls = o.tls { return flush(through: tls) }
     guard let output = o.output else { return }
     if output.o.failed { return fail(ENOMEM) }
     if !output.o.isEmpty {
@@ -291,12 +313,8 @@ extension Ref where Object == Stream {
       note(sent: Int(sent))
       output.o.consume(max(0, Int(sent)))
     }
-    let blocked = !output.o.isEmpty
-    if blocked != o.isBlocked {
-      o.isBlocked = blocked
-      updateInterest()
-    }
-    if blocked {
+    block(!output.o.isEmpty)
+    if o.isBlocked {
       return unsafe o.handler.o.drained(o.owner)
     }
     o.output = nil
@@ -304,16 +322,26 @@ extension Ref where Object == Stream {
     unsafe o.handler.o.drained(o.owner)
   }
 
+  /// Whether the kernel must take more first.
+  @inline(__always)
+  func block(_ on: Bool) {
+    guard on != o.isBlocked else { return }
+    o.isBlocked = on
+    updateInterest()
+  }
+
   // ---- end
 
-  private func fail(_ number: Int32) {
+  func fail(_ number: Int32) {
     if !o.isEnded { unsafe o.handler.o.failed(o.owner, number) }
   }
 
   /// RFC 9112 §9.6: no more from us, but what the peer still sends is taken in.
   func shutdownOutput() {
     let system = o.loop.o.system
-    if !o.isEnded { _ = unsafe system.shutdownWrite(system.context, o.descriptor) }
+    if o.isEnded { return }
+    if let tls = o.tls { sayGoodbye(through: tls) }
+    _ = unsafe system.shutdownWrite(system.context, o.descriptor)
   }
 
   /// Closes the socket, at once or with a reset. The stream is freed when the
@@ -322,9 +350,11 @@ extension Ref where Object == Stream {
     if o.isEnded { return }
     o.isEnded = true
     let system = o.loop.o.system
+    if let tls = o.tls, !reset { sayGoodbye(through: tls) }
     unsafe system.end(system.context, o.descriptor, reset ? 1 : 0)
     o.descriptor = -1
     o.loop.o.timers.remove(o.timer)
+    o.tls?.giveSealed()
     if let output = o.output {
       o.output = nil
       o.loop.giveOutput(output)

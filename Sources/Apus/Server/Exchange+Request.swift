@@ -63,13 +63,13 @@ extension Ref where Object == Exchange {
   func hostAndPort() -> (host: Text, port: Int32) {
     guard let authority = part(o.head.authority), authority.count > 0,
       let parsed = HostPort(authority.bytes)
-    else { return (Text(""), 80) }
+    else { return (Text(""), isSecure ? 443 : 80) }
     let bytes = authority.bytes
     if o.host.count == 0 {
       o.hasExtras = true
       o.host = o.arena.copy(bytes.extracting(parsed.host)) ?? Text("")
     }
-    return (o.host, parsed.port >= 0 ? parsed.port : 80)
+    return (o.host, parsed.port >= 0 ? parsed.port : isSecure ? 443 : 80)
   }
 
   func field(_ name: Bytes) -> Text? {

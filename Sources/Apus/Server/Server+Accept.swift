@@ -15,6 +15,7 @@ struct Handover: ~Copyable {
   let worker: Ref<Worker>
   let descriptor: Int32
   let peer: Peer
+  let isSecure: Bool
   var mail: Ref<Mail>? = nil
 }
 
@@ -27,16 +28,18 @@ extension Ref where Object == Server {
 
   /// Gives a connection to the next worker; any thread, and by mail unless this
   /// is that worker's own and no lock is held.
-  func handOver(_ descriptor: Int32, _ peer: Peer, isInLoop: Bool) throws(Failure) {
+  func handOver(
+    _ descriptor: Int32, _ peer: Peer, isSecure: Bool, isInLoop: Bool
+  ) throws(Failure) {
     let turn = o.nextWorker.wrappingAdd(1, ordering: .relaxed).newValue
     let index = Int(bitPattern: UInt(bitPattern: turn) % UInt(max(1, o.workers.count)))
     let worker = o.workers[index]
     if unsafe isInLoop && ThreadContext.loop == worker.o.loop.opaque {
-      return worker.adopt(descriptor, peer)
+      return worker.adopt(descriptor, peer, isSecure: isSecure)
     }
     guard
       let handover = Ref<Handover>(
-        make: Handover(worker: worker, descriptor: descriptor, peer: peer)),
+        make: Handover(worker: worker, descriptor: descriptor, peer: peer, isSecure: isSecure)),
       let mail = unsafe Ref<Mail>(make: Mail(handover.opaque, takeHandover))
     else { throw .noMemory }
     handover.o.mail = mail
@@ -138,7 +141,7 @@ extension Ref where Object == Worker {
         pauseAccepting()
       }
       do throws(Failure) {
-        try server.handOver(descriptor, peer, isInLoop: true)
+        try server.handOver(descriptor, peer, isSecure: listener.o.isSecure, isInLoop: true)
       } catch {
         unsafe system.end(system.context, descriptor, 1)
       }
@@ -163,7 +166,8 @@ extension Ref where Object == Worker {
 
 private func takeHandover(_ object: UnsafeMutableRawPointer) {
   let handover = unsafe Ref<Handover>(opaque: object)
-  handover.o.worker.adopt(handover.o.descriptor, handover.o.peer)
+  handover.o.worker.adopt(
+    handover.o.descriptor, handover.o.peer, isSecure: handover.o.isSecure)
   handover.o.mail?.free()
   handover.free()
 }

@@ -31,6 +31,8 @@ typealias AccessFunction =
   /// With the policy of a list: the origins, one behind the other with commas.
   var origins = OriginList()
   var listeners = List<Ref<Listener>>()
+  /// Certificates, where there are any.
+  var tls: Ref<TLSServer>? = nil
   var onConnect = unsafe List<Callback<ConnectionFunction>>()
   var onDisconnect = unsafe List<Callback<ConnectionFunction>>()
   var onReceive = unsafe List<Callback<HandlerFunction>>()
@@ -105,6 +107,7 @@ typealias AccessFunction =
   deinit {
     if let guest { unsafe guest.end(guest.object) }
     for index in 0..<listeners.count { listeners[index].free() }
+    tls?.free()
     for index in unsafe 0..<onConnect.count { unsafe onConnect[index].end() }
     for index in unsafe 0..<onDisconnect.count { unsafe onDisconnect[index].end() }
     for index in unsafe 0..<onReceive.count { unsafe onReceive[index].end() }
@@ -205,7 +208,7 @@ extension Ref where Object == Server {
       throw Failure(.state, "the server does not run")
     }
     try ConnectedSocket.makeNonblocking(descriptor)
-    try handOver(descriptor, peer, isInLoop: false)
+    try handOver(descriptor, peer, isSecure: false, isInLoop: false)
   }
 
   // ---- routing

@@ -184,7 +184,7 @@ extension Ref where Object == Worker {
   // ---- connections
 
   /// Takes on a connected descriptor; closes it when it can't.
-  func adopt(_ descriptor: Int32, _ peer: Peer) {
+  func adopt(_ descriptor: Int32, _ peer: Peer, isSecure: Bool) {
     o.counters.add(.accepted)
     let system = o.loop.o.system
     if o.isDraining {
@@ -210,9 +210,11 @@ extension Ref where Object == Worker {
     add(connection, stream)
     o.server.o.connections.wrappingAdd(1, ordering: .relaxed)
     connected(connection)
+    if isSecure, !connection.secure() { return connection.die(reset: true) }
     if !stream.start() { return connection.die(reset: true) }
     if o.server.o.connections.load(ordering: .relaxed) > o.server.o.options.maxConnections {
-      return connection.refuseAtOnce()
+      // To say so in TLS would take a handshake.
+      return isSecure ? connection.die(reset: true) : connection.refuseAtOnce(.tooMany)
     }
     connection.armTimer()
   }
