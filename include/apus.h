@@ -144,7 +144,17 @@ enum {
   APUS_E_ADDRESS = -15,        /* not an address of this machine */
   APUS_E_FORK = -16,           /* in the child of a fork() */
   APUS_E_DESCRIPTORS = -17,    /* no file descriptor left */
-  APUS_E_UNSUPPORTED = -18     /* not in this build */
+  APUS_E_UNSUPPORTED = -18,    /* not in this build */
+  APUS_E_TLS = -19,            /* a TLS handshake, or a certificate and its key */
+  APUS_E_CERTIFICATE = -20,    /* the peer's certificate is not good */
+  APUS_E_EXPIRED = -21,        /* one in the peer's chain has expired */
+  APUS_E_NOT_YET_VALID = -22,  /* one in the peer's chain is not valid yet */
+  APUS_E_SELF_SIGNED = -23,    /* the chain ends in one that nobody vouches for */
+  APUS_E_UNKNOWN_ISSUER = -24, /* the issuer is not known, or was not sent */
+  APUS_E_WRONG_HOST = -25,     /* the certificate is for another host */
+  APUS_E_REVOKED = -26,        /* one in the peer's chain was revoked */
+  APUS_E_WEAK = -27,           /* a key or signature in the chain is too weak */
+  APUS_E_PIN = -28             /* the key is not the one that was pinned */
 };
 
 /* ============================================================================
@@ -731,7 +741,7 @@ APUS_API const char *apus_request_query(apus_request request);
 /* The version: 10 for HTTP/1.0, 11 for HTTP/1.1 (a higher minor is taken as
  * 1.1). Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_request_version(apus_request request);
-/* "http" (or "https": by a trusted proxy, or when TLS comes).
+/* "http", or "https" over TLS or by the word of a trusted proxy.
  * Thread: the request's. Since 0.1. */
 APUS_API const char *apus_request_scheme(apus_request request);
 /* The host of an absolute target or of the Host field, without the port, an IPv6
@@ -1596,7 +1606,7 @@ APUS_API int32_t apus_channel_on_open(apus_channel channel, apus_channel_fn func
  * host is a name, an IPv4 address, or an IPv6 address in brackets; a user name or a
  * fragment is refused. Messages of before that nobody has received are forgotten.
  * Errors: APUS_E_ARGUMENT (no such URL), APUS_E_STATE (not closed, or its server does
- * not run), APUS_E_UNSUPPORTED (wss), APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any.
+ * not run), APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any.
  * Since 0.1. */
 APUS_API int32_t apus_channel_open(apus_channel channel, const char *url);
 /* Waits until the channel is open, up to timeout_ms (-1: for ever). With 0 workers it
@@ -2039,7 +2049,8 @@ APUS_API int32_t apus_fetch_wait(apus_fetch fetch, int32_t timeout_ms);
  * APUS_E_NOT_FOUND (the host's name has no address), APUS_E_IO (no connection),
  * APUS_E_TIMEOUT, APUS_E_CLOSED (the server closed or broke the connection; cancelled),
  * APUS_E_PROTOCOL (what came is no response of HTTP), APUS_E_TOO_LARGE,
- * APUS_E_UNSUPPORTED (a scheme other than http), APUS_E_PERMISSION (a proxy's refusal; a
+ * APUS_E_UNSUPPORTED (another scheme), APUS_E_TLS and the codes of certificates
+ * (section 19), APUS_E_PERMISSION (a proxy's refusal; a
  * redirect from https to http; the output file), APUS_E_FULL, APUS_E_MEMORY, and those of
  * apus_fetch_start and apus_fetch_wait.
  * Thread: any. Since 0.1. */
@@ -2706,7 +2717,174 @@ APUS_API int32_t apus_server_set_proxy_protocol(apus_server server, int32_t list
 
 /* ============================================================================
  * 19  TLS
+ *
+ * TLS 1.2 with forward secrecy and authenticated encryption, and TLS 1.3, by OpenSSL 3:
+ * without renegotiation, compression and early data. Lists of ciphers, suites and groups
+ * are as OpenSSL writes them, with colons between.
  * ========================================================================== */
+
+/* ---- servers */
+
+/* A listener on TCP whose connections speak TLS, as apus_server_listen() otherwise. A
+ * request without TLS is answered there with a 400 that says so. A connection beyond
+ * apus_server_set_max_connections() is reset; a handshake has the time of a head
+ * (apus_server_set_header_timeout()).
+ * Errors: as apus_server_listen; APUS_E_STATE (also: there is no certificate yet).
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_listen_tls(apus_server server, const char *host, int32_t port);
+
+/* Adds a certificate with its chain, the server's own first, and its private key, in PEM,
+ * from two files, memory, or the files "server.crt" and "server.key" of a folder; all are
+ * read before the call returns. name is the host that it is for, "*." and a host for all
+ * names with one label more, or NULL for whatever no other is for (without such a one, the
+ * first that was added is). Where there is one for the name already it takes its place,
+ * also while the server runs: connections that stand go on with the old one.
+ * Errors: APUS_E_TLS (not PEM; the key is another certificate's, or encrypted and without a
+ * password; weak), with OpenSSL's reason; APUS_E_NOT_FOUND, APUS_E_PERMISSION, APUS_E_IO,
+ * APUS_E_TOO_LARGE (the files; 1 MiB); APUS_E_ARGUMENT; APUS_E_FULL (1024 names);
+ * APUS_E_MEMORY. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_add_certificate(apus_server server, const char *name,
+                                             const char *chain_path, const char *key_path);
+APUS_API int32_t apus_server_add_certificate_memory(apus_server server, const char *name,
+                                                    const void *chain, size_t chain_length,
+                                                    const void *key, size_t key_length);
+APUS_API int32_t apus_server_add_certificate_directory(apus_server server, const char *name,
+                                                       const char *path);
+
+/* The OCSP response, in DER, that goes with the certificate of a name to clients that ask
+ * for one; NULL: none. A new certificate for the name begins without.
+ * Errors: APUS_E_NOT_FOUND (no such certificate or file), APUS_E_PERMISSION, APUS_E_IO,
+ * APUS_E_TOO_LARGE. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_ocsp_file(apus_server server, const char *name, const char *path);
+
+/* Writes the password of an encrypted key into buffer and returns its length, or -1. name
+ * is the path of the key, or "" for one from memory. */
+typedef int32_t (*apus_password_fn)(void *context, const char *name, char *buffer, size_t capacity);
+
+/* Asks fn for passwords, in the thread of the call that adds a certificate; NULL ends it.
+ * fn must not call functions of this section on the same server.
+ * Errors: none. Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_tls_password(apus_server server, apus_password_fn fn,
+                                              void *context, apus_drop_fn drop);
+
+/* ---- settings of a server; each gives APUS_E_STATE once there is a certificate, and
+ * ---- APUS_E_ARGUMENT, with OpenSSL's reason, for nonsense. Thread: any. Since 0.1. */
+
+/* The lowest and the highest version: 12 and 13 stand for TLS 1.2 and 1.3. Default 12, 13. */
+APUS_API int32_t apus_server_set_tls_versions(apus_server server, int32_t least, int32_t most);
+/* The ciphers of TLS 1.2. Default: ECDHE with AES-GCM or ChaCha20-Poly1305. */
+APUS_API int32_t apus_server_set_tls_ciphers(apus_server server, const char *list);
+/* The cipher suites of TLS 1.3. Default: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305. */
+APUS_API int32_t apus_server_set_tls_suites(apus_server server, const char *list);
+/* The groups for key exchange. Default: "X25519:P-256:P-384". */
+APUS_API int32_t apus_server_set_tls_groups(apus_server server, const char *list);
+/* Whether the server's order of ciphers counts, and not the client's. Default 1. */
+APUS_API int32_t apus_server_set_tls_preference(apus_server server, int32_t on);
+
+/* Whether clients are asked for a certificate. Since 0.1. */
+enum {
+  APUS_CLIENT_CERTIFICATE_NONE = 0,
+  APUS_CLIENT_CERTIFICATE_OPTIONAL = 1, /* apus_request_peer_is_verified() tells */
+  APUS_CLIENT_CERTIFICATE_REQUIRED = 2  /* without a good one there is no connection */
+};
+
+/* Asks clients for certificates, which the certificates in a file or memory, in PEM, vouch
+ * for (NULL: none, with NONE alone). Default APUS_CLIENT_CERTIFICATE_NONE.
+ * Errors also: APUS_E_TLS (not PEM), and those of the file. */
+APUS_API int32_t apus_server_set_client_certificates(apus_server server, int32_t policy,
+                                                     const char *ca_path);
+APUS_API int32_t apus_server_set_client_certificates_memory(apus_server server, int32_t policy,
+                                                            const void *data, size_t length);
+
+/* For how many seconds session tickets are made with one key; two older ones still open
+ * theirs. 0 to 604800; 0: for ever. Default 43200. */
+APUS_API int32_t apus_server_set_ticket_period(apus_server server, int32_t seconds);
+
+/* Sets the keys of session tickets, 1 to 3 of 80 random bytes each, the one that is in use
+ * first, for servers that stand in for each other; from then on they change by calls alone.
+ * Also while the server runs.
+ * Errors: APUS_E_ARGUMENT (another length). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_ticket_keys(apus_server server, const void *keys, size_t length);
+
+/* Makes a new key for session tickets now; also while the server runs.
+ * Errors: APUS_E_IO (no random numbers). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_rotate_ticket_keys(apus_server server);
+
+/* ---- requests; text is borrowed as that of section 6. Without TLS each gives
+ * ---- APUS_E_NOT_FOUND. Thread: the request's. Since 0.1. */
+
+/* "TLSv1.2" or "TLSv1.3". */
+APUS_API const char *apus_request_tls_version(apus_request request);
+/* The cipher suite by OpenSSL's name. */
+APUS_API const char *apus_request_tls_cipher(apus_request request);
+/* The name that the client asked for (SNI), and the protocol agreed on (ALPN); or "". */
+APUS_API const char *apus_request_tls_name(apus_request request);
+APUS_API const char *apus_request_tls_alpn(apus_request request);
+/* 1 where the connection took up an earlier session, else 0. */
+APUS_API int32_t apus_request_tls_resumed(apus_request request);
+
+/* What the client's certificate says: subject and issuer (RFC 4514), the names of its
+ * subjectAltName, each with a newline behind it, its SHA-256 in small hexadecimal digits,
+ * and what is wrong with it, or "".
+ * Errors: APUS_E_NOT_FOUND (also: there is none); APUS_E_MEMORY. */
+APUS_API const char *apus_request_peer_subject(apus_request request);
+APUS_API const char *apus_request_peer_issuer(apus_request request);
+APUS_API const char *apus_request_peer_names(apus_request request);
+APUS_API const char *apus_request_peer_fingerprint(apus_request request);
+APUS_API const char *apus_request_peer_problem(apus_request request);
+/* 1 where the certificate is good, else 0.
+ * Errors: APUS_E_NOT_FOUND (also: there is none). */
+APUS_API int32_t apus_request_peer_is_verified(apus_request request);
+
+/* ---- clients, or servers that make requests. Each counts for connections made later:
+ * ---- fetches of https, channels of wss. A server's chain and name are verified against
+ * ---- the system's store unless that is changed; names count as they stand in
+ * ---- subjectAltName alone. Nothing of a request goes before that is done. What is wrong
+ * ---- has a code of its own, APUS_E_CERTIFICATE to APUS_E_PIN, and a sentence that says
+ * ---- with which certificate, and what to do. Thread: any. Since 0.1. */
+
+/* Trusts the certificates in a file or memory, in PEM, or in a folder as "openssl rehash"
+ * makes it, besides those that were added before; from the first on the system's are not
+ * trusted, unless apus_client_trust_system() says so.
+ * Errors: APUS_E_TLS (not PEM), APUS_E_NOT_FOUND, APUS_E_PERMISSION, APUS_E_IO,
+ * APUS_E_TOO_LARGE (a file of 1 MiB, 16 MiB together), APUS_E_ARGUMENT, APUS_E_MEMORY. */
+APUS_API int32_t apus_client_add_ca_file(apus_client client, const char *path);
+APUS_API int32_t apus_client_add_ca_memory(apus_client client, const void *data, size_t length);
+APUS_API int32_t apus_client_add_ca_directory(apus_client client, const char *path);
+/* Whether the system's store is trusted. Errors: APUS_E_ARGUMENT (not 0 or 1). */
+APUS_API int32_t apus_client_trust_system(apus_client client, int32_t on);
+/* Lists of revoked certificates (CRL, in PEM): with one, those of a server must be in none,
+ * and their issuer must have one; NULL: none. Errors: as apus_client_add_ca_file. */
+APUS_API int32_t apus_client_set_crl_file(apus_client client, const char *path);
+/* Whether a server's chain, and its name, are verified. Default 1, 1. With 0 anybody on the
+ * way can be the server. Errors: APUS_E_ARGUMENT (not 0 or 1). */
+APUS_API int32_t apus_client_set_verify(apus_client client, int32_t peer, int32_t host);
+/* Pins a public key: servers of that host must have it, or another one that is pinned for
+ * the host. The pin is "sha256//" and the SHA-256 of its SubjectPublicKeyInfo in Base64, as
+ * curl takes it. Errors: APUS_E_ARGUMENT, APUS_E_FULL (1024), APUS_E_MEMORY. */
+APUS_API int32_t apus_client_add_pin(apus_client client, const char *host, const char *pin);
+
+/* The certificate, with its chain, and the key that servers are shown which ask for one.
+ * Errors: as apus_server_add_certificate. */
+APUS_API int32_t apus_client_set_certificate(apus_client client, const char *chain_path,
+                                             const char *key_path);
+APUS_API int32_t apus_client_set_certificate_memory(apus_client client, const void *chain,
+                                                    size_t chain_length, const void *key,
+                                                    size_t key_length);
+/* As apus_server_set_tls_password. Errors: none. */
+APUS_API int32_t apus_client_set_tls_password(apus_client client, apus_password_fn fn,
+                                              void *context, apus_drop_fn drop);
+
+/* Whether hosts that say so over TLS are asked over TLS alone, for as long as they say and
+ * no longer than the client lives (HSTS, RFC 6797): http URLs of fetches become https.
+ * Default 0, which also forgets them. Errors: APUS_E_ARGUMENT (not 0 or 1). */
+APUS_API int32_t apus_client_set_hsts(apus_client client, int32_t on);
+
+/* As those of a server, at any time. Errors: APUS_E_ARGUMENT. */
+APUS_API int32_t apus_client_set_tls_versions(apus_client client, int32_t least, int32_t most);
+APUS_API int32_t apus_client_set_tls_ciphers(apus_client client, const char *list);
+APUS_API int32_t apus_client_set_tls_suites(apus_client client, const char *list);
+APUS_API int32_t apus_client_set_tls_groups(apus_client client, const char *list);
 
 #ifdef __cplusplus
 }

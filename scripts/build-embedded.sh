@@ -32,5 +32,5 @@ object=${out%.so}.o
   -Wl,-soname="libapus.so.$abi" \
   -Wl,--version-script=cmake/apus.map -Wl,--no-undefined-version \
   -Wl,--icf=all -Wl,--gc-sections -Wl,-z,nodelete -Wl,-z,defs \
-  -L"$tables" -lswiftUnicodeDataTables -lz -lcrypto -Wl,--as-needed -lm
+  -L"$tables" -lswiftUnicodeDataTables -lz -lssl -lcrypto -Wl,--as-needed -lm
 rm -f "$object"

@@ -29,5 +29,5 @@ if ! nm "$base.o" | grep __tsan_write8 >/dev/null; then
 fi
 
 "$swiftc" -emit-library -sanitize=thread -use-ld=lld -Xlinker "-soname=libapus.so.$abi" \
-  "$base.o" -lz -lcrypto -o "$out"
+  "$base.o" -lz -lssl -lcrypto -o "$out"
 rm -f "$base.plain.ll" "$base.ll" "$base.o"

@@ -54,8 +54,8 @@ DROP_FN = ctypes.CFUNCTYPE(None, c_void_p)
 
 apus = ctypes.CDLL(os.environ["APUS_LIBRARY"])
 
-def declare():
-    for line in SIGNATURES.replace("\n", ",").split(","):
+def declare_more(signatures):
+    for line in signatures.replace("\n", ",").split(","):
         if line:
             name, result, arguments = line.split()
             function = getattr(apus, "apus_" + name)
@@ -63,7 +63,7 @@ def declare():
             function.argtypes = [TYPES[letter] for letter in arguments.replace("-", "")]
 
 
-declare()
+declare_more(SIGNATURES)
 
 
 class Refused(Exception):

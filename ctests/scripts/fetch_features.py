@@ -71,7 +71,7 @@ def redirections(name, client, ask, app, other):
 
 def refused(name, ask, app):
     for target, code, text in (
-            ("https://127.0.0.1/", E_UNSUPPORTED, "https"),
+            ("https://127.0.0.1:1/", E_IO, "cannot be made"),
             ("file:///etc/passwd", E_UNSUPPORTED, "scheme"),
             ("ftp://127.0.0.1/", E_UNSUPPORTED, "scheme"),
             ("javascript:alert(1)", E_UNSUPPORTED, "scheme"),

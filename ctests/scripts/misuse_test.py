@@ -72,6 +72,9 @@ BY_FUNCTION = {
     ("apus_response_address", "buffer"): "outs.text",
     ("apus_response_address", "capacity"): "sizeof outs.text",
     ("apus_client_add_cookie", "cookie"): '"a=b"', ("apus_http", "method"): '"GET"',
+    ("apus_server_set_tls_versions", "least"): "12", ("apus_server_set_tls_versions", "most"): "13",
+    ("apus_client_set_tls_versions", "least"): "12", ("apus_client_set_tls_versions", "most"): "13",
+    ("apus_client_set_verify", "host"): "1", ("apus_client_add_pin", "host"): '"a"',
     ("apus_client_set_proxy", "url"): '"http://127.0.0.1:1"',
     ("apus_fetch_set_url", "url"): '"http://127.0.0.1:1/"',
     ("apus_channel_open", "url"): '"ws://127.0.0.1:1/"',
@@ -104,6 +107,7 @@ CALLBACKS = {
     "apus_events_fn": "events_fn", "apus_source_fn": "source_fn",
     "apus_source_event_fn": "source_event_fn", "apus_source_error_fn": "source_error_fn",
     "apus_origin_fn": "origin_fn",
+    "apus_password_fn": "password_fn",
 }
 
 # ---- What is bad, by function and parameter -----------------------------------
@@ -453,6 +457,42 @@ BAD |= {
     "apus_server_set_forwarded_fields": {"fields": span(0, 1)},
     "apus_server_set_proxy_protocol": {"mode": span(0, 2)},
 }
+# Section 19.
+TLS_NAME = ['"a b"', '"*"', '"*.*.a"', '"a\\n"']
+TLS_LIST = ["NULL", '""', '"nonsense"', '"' + 1025 * "x" + '"']
+PEM = ["NULL", '""']
+for who in ("server", "client"):
+    BAD |= {
+        f"apus_{who}_set_tls_versions": {"least": span(12, 13), "most": span(12, 13)},
+        f"apus_{who}_set_tls_ciphers": {"list": TLS_LIST},
+        f"apus_{who}_set_tls_suites": {"list": TLS_LIST},
+        f"apus_{who}_set_tls_groups": {"list": TLS_LIST},
+    }
+BAD |= {
+    "apus_server_listen_tls": {"host": ['"no address"', '""'], "port": span(0, 65535)},
+    "apus_server_add_certificate": {"name": TLS_NAME, "chain_path": PEM, "key_path": PEM},
+    "apus_server_add_certificate_memory": {"name": TLS_NAME, "chain": ["NULL"], "key": ["NULL"]},
+    "apus_server_add_certificate_directory": {"name": TLS_NAME, "path": PEM},
+    "apus_server_set_ocsp_file": {"name": TLS_NAME, "path": ['""']},
+    "apus_server_set_tls_preference": {"on": span(0, 1)},
+    "apus_server_set_client_certificates": {"policy": span(0, 2), "ca_path": ['""', "NULL"]},
+    "apus_server_set_client_certificates_memory": {"policy": span(0, 2), "data": ["NULL"]},
+    "apus_server_set_ticket_period": {"seconds": span(0, 604800)},
+    "apus_server_set_ticket_keys": {"keys": ["NULL"]},
+    "apus_client_add_ca_file": {"path": PEM},
+    "apus_client_add_ca_memory": {"data": ["NULL"]},
+    "apus_client_add_ca_directory": {"path": PEM},
+    "apus_client_set_hsts": {"on": span(0, 1)},
+    "apus_client_trust_system": {"on": span(0, 1)},
+    "apus_client_set_crl_file": {"path": ['""']},
+    "apus_client_set_verify": {"peer": span(0, 1), "host": span(0, 1)},
+    "apus_client_add_pin": {"host": ["NULL", '""'],
+                            "pin": ["NULL", '""', '"sha256//"', '"sha1//' + 44 * "A" + '"']},
+    "apus_client_set_certificate": {"chain_path": PEM, "key_path": PEM},
+    "apus_client_set_certificate_memory": {"chain": ["NULL"], "key": ["NULL"]},
+}
+# What may be set while the server runs.
+RUNNING = {f"apus_server_set_{word}" for word in ("ocsp_file", "ticket_keys", "tls_password")}
 
 # The code where it is not APUS_E_ARGUMENT; None: any negative one.
 CODES = {
@@ -465,6 +505,12 @@ CODES = {
 for what in ("name", "file_name", "type", "header", "length", "data", "read"):
     CODES[f"apus_request_part_{what}"] = "APUS_E_NOT_FOUND"
 for kind in ("header", "trailer", "param", "query_param", "cookie"):
+for word in ("server_listen_tls", "server_add_certificate", "server_add_certificate_memory",
+             "server_add_certificate_directory", "server_set_ocsp_file",
+             "server_set_client_certificates", "client_add_ca_file", "client_add_ca_directory",
+             "client_set_crl_file", "client_set_certificate", "client_set_certificate_memory"):
+    CODES["apus_" + word] = None
+for kind in ("header", "trailer", "param", "query_param"):
     CODES[f"apus_request_{kind}_at"] = "APUS_E_NOT_FOUND"
 
 # Parameters of which every value is good, and why.
@@ -472,6 +518,7 @@ EXCUSED = {
     "context": "handed through", "drop": "may be NULL", "length": "goes with its data",
     "except": "a handle that is left out, live or not",
     "consumed": "out", "event": "out", "capacity": "goes with its buffer",
+    "chain_length": "goes with its chain", "key_length": "goes with its key",
     "handle": "tested as a handle", "previous": "a place in a walk, live or not",
 }
 EXCUSED_IN = {
@@ -497,6 +544,7 @@ EXCUSED_IN = {
     ("apus_server_route_form", "fn"), ("apus_request_form_find", "after"),
     ("apus_request_part_header", "name"), ("apus_request_part_read", "offset"),  # of a form
     ("apus_request_part_save", "index"), ("apus_request_part_save", "name"),
+    ("apus_server_set_tls_password", "fn"), ("apus_client_set_tls_password", "fn"),
     ("apus_fetch_add_file", "file_name"), ("apus_fetch_add_part", "file_name"),
     ("apus_server_set_error_page", "path"),                                  # NULL: none
     ("apus_server_set_cors_check", "fn"),                                    # NULL: off
@@ -648,6 +696,10 @@ def started(functions):
                     r"|apus_server_(next|trust_proxy|websocket|events|get|head|post|put|patch"
                     r"|delete|any)$", name):
             out += function.check("handle", "APUS_E_STATE")
+        if re.match(r"apus_server_(set_|listen|adopt_listener|route|on_|start|serve|tick)"
+                    r"|apus_server_(next|websocket|get|head|post|put|patch|delete|any)$", name):
+            if name not in RUNNING:
+                out += function.check("handle", "APUS_E_STATE")
     return out
 
 

@@ -125,10 +125,10 @@ check "no file remembers the first prefix" no_old_path
 library=$moved/lib/libapus.so.$version
 readelf -dW "$library" >"$work/dynamic"
 ldd "$library" >"$work/needs" 2>/dev/null
-known='linux-vdso|ld-linux[^ ]*|libc|libm|libgcc_s|libstdc\+\+|libcrypto|libz'
+known='linux-vdso|ld-linux[^ ]*|libc|libm|libgcc_s|libstdc\+\+|libssl|libcrypto|libz'
 only_known() { ! grep -vE "^\s*([^ ]*/)?($known)\.so" "$work/needs"; }
 check "it needs only the system's libraries" only_known
-for needed in libcrypto.so.3 libz.so.1; do
+for needed in libssl.so.3 libcrypto.so.3 libz.so.1; do
   check "it needs $needed" grep -qF "Shared library: [$needed]" "$work/dynamic"
 done
 check "its soname" grep -qF "Library soname: [libapus.so.$abi]" "$work/dynamic"

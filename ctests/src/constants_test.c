@@ -148,16 +148,39 @@ static void test_opcodes(enum mode mode) {
 }
 
 static void test_errors(enum mode mode) {
-  static const char *const names[] = {
-      "APUS_OK",          "APUS_E_HANDLE",         "APUS_E_ARGUMENT",   "APUS_E_STATE",
-      "APUS_E_MEMORY",    "APUS_E_THREAD",         "APUS_E_FULL",       "APUS_E_TIMEOUT",
-      "APUS_E_CLOSED",    "APUS_E_PROTOCOL",       "APUS_E_IO",         "APUS_E_TOO_LARGE",
-      "APUS_E_NOT_FOUND", "APUS_E_ADDRESS_IN_USE", "APUS_E_PERMISSION", "APUS_E_ADDRESS",
-      "APUS_E_FORK",      "APUS_E_DESCRIPTORS",    "APUS_E_UNSUPPORTED"};
+  static const char *const names[] = {"APUS_OK",
+                                      "APUS_E_HANDLE",
+                                      "APUS_E_ARGUMENT",
+                                      "APUS_E_STATE",
+                                      "APUS_E_MEMORY",
+                                      "APUS_E_THREAD",
+                                      "APUS_E_FULL",
+                                      "APUS_E_TIMEOUT",
+                                      "APUS_E_CLOSED",
+                                      "APUS_E_PROTOCOL",
+                                      "APUS_E_IO",
+                                      "APUS_E_TOO_LARGE",
+                                      "APUS_E_NOT_FOUND",
+                                      "APUS_E_ADDRESS_IN_USE",
+                                      "APUS_E_PERMISSION",
+                                      "APUS_E_ADDRESS",
+                                      "APUS_E_FORK",
+                                      "APUS_E_DESCRIPTORS",
+                                      "APUS_E_UNSUPPORTED",
+                                      "APUS_E_TLS",
+                                      "APUS_E_CERTIFICATE",
+                                      "APUS_E_EXPIRED",
+                                      "APUS_E_NOT_YET_VALID",
+                                      "APUS_E_SELF_SIGNED",
+                                      "APUS_E_UNKNOWN_ISSUER",
+                                      "APUS_E_WRONG_HOST",
+                                      "APUS_E_REVOKED",
+                                      "APUS_E_WEAK",
+                                      "APUS_E_PIN"};
   const int32_t count = sizeof names / sizeof names[0];
   (void)mode;
-  CHECK_INT(19, count);
-  CHECK_INT(-18, APUS_E_UNSUPPORTED);
+  CHECK_INT(29, count);
+  CHECK_INT(-28, APUS_E_PIN);
   for (int32_t i = 0; i < count; i++) {
     CHECK_TEXT(names[i], apus_error_name(-i));
     CHECK(apus_error_message(-i) != NULL && apus_error_message(-i)[0] != '\0');
@@ -165,7 +188,7 @@ static void test_errors(enum mode mode) {
       CHECK(strcmp(apus_error_message(-i), apus_error_message(-other)) != 0);
     }
   }
-  static const int32_t unknown[] = {1, -19, -1000, INT32_MIN, INT32_MAX};
+  static const int32_t unknown[] = {1, -29, -1000, INT32_MIN, INT32_MAX};
   for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
     CHECK_TEXT("APUS_E_UNKNOWN", apus_error_name(unknown[i]));
     CHECK(apus_error_message(unknown[i]) != NULL);

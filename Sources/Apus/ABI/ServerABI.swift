@@ -33,6 +33,27 @@ public func apusServerListen(_ handle: UInt64, _ host: UnsafePointer<CChar>?, _ 
   }
 }
 
+@_cdecl("apus_server_listen_tls")
+public func apusServerListenTLS(_ handle: UInt64, _ host: UnsafePointer<CChar>?, _ port: Int32)
+  -> Int32
+{
+  let result = boundary { () throws(Failure) in
+    try withServer(handle) { server throws(Failure) in
+      if try server.tlsServer().isEmpty {
+        throw Failure(.state, "a certificate comes before a listener for TLS")
+      }
+      return 0
+    }
+  }
+  if result < 0 { return result }
+  return listen(handle) { options throws(Failure) in
+    try check(port, in: 0...65_535)
+    let listener = try unsafe Listener.tcp(host, port: port, options)
+    listener.o.isSecure = true
+    return listener
+  }
+}
+
 @_cdecl("apus_server_listen_unix")
 public func apusServerListenUnix(_ handle: UInt64, _ path: UnsafePointer<CChar>?) -> Int32 {
   listen(handle) { options throws(Failure) in

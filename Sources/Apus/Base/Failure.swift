@@ -5,11 +5,14 @@ struct Failure: Error {
   let code: Code
   let message: StaticString
   var number: Int32 = 0
+  /// Words that belong behind the sentence, by their ticket; 0: none.
+  var detail: UInt32 = 0
 
-  init(_ code: Code, _ message: StaticString, number: Int32 = 0) {
+  init(_ code: Code, _ message: StaticString, number: Int32 = 0, detail: UInt32 = 0) {
     self.code = code
     self.message = message
     self.number = number
+    self.detail = detail
   }
 }
 
@@ -33,6 +36,16 @@ enum Code: Int32, CaseIterable {
   case fork = -16
   case descriptors = -17
   case unsupported = -18
+  case tls = -19
+  case certificate = -20
+  case expired = -21
+  case notYetValid = -22
+  case selfSigned = -23
+  case unknownIssuer = -24
+  case wrongHost = -25
+  case revoked = -26
+  case weak = -27
+  case pin = -28
 
   var name: StaticString {
     switch self {
@@ -54,6 +67,16 @@ enum Code: Int32, CaseIterable {
     case .fork: "APUS_E_FORK"
     case .descriptors: "APUS_E_DESCRIPTORS"
     case .unsupported: "APUS_E_UNSUPPORTED"
+    case .tls: "APUS_E_TLS"
+    case .certificate: "APUS_E_CERTIFICATE"
+    case .expired: "APUS_E_EXPIRED"
+    case .notYetValid: "APUS_E_NOT_YET_VALID"
+    case .selfSigned: "APUS_E_SELF_SIGNED"
+    case .unknownIssuer: "APUS_E_UNKNOWN_ISSUER"
+    case .wrongHost: "APUS_E_WRONG_HOST"
+    case .revoked: "APUS_E_REVOKED"
+    case .weak: "APUS_E_WEAK"
+    case .pin: "APUS_E_PIN"
     }
   }
 
@@ -77,6 +100,16 @@ enum Code: Int32, CaseIterable {
     case .fork: "the process is the child of a fork"
     case .descriptors: "there are no file descriptors left"
     case .unsupported: "this build does not have it"
+    case .tls: "a TLS handshake, or a certificate and its key, went wrong"
+    case .certificate: "the peer's certificate is not good"
+    case .expired: "a certificate of the peer's has expired"
+    case .notYetValid: "a certificate of the peer's is not valid yet"
+    case .selfSigned: "the peer's chain ends in a certificate that nobody vouches for"
+    case .unknownIssuer: "the issuer of the peer's certificate is not known"
+    case .wrongHost: "the peer's certificate is for another host"
+    case .revoked: "a certificate of the peer's was revoked"
+    case .weak: "a key or signature in the peer's chain is too weak"
+    case .pin: "the peer's key is not the one that was pinned"
     }
   }
 }

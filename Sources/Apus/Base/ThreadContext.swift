@@ -112,6 +112,13 @@ enum ThreadContext {
     if failure.number != 0 {
       count = unsafe append(number: failure.number, to: text, at: count)
     }
+    if failure.detail != 0, count < messageCapacity &- 3 {
+      let room = messageCapacity &- 3 &- count
+      let more = unsafe Details.copy(failure.detail, to: text + count + 2, capacity: room)
+      unsafe text[count] = UInt8(ascii: ":")
+      unsafe text[count &+ 1] = UInt8(ascii: " ")
+      if more > 0 { count &+= more &+ 2 }
+    }
     unsafe text[count] = 0
   }
 

@@ -37,6 +37,9 @@ extension Ref where Object == ChannelClient {
       return channel.o.lock.unlock()
     }
     host.append(o.url.bytes.extracting(address.hostName))
+    o.secureHost.clear()
+    if o.isSecure { o.secureHost.append(host.bytes) }
+    o.securePort = address.port
     o.status = 0
     let timeout = o.connectTimeout
     channel.o.lock.unlock()
@@ -71,20 +74,32 @@ extension Ref where Object == ChannelClient {
     } catch {
       return failed(error)
     }
-    // Here, and nowhere else, comes TLS: a wss URL would have its handshake over this
-    // stream first, with the time limit of the attempt, and `ask` when that is done.
-    ask()
+    if o.secureHost.isEmpty { ask() } else { startTLS() }
+  }
+
+  /// With the time limit of the attempt.
+  private func startTLS() {
+    guard let connection = o.attempt else { return }
+    do throws(Failure) {
+      let tls = try o.channel.o.server.httpClient().tlsClient()
+      let session = try tls.makeSession(host: o.secureHost.bytes, port: o.securePort)
+      connection.o.stream.secure(by: session)
+    } catch {
+      failed(error)
+    }
   }
 
   /// The connection has failed before it was open.
   func broken(_ number: Int32) {
-    failed(Failure(.closed, "the connection broke in the handshake", number: number))
+    failed(
+      o.attempt?.o.stream.o.tlsFailure
+        ?? Failure(.closed, "the connection broke in the handshake", number: number))
   }
 
   // ---- the handshake
 
   /// RFC 6455 §4.1.
-  private func ask() {
+  func ask() {
     let channel = o.channel
     guard let connection = o.attempt, let output = connection.o.stream.writing() else {
       return failed(.noMemory)
@@ -256,7 +271,10 @@ extension Ref where Object == ChannelClient {
     endAttempt()
     channel.o.lock.lock()
     let isCurrent = o.run == o.currentRun && channel.o.state == .connecting
-    if isCurrent { o.failure = failure.code }
+    if isCurrent {
+      o.failure = failure.code
+      o.problem = failure
+    }
     let again = !isFinal && mayTryAgain
     channel.o.lock.unlock()
     guard isCurrent else { return }

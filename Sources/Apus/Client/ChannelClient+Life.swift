@@ -7,8 +7,6 @@ extension Ref where Object == ChannelClient {
 
   func open(_ text: Text) throws(Failure) {
     let url = try WebSocketURL.parse(text.bytes)
-    // Until there is TLS: see where an attempt is connected.
-    if url.scheme.isSecure { throw Failure(.unsupported, "wss is not in this build") }
     let server = o.channel.o.server
     if server.o.slot.o.kind == .client { try server.startIfIdle() }
     server.o.lock.lock()
@@ -36,6 +34,7 @@ extension Ref where Object == ChannelClient {
       throw .noMemory
     }
     o.address = url.parts
+    o.isSecure = url.isSecure
   }
 
   /// A new run. The caller holds the locks of the server, which runs, and the channel.
@@ -97,6 +96,7 @@ extension Ref where Object == ChannelClient {
       channel.o.lock.lock()
       let state = channel.o.state
       let failure = o.failure
+      let problem = o.problem
       let left = until == .max ? Int64.max : until &- Clock.now
       let isHere = channel.isOnLoop && server.o.hasThreads
       if state == .connecting, left > 0, !isHere, server.o.hasThreads {
@@ -110,7 +110,11 @@ extension Ref where Object == ChannelClient {
       }
       channel.o.lock.unlock()
       if state == .open { return true }
-      if state != .connecting { throw Failure(failure, "the channel is not open") }
+      if state != .connecting {
+        // One that has words of its own: what is wrong with a certificate.
+        if let problem, problem.code == failure, problem.detail != 0 { throw problem }
+        throw Failure(failure, "the channel is not open")
+      }
       if left <= 0, hasTurned { return false }
       if isHere { throw Failure(.state, "not on the thread that would open the channel") }
       if server.o.hasThreads { continue }

@@ -18,6 +18,7 @@ import Synchronization
   // ---- behind the channel's lock: what the host has set
   var url = ByteBuffer()
   var address: URLParts? = nil
+  var isSecure = false
   /// Field lines, each with its end.
   var fields = ByteBuffer()
   var origin = ByteBuffer()
@@ -35,6 +36,7 @@ import Synchronization
   var owed = 0
   /// Why the latest attempt failed, and its response's status.
   var failure = Code.closed
+  var problem: Failure? = nil
   var status: Int32 = 0
 
   // ---- the loop's
@@ -42,6 +44,9 @@ import Synchronization
   var stage = Stage.idle
   let timer: Ref<Timer>
   var dialer: Ref<Dialer>? = nil
+  /// Whom a secure connection is to be with.
+  var secureHost = ByteBuffer()
+  var securePort: UInt16 = 0
   /// The connection until it is open.
   var attempt: Ref<Connection>? = nil
   /// What the request asked for.
@@ -139,7 +144,8 @@ extension ChannelClient {
       drained: { _ in },
       failed: { unsafe attempted($0)?.broken($1) },
       expired: { _ in },
-      buried: buried))
+      buried: buried,
+      secured: { unsafe attempted($0)?.ask() }))
 }
 
 extension Ref where Object == ChannelClient {

@@ -6,6 +6,7 @@ extension Ref where Object == Fetch {
   func start() throws(Failure) {
     let server = o.server
     if server.o.slot.o.kind == .client { try server.startIfIdle() }
+    if mayNeedTLS { try o.client.tlsClient().prepare() }
     server.o.lock.lock()
     defer { server.o.lock.unlock() }
     guard server.o.state == .running, server.o.workers.count > 0,
@@ -22,6 +23,18 @@ extension Ref where Object == Fetch {
       try prepareCredentials(&run)
       bind(run)
     }
+  }
+
+  /// Whether the first request goes to "https:".
+  private var mayNeedTLS: Bool {
+    func isSecure(_ url: Bytes) -> Bool {
+      url.count > 6 && url.extracting(0..<6).equalsLowercase("https:")
+    }
+    if locked({ isSecure(o.url.bytes) }) { return true }
+    let client = o.client
+    client.o.lock.lock()
+    defer { client.o.lock.unlock() }
+    return isSecure(client.o.base.bytes)
   }
 
   /// The URL of the first request. The caller holds the lock.

@@ -46,17 +46,23 @@ extension Ref where Object == Fetch {
   }
 
   /// What makes connections stand in for each other.
-  func appendKey(to key: inout ByteBuffer) {
+  func appendKey(to key: inout ByteBuffer) throws(Failure) {
     if !o.unixPath.isEmpty {
       key.append("unix:")
       key.append(o.unixPath.bytes)
-      return
-    }
-    if o.run.route.kind != .direct {
+    } else if o.run.route.kind != .direct {
       key.append(o.run.route.text.bytes)
-      key.append(" ")
     }
-    if o.run.route.kind != .plain { o.run.target.appendOrigin(to: &key) }
+    if o.run.target.isSecure {
+      key.append(" ")
+      let tls = try o.client.tlsClient()
+      key.append(decimal: tls.locked { tls.o.version })
+    }
+    if o.run.target.isSecure || (o.unixPath.isEmpty && o.run.route.kind != .plain) {
+      key.append(" ")
+      o.run.target.appendOrigin(to: &key)
+    }
+    if key.failed { throw .noMemory }
   }
 
   /// The request target.

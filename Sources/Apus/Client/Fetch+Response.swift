@@ -67,6 +67,7 @@ extension Ref where Object == Fetch {
       let now = link.o.pool.o.worker.o.loop.o.wallSeconds
       o.client.takeCookies(bytes, o.run.head, of: o.run.target, now: now)
     }
+    noteStrictTransport(bytes, now: link.o.pool.o.worker.o.loop.o.wallSeconds)
     decide(bytes)
     guard isServed(by: link), o.run.plan == .give else { return }
     if let source = o.events { eventsBegin(source, bytes) } else { give(bytes, link) }
@@ -247,10 +248,16 @@ extension Ref where Object == Fetch {
     if o.run.stage == .tunnelling {
       return finish(Failure(.closed, "the proxy closed the connection"))
     }
+    if o.run.stage == .securing {
+      return finish(Failure(.closed, "the server closed the connection in the TLS handshake"))
+    }
     guard o.run.stage == .exchanging else { return }
     switch link.o.machine.finish() {
     case .nothing:
       lost(link, Failure(.closed, "the server closed the connection before it answered"))
+    case .complete where link.o.stream.o.isTruncated:
+      // RFC 8446 §6.1: anybody on the way may have cut it.
+      finish(Failure(.closed, "the connection ended without notice: the body may be cut"))
     case .complete: ended(link, isClean: false)
     case .failed(let failure): finish(failure)
     }
@@ -262,7 +269,9 @@ extension Ref where Object == Fetch {
     if o.run.stage == .tunnelling {
       return finish(Failure(.closed, "the connection to the proxy broke", number: number))
     }
+    if o.run.stage == .securing { return unsecured(link, number) }
     guard o.run.stage == .exchanging else { return }
+    if let failure = link.o.stream.o.tlsFailure { return finish(failure) }
     if link.o.machine.isAtStart {
       return lost(link, Failure(.closed, "the connection broke before the answer", number: number))
     }

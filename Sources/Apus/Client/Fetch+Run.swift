@@ -60,6 +60,7 @@ extension Ref where Object == Fetch {
     guard let worker = o.worker, let pool = worker.pool() else { return finish(.noMemory) }
     if pool.o.isStopping { return finish(Failure(.closed, "the client stops")) }
     do throws(Failure) {
+      try secureTarget(now: worker.o.loop.o.wallSeconds)
       try findRoute()
       pool.o.options = try o.client.locked { () throws(Failure) in o.client.o.pool }
     } catch {
@@ -69,12 +70,8 @@ extension Ref where Object == Fetch {
     o.run.isBodySent = false
     o.run.isHeadIn = false
     o.run.resume = 0
-    if o.run.target.isSecure {
-      return finish(Failure(.unsupported, "https is not in this build"))
-    }
     var key = ByteBuffer()
-    appendKey(to: &key)
-    if key.failed { return finish(.noMemory) }
+    do throws(Failure) { try appendKey(to: &key) } catch { return finish(error) }
     guard let origin = pool.origin(key) else { return finish(.noMemory) }
     switch pool.place(in: origin, fresh: o.run.wantsFresh) {
     case .link(let link): take(link)
@@ -169,11 +166,12 @@ extension Ref where Object == Fetch {
     ready(link)
   }
 
-  /// The connection stands: the way through a proxy is next, then (in builds that have
-  /// it) TLS, then the request.
+  /// The connection stands: the way through a proxy is next, then TLS, then the request.
   func ready(_ link: Ref<Link>) {
     if needsTunnel(link) {
       startTunnel(on: link)
+    } else if o.run.target.isSecure, !link.o.stream.o.isSecure {
+      startTLS(on: link)
     } else {
       o.run.stage = .exchanging
       sendRequest(on: link)
@@ -230,7 +228,7 @@ extension Ref where Object == Fetch {
 
   /// How long nothing may come or go.
   private var limit: Int64? {
-    if o.run.stage == .tunnelling {
+    if o.run.stage == .tunnelling || o.run.stage == .securing {
       return o.options.connectTimeout > 0 ? o.options.connectTimeout &* 1000 : nil
     }
     guard o.run.stage == .exchanging, let link = o.run.link, !link.o.stream.o.isPaused else {
@@ -269,6 +267,9 @@ extension Ref where Object == Fetch {
     if let limit, now >= active &+ limit {
       if o.run.stage == .tunnelling {
         return finish(Failure(.timeout, "the proxy did not make the connection in time"))
+      }
+      if o.run.stage == .securing {
+        return finish(Failure(.timeout, "TLS was not agreed on in time"))
       }
       return finish(
         o.run.isHeadIn

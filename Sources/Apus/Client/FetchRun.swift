@@ -9,6 +9,8 @@ struct FetchRun: ~Copyable {
     case dialing
     /// The way through a proxy is made.
     case tunnelling
+    /// TLS is being agreed on.
+    case securing
     case exchanging
     /// Before it is tried again.
     case delaying

@@ -20,10 +20,18 @@ import Synchronization
   var noProxy = ByteBuffer()
   /// Through the proxy by CONNECT always.
   var tunnels = false
+  /// Hosts that want TLS are remembered, if that is wanted.
+  var remembersStrictTransport = false
+  var strictHosts = StrictTransportHosts()
+  /// Made when it is first asked for.
+  var tls: Ref<TLSClient>? = nil
 
   init(server: Ref<Server>) { self.server = server }
 
-  deinit { jar?.free() }
+  deinit {
+    jar?.free()
+    tls?.free()
+  }
 }
 
 extension Ref where Object == Server {
@@ -55,6 +63,15 @@ extension Ref where Object == HTTPClient {
     o.lock.lock()
     defer { o.lock.unlock() }
     return try body()
+  }
+
+  /// Whom it trusts, and what else it needs for TLS.
+  func tlsClient() throws(Failure) -> Ref<TLSClient> {
+    try locked { () throws(Failure) in
+      if o.tls == nil { o.tls = Ref<TLSClient>.makeClient() }
+      guard let tls = o.tls else { throw .noMemory }
+      return tls
+    }
   }
 
   /// The client goes: so do the handles of its requests.

@@ -146,5 +146,9 @@ func makeLinkHandler() -> Ref<StreamHandler>? {
         let link = unsafe Ref<Link>(opaque: $0)
         if link.o.fetch == nil { link.end(reset: false) }
       },
-      buried: { unsafe Ref<Link>(opaque: $0).buried() }))
+      buried: { unsafe Ref<Link>(opaque: $0).buried() },
+      secured: {
+        let link = unsafe Ref<Link>(opaque: $0)
+        link.o.fetch?.secured(link)
+      }))
 }

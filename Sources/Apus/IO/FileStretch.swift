@@ -54,6 +54,19 @@ import CSystem
     return .going
   }
 
+  /// Appends a block of it, for what is not sent from the file itself.
+  fileprivate mutating func read(to buffer: inout ByteBuffer) -> Outcome {
+    let size = Int(min(left, Int64(FileStretch.blockSize)))
+    guard let space = unsafe buffer.space(size) else { return .failed(ENOMEM) }
+    let got = unsafe sys_file_read(file.o.descriptor, space, size, offset)
+    if got == 0 { return .failed(EIO) }
+    if got < 0 { return .failed(Int32(truncatingIfNeeded: 0 &- got)) }
+    buffer.filled(Int(got))
+    offset &+= got
+    left &-= got
+    return .going
+  }
+
   private func copy(to descriptor: Int32, _ system: System, _ count: Int) -> Int64 {
     var block = ByteBuffer()
     let size = min(count, FileStretch.blockSize)
@@ -68,4 +81,6 @@ extension Ref where Object == FileStretch {
   func send(on descriptor: Int32, _ loop: Ref<Loop>) -> FileStretch.Outcome {
     o.send(on: descriptor, loop)
   }
+
+  func read(to buffer: inout ByteBuffer) -> FileStretch.Outcome { o.read(to: &buffer) }
 }

@@ -7,6 +7,8 @@ import CSystem
   let port: Int32
   /// Whether a proxy says in front of a connection whom it stands for.
   var proxyMode = ProxyMode.off
+  /// Its connections speak TLS.
+  var isSecure = false
   /// The file of a Unix socket, NUL-terminated; removed with the listener.
   fileprivate var path: ByteBuffer
 

@@ -32,6 +32,8 @@ import CSystem
   var isPressed = false
   /// It runs on a thread of the library's, where signals are blocked.
   var isSheltered = false
+  /// A step of a TLS handshake was done in this turn: others wait for the next.
+  var hasShaken = false
   /// Without a thread: what makes the poller readable when a timer is due.
   private(set) var timerDescriptor: Int32 = -1
   private var timerArmed = Int64.max
@@ -172,6 +174,7 @@ extension Ref where Object == Loop {
     let count = unsafe system.pollWait(
       system.context, o.poller, events, Int32(Loop.eventCapacity), wait)
     o.readClock()
+    o.hasShaken = false
     if count > 1 { putListenersFirst(Int(count)) }
     var index = 0
     while index < count {

@@ -22,6 +22,10 @@ import CSystem
   nonisolated(unsafe) let buried: @convention(c) (Owner) -> Void
   /// The peer sends no more than what it has sent, while reading is paused.
   nonisolated(unsafe) var endIsNear: @convention(c) (Owner) -> Void = { _ in }
+  /// TLS stands.
+  nonisolated(unsafe) var secured: @convention(c) (Owner) -> Void = { _ in }
+  /// The peer speaks without TLS, and so does the stream from here on.
+  nonisolated(unsafe) var plainHeard: @convention(c) (Owner) -> Void = { _ in }
 }
 
 @safe struct Stream: ~Copyable {
@@ -30,28 +34,32 @@ import CSystem
   fileprivate(set) var handler: Ref<StreamHandler>
   nonisolated(unsafe) fileprivate(set) var owner: UnsafeMutableRawPointer
   /// What has arrived and was not taken.
-  fileprivate var input = ByteBuffer()
+  var input = ByteBuffer()
   /// What waits to be sent; nil when nothing does.
-  fileprivate(set) var output: Ref<ByteBuffer>? = nil
+  var output: Ref<ByteBuffer>? = nil
   /// What of a file goes behind the output, which stays until then, if it is empty too.
-  fileprivate(set) var stretch: Ref<FileStretch>? = nil
-  fileprivate var stretchLeft = 0
+  var stretch: Ref<FileStretch>? = nil
+  var stretchLeft = 0
+  /// What encrypts; nil where nothing does.
+  var tls: Ref<TLSSession>? = nil {
+    didSet { isUnusual = isBroken || stretch != nil || tls != nil }
+  }
   var timer: Ref<Timer>
   /// When the kernel last took bytes, in the loop's microseconds.
-  fileprivate(set) var lastSent: Int64 = 0
+  var lastSent: Int64 = 0
   fileprivate(set) var isEnded = false
-  fileprivate(set) var isInputEnded = false
+  var isInputEnded = false
   fileprivate(set) var isPaused = false
   /// The peer's end was seen while reading was paused.
   fileprivate(set) var isEndNear = false
-  fileprivate var isDelivering = false
+  fileprivate(set) var isDelivering = false
   /// A flush follows what runs now: no other need be asked for.
   fileprivate(set) var isFlushedNext = false
   fileprivate var deliversAgain = false
-  fileprivate(set) var isBlocked = false
-  fileprivate var isBroken = false
-  /// It is broken, or a file follows: sending has more to look at.
-  fileprivate var isUnusual = false
+  var isBlocked = false
+  var isBroken = false
+  /// It is broken, or a file follows, or all is encrypted: sending has more to look at.
+  var isUnusual = false
   fileprivate var isUnwatched = false
   fileprivate var interest: UInt32 = 0
   var isDirty = false
@@ -69,7 +77,10 @@ import CSystem
     self.timer = timer
   }
 
-  deinit { timer.free() }
+  deinit {
+    timer.free()
+    tls?.free()
+  }
 
   /// From that size on a piece is sent from where it stands, and not copied.
   static var leastSentApart: Int { 16 * 1024 }
@@ -77,7 +88,8 @@ import CSystem
   /// Bytes that the kernel has not taken yet.
   var buffered: Int {
     guard let output else { return 0 }
-    return output.o.count &+ stretchLeft
+    // What is encrypted waits with an output, be that empty.
+    return output.o.count &+ stretchLeft &+ (tls?.o.sealed?.o.count ?? 0)
   }
   var hasInput: Bool { !input.isEmpty }
 }
@@ -146,6 +158,7 @@ extension Ref where Object == Stream {
 
   /// One recv. More than fits is seen in the next turn: other streams come first.
   private func receive() {
+    if let tls = o.tls { return receive(through: tls) }
     let loop = o.loop
     let system = loop.o.system
     let isDirect = o.input.isEmpty
@@ -161,22 +174,31 @@ extension Ref where Object == Stream {
     if count == 0 { return endInput() }
     loop.o.bytesIn &+= count
     if isDirect {
-      o.isDelivering = true
-      o.isFlushedNext = true
-      let taken = unsafe o.handler.o.received(o.owner, space, Int(count))
-      o.isFlushedNext = false
-      if !o.isEnded, taken < Int(count) {
-        unsafe o.input.append(Span(_unsafeStart: space + taken, count: Int(count) &- taken))
-        if o.input.failed { return fail(ENOMEM) }
-      }
-      if !o.isEnded { flush() }
-      o.isDelivering = false
-      if o.deliversAgain { deliver() }
+      unsafe deliver(space, Int(count))
     } else {
       o.input.filled(Int(count))
       deliver()
     }
   }
+
+  /// Offers what has arrived where nothing has waited.
+  @inline(__always)
+  @unsafe func deliver(_ space: UnsafeMutablePointer<UInt8>, _ count: Int) {
+    o.isDelivering = true
+    o.isFlushedNext = true
+    let taken = unsafe o.handler.o.received(o.owner, space, count)
+    o.isFlushedNext = false
+    if !o.isEnded, taken < count {
+      unsafe o.input.append(Span(_unsafeStart: space + taken, count: count &- taken))
+      if o.input.failed { return fail(ENOMEM) }
+    }
+    if !o.isEnded { flush() }
+    o.isDelivering = false
+    if o.deliversAgain { deliver() }
+  }
+
+  /// What follows is encrypted, by the word of who was called.
+  private var isTurning: Bool { o.tls?.o.takesInput ?? false }
 
   /// Offers what has arrived and was not taken yet. Asked for by what it calls
   /// itself, it goes round once more.
@@ -188,7 +210,7 @@ extension Ref where Object == Stream {
     o.isDelivering = true
     repeat {
       o.deliversAgain = false
-      guard !o.isEnded, o.input.count > 0 else { break }
+      guard !o.isEnded, o.input.count > 0, !isTurning else { break }
       guard o.input.reserve(1), let bytes = unsafe o.input.pointer else { return fail(ENOMEM) }
       o.isFlushedNext = true
       let taken = unsafe o.handler.o.received(o.owner, bytes, o.input.count)
@@ -199,9 +221,10 @@ extension Ref where Object == Stream {
       flush()
     } while o.deliversAgain
     o.isDelivering = false
+    if !o.isEnded, isTurning, let tls = o.tls { beginEncrypted(tls) }
   }
 
-  private func endInput() {
+  func endInput() {
     o.isInputEnded = true
     updateInterest()
     unsafe o.handler.o.inputEnded(o.owner)
@@ -214,7 +237,7 @@ extension Ref where Object == Stream {
     updateInterest()
   }
 
-  private func updateInterest() {
+  func updateInterest() {
     if o.isEnded { return }
     var wanted: UInt32 = 0
     if !o.isPaused, !o.isInputEnded { wanted |= SYS_POLL_IN }
@@ -265,6 +288,7 @@ extension Ref where Object == Stream {
 
   @inline(never)
   private func sendBoth(_ output: Ref<ByteBuffer>, _ piece: Bytes) {
+    if let tls = o.tls { return send(output, piece, through: tls) }
     let system = o.loop.o.system
     let first = output.o.count
     let sent = unsafe piece.withUnsafeBufferPointer {
@@ -283,7 +307,7 @@ extension Ref where Object == Stream {
     o.loop.addDirty(self)
   }
 
-  private func note(sent count: Int) {
+  func note(sent count: Int) {
     guard count > 0 else { return }
     o.loop.o.bytesOut &+= Int64(count)
     o.lastSent = o.loop.o.now
@@ -303,16 +327,13 @@ extension Ref where Object == Stream {
       note(sent: Int(sent))
       output.o.consume(max(0, Int(sent)))
     }
-    finishFlush(output, blocked: !output.o.isEmpty)
+    block(!output.o.isEmpty)
+    finishFlush(output)
   }
 
   @inline(__always)
-  private func finishFlush(_ output: Ref<ByteBuffer>, blocked: Bool) {
-    if blocked != o.isBlocked {
-      o.isBlocked = blocked
-      updateInterest()
-    }
-    if blocked {
+  func finishFlush(_ output: Ref<ByteBuffer>) {
+    if o.isBlocked {
       return unsafe o.handler.o.drained(o.owner)
     }
     o.output = nil
@@ -320,64 +341,26 @@ extension Ref where Object == Stream {
     unsafe o.handler.o.drained(o.owner)
   }
 
-  /// Sends a stretch of a file behind what there is: one at a time, and nothing is
-  /// written before it has gone. It is the stream's from here on.
-  func send(_ stretch: Ref<FileStretch>) {
-    if writing() == nil || o.stretch != nil || o.isEnded {
-      stretch.free()
-    } else {
-      o.stretch = stretch
-      o.stretchLeft = Int(stretch.o.left)
-      o.isUnusual = true
-    }
-    o.loop.addDirty(self)
-  }
-
-  /// The one place where files are sent.
-  @inline(never)
-  private func flushUnusual() {
-    guard !o.isBroken, let output = o.output, !output.o.failed else { return fail(ENOMEM) }
-    let loop = o.loop
-    if !output.o.isEmpty {
-      let system = loop.o.system
-      let sent = unsafe system.sendAhead(
-        system.context, o.descriptor, output.o.pointer, output.o.count)
-      if sent < 0, !isBusy(sent) { return fail(Int32(truncatingIfNeeded: 0 &- sent)) }
-      note(sent: Int(sent))
-      output.o.consume(max(0, Int(sent)))
-    }
-    guard output.o.isEmpty, let stretch = o.stretch else {
-      return finishFlush(output, blocked: !output.o.isEmpty)
-    }
-    let outcome = stretch.send(on: o.descriptor, loop)
-    note(sent: o.stretchLeft &- Int(stretch.o.left))
-    o.stretchLeft = Int(stretch.o.left)
-    if case .failed(let number) = outcome { return fail(number) }
-    if stretch.o.left == 0 { endStretch() }
-    finishFlush(output, blocked: o.stretch != nil)
-  }
-
-  private func isBusy(_ sent: Int64) -> Bool {
-    sent == Int64(-EAGAIN) || sent == Int64(-EINTR) || sent == Int64(-ENOBUFS)
-  }
-
-  private func endStretch() {
-    o.stretch?.free()
-    o.stretch = nil
-    o.stretchLeft = 0
-    o.isUnusual = o.isBroken
+  /// Whether the kernel must take more first.
+  @inline(__always)
+  func block(_ on: Bool) {
+    guard on != o.isBlocked else { return }
+    o.isBlocked = on
+    updateInterest()
   }
 
   // ---- end
 
-  private func fail(_ number: Int32) {
+  func fail(_ number: Int32) {
     if !o.isEnded { unsafe o.handler.o.failed(o.owner, number) }
   }
 
   /// RFC 9112 §9.6: no more from us, but what the peer still sends is taken in.
   func shutdownOutput() {
     let system = o.loop.o.system
-    if !o.isEnded { _ = unsafe system.shutdownWrite(system.context, o.descriptor) }
+    if o.isEnded { return }
+    if let tls = o.tls { sayGoodbye(through: tls) }
+    _ = unsafe system.shutdownWrite(system.context, o.descriptor)
   }
 
   /// Closes the socket, at once or with a reset. The stream is freed when the
@@ -386,10 +369,12 @@ extension Ref where Object == Stream {
     if o.isEnded { return }
     o.isEnded = true
     let system = o.loop.o.system
+    if let tls = o.tls, !reset { sayGoodbye(through: tls) }
     unsafe system.end(system.context, o.descriptor, reset ? 1 : 0)
     o.descriptor = -1
     o.loop.o.timers.remove(o.timer)
     if o.isUnusual { endStretch() }
+    o.tls?.giveSealed()
     if let output = o.output {
       o.output = nil
       o.loop.giveOutput(output)

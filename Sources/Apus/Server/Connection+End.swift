@@ -60,7 +60,10 @@ extension Ref where Object == Connection {
   }
 
   func failed(_ number: Int32) {
-    if !ConnectionError.isReset(number) {
+    if let failure = o.stream.o.tlsFailure {
+      o.worker.o.counters.add(.errors)
+      o.worker.report(self, code: failure.code, status: 0)
+    } else if !ConnectionError.isReset(number) {
       o.worker.o.counters.add(.errors)
       o.worker.report(self, code: .io, status: 0)
     } else if o.first != nil {
@@ -150,16 +153,15 @@ extension Ref where Object == Connection {
     if o.isBuried, o.exchanges == 0 { free() }
   }
 
-  /// More connections than allowed: 503, and no request is read.
-  func refuseAtOnce() {
+  /// No request is read.
+  func refuseAtOnce(_ refusal: Refusal) {
     guard let exchange = o.worker.takeExchange() else { return die(reset: true) }
     exchange.o.connection = self
     o.exchanges &+= 1
     o.first = exchange
     o.last = exchange
     o.pipelined &+= 1
-    refuse(
-      Refusal(status: 503, reason: "This server has as many connections as it takes."), exchange)
+    refuse(refusal, exchange)
     armTimer()
   }
 
@@ -168,5 +170,11 @@ extension Ref where Object == Connection {
     if let channel = o.channel { return channel.goAway() }
     if let first = o.first, first.o.isShared { first.endEvents() }
     if o.first == nil, o.stream.o.output == nil, o.current == nil { die(reset: false) }
+  }
+}
+
+extension Refusal {
+  static var tooMany: Refusal {
+    Refusal(status: 503, reason: "This server has as many connections as it takes.")
   }
 }

@@ -17,7 +17,9 @@ extension Ref where Object == Connection {
         : (408, limit(options.headerTimeout, from: o.since))
     }
     if let first = o.first { return (101, ticketEnd(of: first, options)) }
-    return (0, limit(options.keepAliveTimeout, from: o.since))
+    // A handshake has the time of a head, however much of it has come.
+    let isNew = o.stream.o.isHandshaking
+    return (0, limit(isNew ? options.headerTimeout : options.keepAliveTimeout, from: o.since))
   }
 
   /// Until when an exchange's ticket is good; one with a ticket is shared.

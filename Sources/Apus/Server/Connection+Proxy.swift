@@ -64,6 +64,7 @@ extension Ref where Object == Connection {
     o.stream.clearDeadline()
     unsafe o.stream.hand(to: opaque, worker.o.handler)
     worker.connected(self)
+    if o.isToBeSecure, !secure() { return die(reset: true) }
     armTimer()
     // What stands behind the header is for another.
     o.stream.deliver()

@@ -23,6 +23,8 @@ struct Connection: ~Copyable {
   var isTrusted = false
   /// What its first bytes may be, as long as they have not come.
   var proxyMode = Listener.ProxyMode.off
+  /// Its listener is one for TLS.
+  var isToBeSecure = false
   /// For the host to look at; written before any request is.
   let descriptor: Int32
   var machine = RequestMachine()
@@ -32,6 +34,8 @@ struct Connection: ~Copyable {
   var first: Ref<Exchange>? = nil
   var last: Ref<Exchange>? = nil
   var pipelined: Int32 = 0
+  /// What came of the TLS handshake.
+  var tls: Ref<TLSFacts>? = nil
   /// What it has become; HTTP is over then.
   var channel: Ref<Channel>? = nil
   /// Exchanges that name this connection, popped ones too: it is freed after them.
@@ -102,6 +106,8 @@ struct Connection: ~Copyable {
     keptPeer = Peer.Kept(peer)
     self.since = since
   }
+
+  deinit { tls?.free() }
 }
 
 /// How a connection's stream calls it.
@@ -120,7 +126,9 @@ func makeConnectionHandler() -> Ref<StreamHandler>? {
       drained: { unsafe Ref<Connection>(opaque: $0).drained() },
       failed: { unsafe Ref<Connection>(opaque: $0).failed($1) },
       expired: { unsafe Ref<Connection>(opaque: $0).expired() },
-      buried: { unsafe Ref<Connection>(opaque: $0).buried() }))
+      buried: { unsafe Ref<Connection>(opaque: $0).buried() },
+      secured: { unsafe Ref<Connection>(opaque: $0).secured() },
+      plainHeard: { unsafe Ref<Connection>(opaque: $0).plainHeard() }))
 }
 
 extension Ref where Object == Connection {

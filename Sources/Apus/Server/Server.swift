@@ -39,6 +39,8 @@ typealias AccessFunction =
   var listeners = List<Ref<Listener>>()
   var mounts = List<Ref<Mount>>()
   var errorPages = List<Ref<ErrorPage>>()
+  /// Certificates, where there are any.
+  var tls: Ref<TLSServer>? = nil
   var onConnect = unsafe List<Callback<ConnectionFunction>>()
   var onDisconnect = unsafe List<Callback<ConnectionFunction>>()
   var onReceive = unsafe List<Callback<HandlerFunction>>()
@@ -118,6 +120,7 @@ typealias AccessFunction =
     for index in 0..<listeners.count { listeners[index].free() }
     for index in 0..<mounts.count { mounts[index].free() }
     for index in 0..<errorPages.count { errorPages[index].free() }
+    tls?.free()
     for index in unsafe 0..<onConnect.count { unsafe onConnect[index].end() }
     for index in unsafe 0..<onDisconnect.count { unsafe onDisconnect[index].end() }
     for index in unsafe 0..<onReceive.count { unsafe onReceive[index].end() }

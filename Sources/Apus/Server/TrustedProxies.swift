@@ -62,7 +62,7 @@ extension Ref where Object == Exchange {
   /// Whether the client came by https. Likewise.
   var isSecure: Bool {
     readForwarded()
-    return o.told.isSecure ?? false
+    return o.told.isSecure ?? (tls != nil)
   }
 
   /// The host and port that the client asked for. Likewise.

@@ -219,14 +219,20 @@ extension Ref where Object == Worker {
     }
     add(connection, stream)
     o.server.o.connections.wrappingAdd(1, ordering: .relaxed)
+    let isSecure = listener?.o.isSecure ?? false
+    connection.o.isToBeSecure = isSecure
     connection.notePeer()
     connection.o.proxyMode = connection.mode(of: listener)
     let isFull = o.server.o.connections.load(ordering: .relaxed) > o.server.o.options.maxConnections
     if connection.o.proxyMode != .off, !isFull { return connection.awaitProxyHeader() }
     connection.o.proxyMode = .off
     connected(connection)
+    if isSecure, !connection.secure() { return connection.die(reset: true) }
     if !stream.start() { return connection.die(reset: true) }
-    if isFull { return connection.refuseAtOnce() }
+    if isFull {
+      // To say so in TLS would take a handshake.
+      return isSecure ? connection.die(reset: true) : connection.refuseAtOnce(.tooMany)
+    }
     connection.armTimer()
   }
 

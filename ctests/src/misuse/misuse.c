@@ -75,7 +75,7 @@ static void expect_code(const char *call, uint64_t handle, long long got, long l
 /* Any of the negative codes. */
 static void expect_negative(const char *call, uint64_t handle, long long got,
                             const struct outs *outs, int drops) {
-  verdict(got < 0 && got >= APUS_E_UNSUPPORTED && outs_untouched(outs, drops), call, handle, got);
+  verdict(got < 0 && got >= APUS_E_PIN && outs_untouched(outs, drops), call, handle, got);
 }
 
 /* ------------------------------------------------------- callbacks to hand in */
@@ -97,6 +97,12 @@ static void connection_fn(void *context, apus_server server, uint64_t connection
                           int32_t port) {
   (void)context, (void)server, (void)connection, (void)peer, (void)port;
   atomic_fetch_add(&callbacks_run, 1);
+}
+
+static int32_t password_fn(void *context, const char *name, char *buffer, size_t capacity) {
+  (void)context, (void)name, (void)buffer, (void)capacity;
+  atomic_fetch_add(&callbacks_run, 1);
+  return -1;
 }
 
 static void replied_fn(void *context, apus_request request, int32_t status, uint64_t bytes) {

@@ -243,7 +243,6 @@ static void test_arguments(enum mode mode) {
     CHECK_INT(APUS_E_ARGUMENT, apus_channel_open(channel, urls[i]));
   }
   CHECK_INT(APUS_E_ARGUMENT, apus_channel_open(channel, NULL));
-  CHECK_INT(APUS_E_UNSUPPORTED, apus_channel_open(channel, "wss://a/"));
   static const char *const names[] = {"Host",
                                       "uPgrade",
                                       "connection",
