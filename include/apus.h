@@ -920,6 +920,10 @@ APUS_API apus_writer apus_writer_make(apus_request request);
  * closed, so that the client cannot take it for whole.
  * Returns 1 if the handle was live, 0 if not. Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_destroy(apus_writer writer);
+/* Leaves a writer to the library: it is destroyed when its reply has ended or its client
+ * has gone, behind on_close. Until then the handle works as before.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_detach(apus_writer writer);
 /* 1 if the handle is a live writer, else 0. Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_is_alive(apus_writer writer);
 /* 1 if it is live, its client still there, and its reply not ended; else 0.
@@ -2245,6 +2249,7 @@ APUS_API int32_t apus_server_set_error_page(apus_server server, int32_t status, 
  *
  *   static void feed(void *context, apus_writer writer, apus_request request) {
  *     apus_writer_subscribe(writer, "news");
+ *     apus_writer_detach(writer);
  *   }
  *   apus_server_events(server, "/feed", feed, NULL, NULL);
  *   ...

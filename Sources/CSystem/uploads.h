@@ -60,7 +60,7 @@ static inline int32_t sys_file_append(int32_t from, int64_t offset, int64_t coun
 }
 
 // A folder as a place to make files in; or the negative error number.
-static inline int32_t sys_folder_open(const char *path) {
+static inline int32_t sys_place_open(const char *path) {
   int descriptor = open(path, SYS_PLACE | O_DIRECTORY | O_CLOEXEC);
   return descriptor < 0 ? -errno : descriptor;
 }

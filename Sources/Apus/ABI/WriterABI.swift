@@ -25,6 +25,14 @@ public func apusWriterDestroy(_ handle: UInt64) -> Int32 {
   }
 }
 
+@_cdecl("apus_writer_detach")
+public func apusWriterDetach(_ handle: UInt64) -> Int32 {
+  write(handle) { exchange throws(Failure) in
+    exchange.o.writer.isDetached = true
+    exchange.notifyLoop()
+  }
+}
+
 @_cdecl("apus_writer_is_alive")
 public func apusWriterIsAlive(_ handle: UInt64) -> Int32 {
   Slots.isAlive(Handle(bits: handle), .writer) && !Process.isForked ? 1 : 0

@@ -45,7 +45,7 @@ extension Ref where Object == Stream {
     finishFlush(output)
   }
 
-  private func isBusy(_ sent: Int64) -> Bool {
+  func isBusy(_ sent: Int64) -> Bool {
     sent == Int64(-EAGAIN) || sent == Int64(-EINTR) || sent == Int64(-ENOBUFS)
   }
 

@@ -80,7 +80,7 @@ import CSystem
 
   /// A file that may take the place of another is named from the start.
   init(in path: Text, isNamed: Bool) throws(Failure) {
-    folder = unsafe sys_folder_open(path.characters)
+    folder = unsafe sys_place_open(path.characters)
     if folder < 0 { throw .file("the folder cannot be opened", 0 &- folder) }
     if !isNamed { descriptor = sys_saved_open(folder, nil) }
     if descriptor < 0 {

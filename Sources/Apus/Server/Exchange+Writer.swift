@@ -214,6 +214,16 @@ extension Ref where Object == Exchange {
     return unsafe old
   }
 
+  /// Its reply is over and on_close has run: a handle that nobody is to end ends.
+  func endIfDetached() {
+    o.lock.lock()
+    let isHeld = o.holds.contains(.handler) || o.queued > 0
+    let isDue = o.writer.isDetached && o.holds.contains(.writer) && !isHeld
+    o.lock.unlock()
+    guard isDue, let slot = Slots.slot(UInt64(o.writer.slotIndex)) else { return }
+    _ = endWriter(slot, o.writer.handle)
+  }
+
   /// Ends the writer's handle; true for the one caller that did.
   func endWriter(_ slot: Ref<Slot>, _ handle: Handle) -> Bool {
     let (ended, pinned) = Slots.end(slot, handle)

@@ -257,6 +257,7 @@ extension Ref where Object == Exchange {
     o.writer.wantsDrain = false
     o.writer.isDrainQueued = false
     o.writer.isCloseQueued = false
+    o.writer.isDetached = false
     o.writer.trailers.clear()
     o.writer.idleTimeout = 0
     o.writer.lastWrite = 0
@@ -346,6 +347,7 @@ extension Ref where Object == Exchange {
       // What was made after the connection had gone has not heard of that.
       if isUntold { worker.writerClosed(self) }
       if isBodyOpen { worker.deliver(self, Bytes(), last: -1) }
+      endIfDetached()
       o.lock.lock()
       let isFree = o.holds.isEmpty && o.queued == 0
       o.lock.unlock()

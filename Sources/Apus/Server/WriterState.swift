@@ -20,6 +20,8 @@ import Synchronization
   var wantsDrain = false
   var isDrainQueued = false
   var isCloseQueued = false
+  /// Its handle ends when its reply has.
+  var isDetached = false
   var onDrain = unsafe Callback<WriterFunction>.none
   var onClose = unsafe Callback<WriterFunction>.none
   /// Which of the two runs now, and what it was if it has been replaced since.
