@@ -12,9 +12,7 @@ struct ReplyHead: ~Copyable {
   private var hasType = false
   private(set) var wantsClose = false
   /// Whether the body is to be compressed if that serves.
-  var wantsCompression = false {
-    didSet { wantsMore = wantsClose || wantsCompression }
-  }
+  private(set) var wantsCompression = false
   /// One of these two.
   private(set) var wantsMore = false
   /// A bit for each name among the fields; several names may share one.
@@ -37,8 +35,14 @@ struct ReplyHead: ~Copyable {
     hasServer = false
     hasType = false
     wantsClose = false
-    if wantsMore { wantsCompression = false }
+    wantsCompression = false
+    wantsMore = false
     names = 0
+  }
+
+  mutating func setCompression(_ on: Bool) {
+    wantsCompression = on
+    wantsMore = wantsClose || on
   }
 
   /// Sets a field in place of those of its name, or beside them.
