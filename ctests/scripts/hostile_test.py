@@ -438,7 +438,7 @@ def make_root(folder):
     with open(os.path.join(root, "file.txt"), "w") as file:
         file.write("0123456789" * 10)
     os.symlink("../outside", os.path.join(root, "link"))
-    os.symlink("..", os.path.join(root, "dir", "up"))
+    os.symlink("../..", os.path.join(root, "dir", "up"))
     os.symlink("../outside/passwd", os.path.join(root, "file.txt.gz"))
     os.mkfifo(os.path.join(root, "fifo"))
     return root

@@ -85,7 +85,8 @@ BY_FUNCTION = {
     ("apus_server_serve_folder", "folder"): '"/tmp"',
     ("apus_server_set_error_page", "status"): "404",
     ("apus_server_set_error_page", "path"): '"/etc/passwd"',
-    ("apus_reply_file", "path"): '"/etc/passwd"', ("apus_reply_attachment", "path"): '"/etc/passwd"',
+    ("apus_reply_file", "path"): '"/etc/passwd"',
+    ("apus_reply_attachment", "path"): '"/etc/passwd"',
     ("apus_writer_file", "path"): '"/etc/passwd"',
     ("apus_method_number", "name"): '"GET"', ("apus_channel_close", "code"): "1000",
 }

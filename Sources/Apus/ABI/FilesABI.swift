@@ -161,7 +161,7 @@ public func apusReplySetAttachment(_ handle: UInt64, _ name: UnsafePointer<CChar
 public func apusReplySetCompression(_ handle: UInt64, _ on: Int32) -> Int32 {
   reply(handle, completes: false) { exchange throws(Failure) in
     try check(on, in: 0...1)
-    exchange.o.reply.wantsCompression = on == 1
+    exchange.o.reply.setCompression(on == 1)
   }
 }
 

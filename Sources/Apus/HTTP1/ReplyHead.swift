@@ -32,9 +32,10 @@ struct ReplyHead: ~Copyable {
 
   var wantsClose: Bool { marks.contains(.close) }
 
-  var wantsCompression: Bool {
-    get { marks.contains(.compression) }
-    set { if newValue { marks.insert(.compression) } else { marks.remove(.compression) } }
+  var wantsCompression: Bool { marks.contains(.compression) }
+
+  mutating func setCompression(_ on: Bool) {
+    if on { marks.insert(.compression) } else { marks.remove(.compression) }
   }
 
   /// Says what each reply from here on is to be marked with.

@@ -5,7 +5,7 @@ extension Ref where Object == Connection {
   /// the body gains by it, and as it is otherwise.
   @inline(never)
   func writeCompressed(_ exchange: Ref<Exchange>, _ body: Bytes) {
-    exchange.o.reply.wantsCompression = false
+    exchange.o.reply.setCompression(false)
     guard case .length(let length) = exchange.o.framing, exchange.isWorthCompressing(length) else {
       return writeHead(of: exchange, with: body)
     }

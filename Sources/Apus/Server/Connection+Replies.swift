@@ -150,9 +150,7 @@ extension Ref where Object == Connection {
     if o.isDead { return }
     if let exchange = o.first {
       if exchange.o.isShared { noteDrained(exchange) }
-      if o.stream.o.stretch == nil, exchange.locked({ exchange.o.holds.contains(.file) }) {
-        return pump()
-      }
+      if o.stream.o.stretch == nil, exchange.hasParcels { return pump() }
     } else if !o.isClosing, !o.stream.o.isPaused, o.stream.o.output == nil,
       !server.o.isStopping.load(ordering: .relaxed)
     {

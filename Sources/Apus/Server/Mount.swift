@@ -112,8 +112,7 @@ extension Ref where Object == Server {
   private func add(_ mount: Ref<Mount>, _ pattern: Bytes, isEdge: Bool) throws(Failure) -> Int32 {
     var route = unsafe Route(
       method: Method.get, methodName: ByteBuffer(), handler: .none, isStreamed: false)
-    route.mount = mount
-    route.isMountEdge = isEdge
+    route.serve(mount, isEdge: isEdge)
     return try o.router.add(route, pattern: pattern)
   }
 

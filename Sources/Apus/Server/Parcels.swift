@@ -1,6 +1,8 @@
 // What a reply has behind its bytes where files come into it: stretches of files, each
 // with bytes that follow. The stream takes one stretch at a time.
 
+import Synchronization
+
 @safe struct Parcels: ~Copyable {
   private var first: Ref<Parcel>? = nil
   private var last: Ref<Parcel>? = nil
@@ -100,6 +102,12 @@ extension Ref where Object == Exchange {
   @inline(__always)
   func appendOutput(_ body: (inout ByteBuffer) -> Void) {
     if o.holds.contains(.file) { o.parcels.append(body) } else { body(&o.output) }
+  }
+
+  /// Whether a file is left to be sent, as its loop may know.
+  var hasParcels: Bool {
+    if !o.isShared, o.isAway.load(ordering: .acquiring) { return false }
+    return locked { o.holds.contains(.file) }
   }
 
   /// The connection of a shared one has gone: nothing of these will be sent.

@@ -12,10 +12,12 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
   var isForm = false
   /// What a route for WebSockets has.
   var channels: Ref<ChannelRoute>? = nil
+  /// Whether there is more to do, once the head is in, than to wait for the body.
+  private(set) var isSpecial: Bool
   /// What a folder's route serves from; the server's.
-  var mount: Ref<Mount>? = nil
+  private(set) var mount: Ref<Mount>? = nil
   /// The folder itself without the slash behind it.
-  var isMountEdge = false
+  private(set) var isMountEdge = false
   /// What a route for events has in place of a handler.
   var events = unsafe Callback<EventsFunction>.none
   /// The names of its parameters in order, each with a NUL.
@@ -29,10 +31,14 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
     self.methodName = methodName
     unsafe self.handler = unsafe handler
     self.isStreamed = isStreamed
+    isSpecial = isStreamed
   }
 
-  /// Whether there is more to do, once the head is in, than to wait for the body.
-  var isSpecial: Bool { isStreamed || mount != nil }
+  mutating func serve(_ mount: Ref<Mount>, isEdge: Bool) {
+    self.mount = mount
+    isMountEdge = isEdge
+    isSpecial = true
+  }
 
   /// Whether it is handled even where requests are pulled.
   var isHandled: Bool { unsafe isStreamed || channels != nil || events.isSet }
