@@ -254,8 +254,7 @@ extension Ref where Object == Exchange {
     o.trailers.removeAll()
     o.cookies.removeAll()
     o.hasCookies = false
-    o.form?.free()
-    o.form = nil
+    dropForm()
   }
 
   @inline(never)
