@@ -2467,7 +2467,8 @@ APUS_API int32_t apus_source_cancel(apus_source source);
  * Fields and files are its parts, in the order of the body, by index from 0. Every
  * function that asks for one may give: APUS_E_NOT_FOUND (the body is no form, or has
  * no such part), APUS_E_PROTOCOL (the form is malformed), APUS_E_TOO_LARGE (too many
- * parts, or the head of one is over 16 KiB, a name over 1 KiB), APUS_E_STATE (a
+ * parts, the head of one is over 16 KiB, or those of all over 1 KiB for each part that
+ * there may be; a name is over 1 KiB), APUS_E_STATE (a
  * streamed route's body, which is not kept), APUS_E_MEMORY. What is handed out is
  * borrowed until the request ends. Names and contents are bytes as they came, and no
  * checked UTF-8.

@@ -49,6 +49,9 @@ struct MultipartHead: ~Copyable {
     hasFileName = false
   }
 
+  /// Bytes that are kept of it.
+  var count: Int { name.count &+ fileName.count &+ type.count &+ fields.count }
+
   var failed: Bool { name.failed || fileName.failed || type.failed || fields.failed }
 
   /// Takes a line, without its end.

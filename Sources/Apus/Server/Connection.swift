@@ -339,6 +339,7 @@ extension Ref where Object == Connection {
       return abandon(exchange, refusal)
     }
     exchange.o.isDispatched = true
+    exchange.dropForm()
     answer(exchange, refusal)
     pump()
   }

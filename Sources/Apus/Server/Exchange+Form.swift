@@ -62,6 +62,12 @@ extension Ref where Object == Exchange {
     return form
   }
 
+  /// What has come of a form goes, with its file.
+  func dropForm() {
+    o.form?.free()
+    o.form = nil
+  }
+
   func part(at index: Int32) throws(Failure) -> (Ref<Form>, FormPart) {
     let form = try form()
     guard index >= 0, Int(index) < form.o.parts.count else {

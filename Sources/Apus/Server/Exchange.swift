@@ -243,8 +243,7 @@ extension Ref where Object == Exchange {
     o.parcels.clear()
     o.cookies.removeAll()
     o.hasCookies = false
-    o.form?.free()
-    o.form = nil
+    dropForm()
   }
 
   @inline(never)

@@ -25,6 +25,8 @@
   private var memory = ByteBuffer()
   private(set) var file = UploadFile()
   private var part = FormPart()
+  /// Bytes that the heads of further parts may have together.
+  private var room: Int
   private let options: FormOptions
   /// Where files go, with a NUL behind it; empty: nowhere.
   private let folder: Text
@@ -34,9 +36,13 @@
   /// Whether its bytes came by here and were not kept.
   let isStreamed: Bool
 
+  /// Bytes of a part's head, in the mean of all parts that there may be.
+  private static var averageHead: Int { 1024 }
+
   init(boundary: Bytes, options: FormOptions, folder: Text, isStreamed: Bool) {
     parser = MultipartParser(
       boundary: boundary, limits: MultipartParser.Limits(parts: Int(options.parts)))
+    room = max(64 * 1024, Int(options.parts) &* Form.averageHead)
     self.options = options
     self.folder = folder
     self.isStreamed = isStreamed
@@ -91,6 +97,10 @@
   private mutating func begin() {
     part = FormPart()
     part.isFile = parser.head.isFile
+    room &-= parser.head.count
+    if room < 0 {
+      return fail(Failure(.tooLarge, "The heads of the parts are longer than this server takes."))
+    }
     guard let name = Form.copy(parser.head.name, to: &arena),
       let fileName = Form.copy(parser.head.fileName, to: &arena),
       let type = Form.copy(parser.head.type, to: &arena),

@@ -299,6 +299,15 @@ static void test_bad_forms(enum mode mode) {
   char *parts = many("--b\r\n" DISPOSITION "name=a\r\n\r\n\r\n", 1001, "--b--", &length);
   refuse_both(&app, &code, APUS_E_TOO_LARGE, 413, TYPE, parts, length);
   free(parts);
+  /* A thousand heads have a mebibyte together. */
+  static char large_head[4096];
+  char *filler = many("y", 3000, "", &length);
+  snprintf(large_head, sizeof large_head, "--b\r\n" DISPOSITION "name=a\r\nX-Y: %s\r\n\r\n\r\n",
+           filler);
+  free(filler);
+  parts = many(large_head, 400, "--b--", &length);
+  refuse_both(&app, &code, APUS_E_TOO_LARGE, 413, TYPE, parts, length);
+  free(parts);
   char *name = many("x", 1 << 20, "", &length);
   char *head = malloc(length + 256);
   CHECK(head != NULL);
