@@ -8,6 +8,7 @@ LIBDIR ?= lib
 DESTDIR ?=
 EMBEDDED ?=
 PORT ?= 8080
+TIME ?= 60
 
 ifeq ($(EMBEDDED),1)
 BUILD := build/embedded
@@ -28,7 +29,7 @@ endif
 export SWIFT_BACKTRACE := enable=no
 MAKEFLAGS += --no-print-directory
 
-.PHONY: build stage demo check unit test sanitize bench install package format clean help
+.PHONY: build stage demo check unit test sanitize fuzz bench install package format clean help
 
 build: ## build the library (the default)
 	cmake -S . -B $(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION) -DCMAKE_INSTALL_LIBDIR=$(LIBDIR)
@@ -71,6 +72,10 @@ endif
 sanitize: ## run the C tests with the thread, then the address sanitizer
 	scripts/sanitize.sh thread
 	scripts/sanitize.sh address
+
+fuzz: ## feed the parsers with made-up bytes, TIME seconds for each of them
+	scripts/install-needs.sh test
+	fuzz/run.sh $(TIME)
 
 bench: ## measure Apus and its peers, into docs/
 	scripts/install-needs.sh bench

@@ -2,6 +2,8 @@
 // in, and told with the reply. Questions before a request are answered here, before
 // routes and listeners, whatever the dispatch.
 
+import Synchronization
+
 extension Ref where Object == Exchange {
   /// The origin of the page that asks; nil where there is none, or several.
   var pageOrigin: Text? { o.head.marks.contains(.origin) ? single("origin") : nil }

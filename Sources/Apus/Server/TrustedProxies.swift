@@ -1,6 +1,8 @@
 // Proxies in front whose word about their clients is believed, and what they have said
 // of a request's client: looked up when somebody asks, so that nobody else pays.
 
+import Synchronization
+
 struct TrustedProxies: ~Copyable {
   private var networks = List<Network>()
   private var trustsUnix = false

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "../helpers/harness.h"
+#include "../helpers/ws.h"
 
 #include <sys/un.h>
 
@@ -190,6 +191,29 @@ static void test_access_log(enum mode mode) {
   CHECK(strncmp(access_line, "- - - [", 7) == 0);
   client_close(&client);
   harness_stop(&app);
+}
+
+/* A page of the host that was asked for may open a WebSocket: of the proxy's, that is. */
+static void test_websocket(enum mode mode) {
+  static const char fields[] = "Origin: https://shop.example\r\nX-Forwarded-Host: shop.example\r\n";
+  for (int trusts = 0; trusts < 2; trusts++) {
+    struct app app;
+    struct client client;
+    make(&app, mode, trusts ? "127.0.0.1" : "127.0.0.2");
+    app_websocket(&app, "/ws", NULL, NULL);
+    harness_start(&app);
+    client_open(&client, app.port);
+    ws_ask(&client, "/ws", fields);
+    if (trusts) {
+      ws_accepted(&client, NULL);
+      ws_close(&client, 1000, "");
+      WS_CLOSED_WITH(&client, 1000);
+    } else {
+      CLIENT_EXPECT(&client, "GET", 403, NULL);
+    }
+    client_close(&client);
+    harness_stop(&app);
+  }
 }
 
 /* --------------------------------------------------------- the PROXY protocol */
@@ -455,6 +479,7 @@ static const struct harness_case cases[] = {
     {"optional", test_optional},
     {"life", test_life},
     {"networks", test_networks},
+    {"websocket", test_websocket},
 };
 
 int main(int argc, char **argv) { return harness_main("proxied", argc, argv, CASES(cases)); }
