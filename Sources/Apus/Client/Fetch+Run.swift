@@ -181,7 +181,7 @@ extension Ref where Object == Fetch {
     o.lock.lock()
     let isPaused = o.isPaused
     o.lock.unlock()
-    if isPaused { link.o.stream.pause(true) }
+    if isPaused, o.run.stage == .exchanging { link.o.stream.pause(true) }
     if isServed(by: link) { setTimer() }
   }
 

@@ -59,6 +59,9 @@ extension Ref where Object == Stream {
       case .full: continue
       case .dry: break
       case .ended:
+        // Not before what came ahead of it was taken.
+        tls.o.isEndHeld = o.isPaused
+        if o.isPaused { return }
         flush()
         if !o.isEnded, !o.isInputEnded { endInput() }
         return
@@ -144,6 +147,11 @@ extension Ref where Object == Stream {
     let waits = hasPlain && !tls.o.isHandshaking
     block(tls.o.sealed != nil || waits)
     if o.isEnded { return }
+    if tls.o.isEndHeld, !o.isPaused, o.input.isEmpty {
+      tls.o.isEndHeld = false
+      if !o.isInputEnded { endInput() }
+      if o.isEnded { return }
+    }
     guard let output = o.output else {
       // So that there is one as long as something waits.
       if tls.o.sealed != nil, !tls.o.isHandshaking { _ = writing() }

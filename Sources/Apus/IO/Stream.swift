@@ -235,6 +235,7 @@ extension Ref where Object == Stream {
     guard on != o.isPaused else { return }
     o.isPaused = on
     updateInterest()
+    if !on, o.tls != nil { o.loop.addDirty(self) }
   }
 
   func updateInterest() {

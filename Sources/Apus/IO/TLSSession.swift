@@ -18,6 +18,8 @@ import CSystem
   fileprivate(set) var isHandshaking = true
   /// The connection's end was seen, and the error that it broke with.
   fileprivate(set) var sawEnd = false
+  /// The peer's end has come while reading was paused, and is to be told.
+  var isEndHeld = false
   fileprivate var number: Int32 = 0
   /// How often this turn may still receive: other streams come first.
   fileprivate var receives = 0
