@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LOADS = ((100, 3200), (1000, 1600), (10000, 320))
+LOADS = ((100, 1600), (1000, 480), (10000, 160))
 
 TEXT = """\
 # Benchmarks of Server-Sent Events
@@ -110,7 +110,7 @@ def page(found, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--prefix", default=os.path.join(TOP, "build", "stage"))
     parser.add_argument("--print", action="store_true")
     arguments = parser.parse_args()

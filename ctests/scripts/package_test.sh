@@ -138,7 +138,7 @@ check "its RUNPATH is nothing but \$ORIGIN" own_runpath
 stripped() { ! readelf -SW "$library" | grep -E '\.(symtab|debug_info)'; }
 check "it is stripped" stripped
 limit=6500000
-if [ -n "$embedded" ]; then limit=800000; fi
+if [ -n "$embedded" ]; then limit=1000000; fi
 size=$(stat -c %s "$library")
 check "$size bytes, of $limit" test "$size" -le "$limit"
 swiftc=$(command -v swiftc || true)
