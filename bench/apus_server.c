@@ -1,13 +1,13 @@
 /*
  * apus_server.c - the server under measurement, over the public header alone.
  *
- * Usage: apus_server PORT [worker|tick|threadless]
+ * Usage: apus_server PORT [worker|tick|threadless [FOLDER]]
  *
  *   worker      one worker thread, which runs the handler (the default)
  *   tick        one worker thread; the handler runs in main's apus_server_tick()
  *   threadless  no worker; main's apus_server_tick() does everything
  *
- * SIGTERM or SIGINT ends it.
+ * FOLDER is served under /files. SIGTERM or SIGINT ends it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -65,6 +65,7 @@ int main(int argc, char **argv) {
         "set_dispatch");
   check(apus_server_listen(server, "127.0.0.1", atoi(argv[1])), "listen");
   check(apus_server_get(server, "/", hello, NULL, NULL), "get");
+  if (argc > 3) check(apus_server_serve_folder(server, "/files", argv[3]), "serve_folder");
   check(apus_server_start(server), "start");
   printf("ready %d\n", (int)apus_server_port(server, 0));
   fflush(stdout);

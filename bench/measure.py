@@ -37,10 +37,10 @@ def run_load(command, seconds):
     return result.stdout
 
 
-def wrk(port, connections, seconds):
+def wrk(port, connections, seconds, path="/"):
     """Requests and seconds, by wrk; raises if any of them failed."""
     text = run_load(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
-                     f"http://127.0.0.1:{port}/"], seconds)
+                     f"http://127.0.0.1:{port}{path}"], seconds)
     problem = re.search(r"(Socket errors|Non-2xx).*", text)
     if problem:
         raise RuntimeError("wrk: " + problem[0])

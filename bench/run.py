@@ -16,6 +16,8 @@ import tempfile
 
 import client
 import client_page
+import files
+import files_page
 import measure
 import report
 import servers
@@ -24,10 +26,12 @@ import websocket_page
 
 LOADS = ("keepalive", "saturated", "pipelined")
 HTTP = LOADS + ("idle", "allocations", "syscalls", "library")
-GROUPS = {"http": HTTP, "websocket": websocket.SECTIONS, "client": client.SECTIONS}
-WRITERS = {"http": report, "websocket": websocket_page, "client": client_page}
+GROUPS = {"http": HTTP, "websocket": websocket.SECTIONS, "client": client.SECTIONS,
+          "files": files.SECTIONS}
+WRITERS = {"http": report, "websocket": websocket_page, "client": client_page,
+           "files": files_page}
 PAGES = {"http": "benchmarks.md", "websocket": "benchmarks-websocket.md",
-         "client": "benchmarks-client.md"}
+         "client": "benchmarks-client.md", "files": "benchmarks-files.md"}
 
 
 def parse_arguments():
@@ -103,7 +107,7 @@ def http_round(arguments, section):
     return lambda running: measure.round_of(running, load)
 
 
-def throughput(arguments, chosen, scratch, section, one_round):
+def throughput(arguments, chosen, scratch, section, one_round, against="reference"):
     """Rounds of one load, in which each server has its turn; who begins moves on
     from round to round."""
     running, rounds, failed = start_all(chosen, scratch)
@@ -127,7 +131,7 @@ def throughput(arguments, chosen, scratch, section, one_round):
     finally:
         for one in running:
             one.end()
-    reference = None if "reference" in failed else rounds.get("reference")
+    reference = None if against in failed else rounds.get(against)
     results = {name: measure.summary(r, reference)
                for name, r in rounds.items() if name not in failed}
     results.update({name: {"failed": problem} for name, problem in failed.items()})
@@ -246,6 +250,10 @@ def run(arguments, scratch):
             found[group] = run_http(arguments, scratch, chosen, apus)
         else:
             found[group] = websocket.run(arguments, scratch, chosen, apus, throughput, each, say)
+    if set(GROUPS["files"]) & set(arguments.sections):
+        chosen = choose(arguments, apus, files.catalogue(scratch))
+        signal.alarm(300 + 9 * arguments.rounds * (arguments.seconds + 3))
+        found["files"] = files.run(arguments, scratch, chosen, throughput, say)
     if set(GROUPS["client"]) & set(arguments.sections):
         signal.alarm(300 + arguments.rounds * 240)
         found["client"] = client.run(arguments, scratch, apus, say)

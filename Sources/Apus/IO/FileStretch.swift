@@ -18,7 +18,7 @@ import CSystem
   deinit { file.release() }
 
   /// A turn of the loop sends no more than that of one: others have their turns.
-  static var mostAtOnce: Int64 { 1 << 20 }
+  static var mostAtOnce: Int64 { 2 << 20 }
   private static var blockSize: Int { 64 * 1024 }
 
   enum Outcome {

@@ -43,7 +43,8 @@ extension Ref where Object == Exchange {
 
   /// Whether a body, which is whole, is of a size and a type that gain.
   fileprivate func isWorthCompressing(_ length: Int64) -> Bool {
-    guard o.isReplied, length >= Ref.leastCompressed, length <= Ref.mostCompressed,
+    guard o.isReplied, !o.writer.hasBegun, length >= Ref.leastCompressed,
+      length <= Ref.mostCompressed,
       o.reply.status != 206, o.parcels.isEmpty, !o.reply.has(Text("Content-Encoding")),
       !o.reply.has(Text("Content-Range"))
     else { return false }

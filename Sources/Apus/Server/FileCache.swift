@@ -186,12 +186,13 @@
     }
     var kept = ByteBuffer()
     kept.append(path)
-    guard !kept.failed,
-      let entry = Ref(make: FileEntry(mount, kept, variant, hash, facts, face, now: now))
-    else {
-      // The face went with the entry that was refused its memory.
+    if kept.failed {
+      face?.free()
       throw .noMemory
     }
+    // Without memory for it the face goes with the entry.
+    guard let entry = Ref(make: FileEntry(mount, kept, variant, hash, facts, face, now: now))
+    else { throw .noMemory }
     entry.o.usedAt = uses
     entry.o.usedTime = now
     let start = FileCache.place(hash)

@@ -93,13 +93,19 @@ extension Ref where Object == Server {
       mount.free()
       throw .noMemory
     }
-    let index = Text("index.html")
-    try mount.o.setIndexNames(index.bytes)
-    var pattern = ByteBuffer()
-    pattern.append(bare)
-    pattern.append("/*")
-    if pattern.failed { throw .noMemory }
-    let number = try add(mount, pattern.bytes, isEdge: false)
+    var number: Int32 = 0
+    do throws(Failure) {
+      let index = Text("index.html")
+      try mount.o.setIndexNames(index.bytes)
+      var pattern = ByteBuffer()
+      pattern.append(bare)
+      pattern.append("/*")
+      if pattern.failed { throw .noMemory }
+      number = try add(mount, pattern.bytes, isEdge: false)
+    } catch {
+      o.mounts.removeLast()?.free()
+      throw error
+    }
     // A route of the host's own for the folder's name comes before this one.
     if bare.count > 0 {
       do throws(Failure) { _ = try add(mount, bare, isEdge: true) } catch {

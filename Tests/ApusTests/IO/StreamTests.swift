@@ -22,7 +22,7 @@ private final class Bench {
   var whenDrained: (Bench) -> Void = { _ in }
   var isBuried = false
 
-  init() throws {
+  init(_ change: (inout System) -> Void = { _ in }) throws {
     var pair: [Int32] = [0, 0]
     try #require(
       socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0, &pair) == 0)
@@ -32,6 +32,7 @@ private final class Bench {
     var system = System()
     system.context = UnsafeMutableRawPointer(clock)
     system.now = { $0?.assumingMemoryBound(to: Int64.self).pointee ?? 0 }
+    change(&system)
     loop = try Loop.make(system: system)
     let made = Ref(make: Bench.table())
     handler = try #require(made)
@@ -411,6 +412,36 @@ private final class Bench {
     bench.stream.end(reset: false)
     bench.turn()
     #expect(bench.isBuried)
+  }
+
+  /// Some file systems know no sendfile: then it is read and sent.
+  @Test func sendsWithoutSendfile() throws {
+    let bench = try Bench { $0.sendFile = { _, _, _, _, _, _ in Int64(-EINVAL) } }
+    bench.write("head ")
+    try send(file(of: 300_000), 100_000..<250_000, on: bench)
+    var received: [UInt8] = []
+    for _ in 0..<100 where received.count < 150_005 {
+      bench.turn()
+      received += bench.peerReceives()
+    }
+    #expect(received.count == 150_005)
+    #expect(received.prefix(6) == Array("head a".utf8)[...])
+    #expect(received.last == 98)
+    #expect(bench.stream.o.buffered == 0)
+  }
+
+  /// One stretch does not keep a turn for longer than its share.
+  @Test func takesTurns() throws {
+    let bench = try Bench { system in
+      system.sendFile = { _, _, _, _, count, _ in Int64(count) }
+    }
+    let size = 3 * FileStretch.mostAtOnce
+    try send(file(of: 10), 0..<size, on: bench)
+    bench.turn()
+    #expect(bench.stream.o.buffered == 2 * Int(FileStretch.mostAtOnce))
+    bench.turn()
+    bench.turn()
+    #expect(bench.stream.o.buffered == 0)
   }
 
   /// SIGPIPE, which ends a process, is not to be had from a file either.

@@ -656,14 +656,54 @@ static void test_options(enum mode mode) {
   done(&app);
 }
 
+/* More files, and more bytes, than are kept: each is what it should be, every time. */
+static void test_many(enum mode mode) {
+  static char data[30000];
+  struct app app;
+  struct client client;
+  struct reply reply;
+  char name[64];
+  int before = harness_descriptors();
+  serve(&app, mode);
+  CHECK_INT(0, apus_server_set_workers(app.server, mode == MODE_THREADLESS ? 0 : 1));
+  for (int i = 0; i < 600; i++) {
+    snprintf(name, sizeof name, "many-%d", i);
+    memset(data, 'a' + i % 26, sizeof data);
+    data[0] = (char)i;
+    put(name, data, i % 3 == 2 ? 20000 : sizeof data);
+  }
+  harness_start(&app);
+  client_open(&client, app.port);
+  for (int i = 0; i < 1500; i++) {
+    int which = i * 7 % 600;
+    snprintf(name, sizeof name, "/many-%d", which);
+    ask(&client, "GET", name, "Accept-Encoding: gzip\r\n", &reply);
+    CHECK_INT(which % 3 == 2 ? 20000 : 30000, reply.body_length);
+    CHECK_INT((char)which, reply.body[0]);
+    CHECK_INT('a' + which % 26, reply.body[reply.body_length - 1]);
+    reply_free(&reply);
+  }
+  client_close(&client);
+  harness_stop(&app);
+  remove_root();
+  CHECK_INT(before, harness_descriptors());
+}
+
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"paths", test_paths},           {"ranges", test_ranges},
-      {"conditions", test_conditions}, {"encodings", test_encodings},
-      {"listing", test_listing},       {"listeners", test_listeners},
-      {"replies", test_replies},       {"compression", test_compression},
-      {"writer", test_writer},         {"slow_readers", test_slow_readers},
-      {"changes", test_changes},       {"options", test_options},
+      {"paths", test_paths},
+      {"ranges", test_ranges},
+      {"conditions", test_conditions},
+      {"encodings", test_encodings},
+      {"listing", test_listing},
+      {"listeners", test_listeners},
+      {"replies", test_replies},
+      {"compression", test_compression},
+      {"writer", test_writer},
+      {"slow_readers", test_slow_readers},
+      {"changes", test_changes},
+      {"options", test_options},
+      {"many", test_many},
   };
   return harness_main("files_test", argc, argv, CASES(cases));
 }
