@@ -73,6 +73,8 @@ def test_own(mode, ca):
         ask(client, server.url + "/facts")
         facts = facts_of(ask(client, server.url + "/facts"))
         check(f"{mode}: resumed", "1", facts["resumed"])
+        again = [facts_of(ask(client, server.url + "/facts"))["resumed"] for _ in range(8)]
+        check(f"{mode}: again and again", ["1"] * 8, again)
         call("client_set_tls_versions", client.handle, 12, 12)
         ask(client, server.url + "/facts")
         facts = facts_of(ask(client, server.url + "/facts"))

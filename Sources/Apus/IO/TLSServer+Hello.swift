@@ -77,7 +77,11 @@ func useTicketKey(
   }
   server.o.lock.lock()
   defer { server.o.lock.unlock() }
-  if seals == 0 { return unsafe server.o.tickets.open(name, iv, cipher, mac) }
+  if seals == 0 {
+    let result = unsafe server.o.tickets.open(name, iv, cipher, mac)
+    // RFC 8446 §C.4: those of TLS 1.3 are used once, so that each brings the next.
+    return unsafe result == 1 && SSL_version(ssl) == TLS_VERSION_13 ? 2 : result
+  }
   return unsafe server.o.tickets.seal(name, iv, cipher, mac, now: Clock.wallSeconds) ? 1 : -1
 }
 
