@@ -1,7 +1,8 @@
 /*
  * demo.c - a tour of the library: a page with live counters, a chat and a counter
- * that all open pages share, an echo, a reply that comes a second later, one that
- * comes in pieces, and an upload that is taken as it arrives.
+ * that all open pages share, news as they happen, an echo, a reply that comes a
+ * second later, one that comes in pieces, an upload that is taken as it arrives, and
+ * a folder of files that a form adds to.
  *
  *   make demo            build the library and this, and run it
  *   build/demo [PORT]    8080 unless it is given; 0 is any free port
@@ -20,6 +21,8 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +93,39 @@ static void send_counters(void *context, apus_request request) {
   text_reply(&text, request, "application/json");
 }
 
+/* ------------------------------------------------------------------- the news
+ *
+ * Server-Sent Events: each open page reads a stream, whose writer is in a topic. The
+ * topic keeps its latest events, so that a page that was away hears what it missed:
+ * its browser says the id of the last one that it has. */
+
+static const char news[] = "news";
+
+/* From any thread: when it was, and what. */
+static void tell(apus_server server, const char *format, ...) {
+  static atomic_llong last;
+  char id[24], line[400];
+  int length = snprintf(line, sizeof line, "%lld\t", (long long)time(NULL));
+  va_list values;
+  va_start(values, format);
+  vsnprintf(line + length, sizeof line - (size_t)length, format, values);
+  va_end(values);
+  snprintf(id, sizeof id, "%lld", (long long)atomic_fetch_add(&last, 1) + 1);
+  apus_server_publish_event(server, news, NULL, id, line, APUS_STRLEN);
+}
+
+/* The writer is a handle like others; this one is left to the library. */
+static void watch_news(void *context, apus_writer writer, apus_request request) {
+  (void)context, (void)request;
+  apus_writer_subscribe(writer, news);
+  apus_writer_detach(writer);
+}
+
+static void add_news(apus_server server) {
+  need(apus_server_events(server, "/news", watch_news, NULL, NULL), "route");
+  need(apus_server_set_topic_history(server, news, 20, 16384), "history");
+}
+
 /* ------------------------------------------------------------------- the room
  *
  * A WebSocket route: each open page has a channel, and all channels are in one
@@ -114,6 +150,8 @@ static void change(apus_server server, struct room *room, int people, int count)
                         room->count, ++room->turn);
   pthread_mutex_unlock(&room->lock);
   apus_server_publish(server, topic, APUS_OPCODE_TEXT, line, (size_t)length, 0);
+  if (people != 0) tell(server, people > 0 ? "somebody came in" : "somebody left");
+  if (count != 0) tell(server, "somebody counted %s", count > 0 ? "up" : "down");
 }
 
 static void join(void *context, apus_channel channel, apus_request request) {
@@ -268,6 +306,7 @@ static void take_piece(void *context, apus_request request, const void *data, si
   snprintf(json, sizeof json,
            "{\"bytes\": %" PRIu64 ", \"pieces\": %" PRIu64 ", \"crc32\": \"%08" PRIx32 "\"}\n",
            upload->bytes, upload->pieces, upload->crc);
+  tell(apus_request_server(request), "an upload of %" PRIu64 " bytes was taken", upload->bytes);
   apus_reply_json(request, 200, json);
 }
 
@@ -279,11 +318,43 @@ static void take_upload(void *context, apus_request request) {
   if (upload != NULL) apus_request_on_body(request, take_piece, upload, free);
 }
 
+/* ------------------------------------------------------------------ the files
+ *
+ * A folder is served by the library itself. What a form brings is parsed as it
+ * arrives: small parts are kept in memory and large ones in files without a name,
+ * until the handler says where they go. Names are the client's, and made safe. */
+
+static void save_files(void *context, apus_request request) {
+  const struct folder *folder = context;
+  size_t length;
+  for (int32_t i = 0; i < apus_request_form_count(request); i++) {
+    const char *file_name = apus_request_part_file_name(request, i, &length);
+    if (file_name == NULL || length == 0) continue; /* a field, or no file was chosen */
+    const char *name = apus_request_part_save(request, i, folder->path, NULL, 1);
+    if (name == NULL) {
+      apus_reply_text(request, apus_last_error() == APUS_E_FULL ? 507 : 400,
+                      apus_last_error_message());
+      return;
+    }
+    tell(apus_request_server(request), "%s was saved", name);
+  }
+  apus_reply_redirect(request, "/files/", 303);
+}
+
+static void add_files(apus_server server, struct folder *folder) {
+  int32_t number = need(apus_server_serve_folder(server, "/files", folder->path), "folder");
+  need(apus_server_set_folder_listing(server, number, 1), "listing");
+  need(apus_server_route_form(server, APUS_POST, "/save", save_files, folder, NULL), "route");
+  need(apus_server_set_upload_folder(server, folder->path), "folder");
+}
+
 /* ----------------------------------------------------------------- the server */
 
-/* Sees each request before its handler, and sets fields for its reply. */
+/* Sees each request before its handler, and sets fields for its reply. The folder has
+ * fields of its own, and its listing a style in the page. */
 static void add_fields(void *context, apus_request request) {
   (void)context;
+  if (strncmp(apus_request_path(request), "/files", 6) == 0) return;
   apus_reply_set_header(request, "Cache-Control", "no-store");
   apus_reply_set_header(request, "X-Content-Type-Options", "nosniff");
   apus_reply_set_header(request, "Content-Security-Policy", "default-src 'self'");
@@ -294,12 +365,14 @@ static void print_log(void *context, int32_t level, const char *text) {
   fprintf(stderr, "apus [%d] %s\n", level, text);
 }
 
-static void add_routes(apus_server server, struct clock *clock) {
+static void add_routes(apus_server server, struct clock *clock, struct folder *folder) {
   for (size_t i = 0; i < sizeof assets / sizeof assets[0]; i++) {
     need(apus_server_get(server, assets[i].path, send_asset, &assets[i], NULL), "route");
   }
   need(apus_server_on_receive(server, add_fields, NULL, NULL), "listener");
   add_room(server);
+  add_news(server);
+  add_files(server, folder);
   need(apus_server_get(server, "/api/counters", send_counters, NULL, NULL), "route");
   need(apus_server_any(server, "/api/echo/:name", echo, NULL, NULL), "route");
   need(apus_server_get(server, "/slow", answer_later, clock, NULL), "route");
@@ -307,12 +380,12 @@ static void add_routes(apus_server server, struct clock *clock) {
   need(apus_server_route_stream(server, APUS_POST, "/upload", take_upload, NULL, NULL), "route");
 }
 
-static apus_server start_server(int32_t port, struct clock *clock) {
+static apus_server start_server(int32_t port, struct clock *clock, struct folder *folder) {
   apus_server server = apus_server_make();
   if (server == 0) need(apus_last_error(), "make");
   need(apus_server_set_dispatch(server, APUS_DISPATCH_WORKER), "dispatch");
   need(apus_server_set_max_body(server, 64 << 20), "limit");
-  add_routes(server, clock);
+  add_routes(server, clock, folder);
   need(apus_server_listen(server, "127.0.0.1", port), "listen");
   need(apus_server_start(server), "start");
   return server;
@@ -332,11 +405,13 @@ static sigset_t block_signals(void) {
 
 int main(int argc, char **argv) {
   static struct clock clock;
+  static struct folder folder;
   int signal_number;
   sigset_t signals = block_signals();
   need(apus_set_log(print_log, NULL, NULL), "log");
+  folder_make(&folder);
   clock_start(&clock);
-  apus_server server = start_server(argc > 1 ? atoi(argv[1]) : 8080, &clock);
+  apus_server server = start_server(argc > 1 ? atoi(argv[1]) : 8080, &clock, &folder);
   printf("Apus %s serves http://127.0.0.1:%d/ until Ctrl-C\n", apus_version(),
          apus_server_port(server, 0));
   fflush(stdout);
@@ -347,6 +422,7 @@ int main(int argc, char **argv) {
   apus_server_stop(server);
   clock_stop(&clock);
   apus_server_destroy(server);
+  folder_remove(&folder);
   printf("Stopped, with %d handles left\n", apus_live_count(0));
   return 0;
 }

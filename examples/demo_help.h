@@ -1,6 +1,7 @@
 /*
  * demo_help.h - what demo.c needs beside the library, so that demo.c is about the
- * library alone: text that grows, a checksum, and a clock that runs jobs later.
+ * library alone: text that grows, a checksum, a folder with a tone, and a clock that
+ * runs jobs later.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,12 +9,15 @@
 #define DEMO_HELP_H
 
 #include <apus.h>
+#include <dirent.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* For what must succeed for the program to make sense. */
 static int32_t need(int32_t result, const char *what) {
@@ -70,6 +74,68 @@ static uint32_t crc32_add(uint32_t crc, const unsigned char *data, size_t length
     crc = table[(crc ^ data[i] >> 4) & 15] ^ crc >> 4;
   }
   return ~crc;
+}
+
+/* ------------------------------------------------------------------ the folder
+ *
+ * Of the program's own, for as long as it runs. */
+
+struct folder {
+  char path[32];
+};
+
+/* Little-endian, whatever the machine. */
+static void put(FILE *out, uint32_t value, int bytes) {
+  for (int i = 0; i < bytes; i++) fputc((int)(value >> (8 * i) & 255), out);
+}
+
+/* A minute of two notes by turns, eight bits and 8,000 times a second: 480,044 bytes. */
+static void write_tone(FILE *out) {
+  static const uint32_t steps[2] = {3604, 4290}; /* 440 and 524 Hz, of 65,536 a turn */
+  const uint32_t rate = 8000, count = 60 * 8000;
+  uint32_t phase = 0;
+  fputs("RIFF", out), put(out, 36 + count, 4), fputs("WAVEfmt ", out);
+  put(out, 16, 4), put(out, 1, 2), put(out, 1, 2), put(out, rate, 4), put(out, rate, 4);
+  put(out, 1, 2), put(out, 8, 2), fputs("data", out), put(out, count, 4);
+  for (uint32_t i = 0; i < count; i++) {
+    phase = (phase + steps[i / 4000 % 2]) & 65535;
+    uint32_t rise = phase < 32768 ? phase : 65535 - phase; /* a triangle: soft enough */
+    fputc((int)(112 + rise / 1024), out);
+  }
+}
+
+static void write_file(const struct folder *folder, const char *name, void (*write)(FILE *)) {
+  char path[64];
+  snprintf(path, sizeof path, "%s/%s", folder->path, name);
+  FILE *out = fopen(path, "wbx");
+  if (out == NULL) return;
+  write(out);
+  fclose(out);
+}
+
+static void write_note(FILE *out) {
+  fputs("What is uploaded to this folder is gone when the demo ends.\n", out);
+}
+
+static void folder_make(struct folder *folder) {
+  strcpy(folder->path, "/tmp/apus-demo-XXXXXX");
+  if (mkdtemp(folder->path) == NULL) {
+    fprintf(stderr, "demo: %s: %s\n", folder->path, strerror(errno));
+    exit(1);
+  }
+  write_file(folder, "tone.wav", write_tone);
+  write_file(folder, "note.txt", write_note);
+}
+
+static void folder_remove(struct folder *folder) {
+  char path[sizeof folder->path + 256];
+  DIR *files = opendir(folder->path);
+  for (struct dirent *file; files != NULL && (file = readdir(files)) != NULL;) {
+    snprintf(path, sizeof path, "%s/%.255s", folder->path, file->d_name);
+    if (file->d_name[0] != '.') unlink(path);
+  }
+  if (files != NULL) closedir(files);
+  rmdir(folder->path);
 }
 
 /* ------------------------------------------------------------------ the clock

@@ -3,6 +3,11 @@
 #ifndef APUS_OPENSSL_H
 #define APUS_OPENSSL_H
 
+// Its errors need not tell where this was built.
+#ifndef OPENSSL_NO_FILENAMES
+#define OPENSSL_NO_FILENAMES
+#endif
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

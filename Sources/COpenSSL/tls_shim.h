@@ -4,6 +4,8 @@
 #ifndef APUS_TLS_H
 #define APUS_TLS_H
 
+#include "openssl_shim.h"
+
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>

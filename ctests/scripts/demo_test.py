@@ -21,22 +21,14 @@ import zlib
 
 from common import (PATIENCE, SOURCE, Program, check, check_in, compile_example, report,
                     skipped)
+from demo_streams import (ask, check_files, check_files_by_curl, check_news,
+                          check_streams_by_browser)
 
 try:
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import connect
 except ImportError:
     connect = None
-
-
-def ask(demo, method, target, body=None, headers=None):
-    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=PATIENCE)
-    try:
-        connection.request(method, target, body=body, headers=headers or {})
-        reply = connection.getresponse()
-        return reply.status, reply.headers, reply.read()
-    finally:
-        connection.close()
 
 
 # ---- each URL, by Python
@@ -524,6 +516,7 @@ def check_browser(demo, folder):
         check_keyboard(browser, first)
         check_with_python(demo, browser, first)
         picture(browser, "demo.png", captureBeyondViewport=True)
+        check_streams_by_browser(demo, browser, first, folder, picture)
         check("complaints of the browser", [], browser.complaints())
     finally:
         browser.close()
@@ -568,9 +561,10 @@ def main():
         demo = Program([program], stream="stdout")
         try:
             for step in (check_assets, check_counters, check_echo, check_slow, check_count,
-                         check_upload, check_leaving, check_refusals, check_room, check_curl,
-                         check_node):
+                         check_upload, check_leaving, check_refusals, check_room, check_news,
+                         check_files, check_curl, check_node):
                 step(demo)
+            check_files_by_curl(demo, folder)
             check_browser(demo, folder)
             check_stop(demo)
         finally:

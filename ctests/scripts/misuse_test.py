@@ -493,7 +493,8 @@ BAD |= {
     "apus_client_set_certificate_memory": {"chain": ["NULL"], "key": ["NULL"]},
 }
 # What may be set while the server runs.
-RUNNING = {f"apus_server_set_{word}" for word in ("ocsp_file", "ticket_keys", "tls_password")}
+RUNNING = {f"apus_server_set_{word}" for word in (
+    "ocsp_file", "ticket_keys", "tls_password", "topic_history")}
 
 # The code where it is not APUS_E_ARGUMENT; None: any negative one.
 CODES = {
@@ -505,13 +506,12 @@ CODES = {
 }
 for what in ("name", "file_name", "type", "header", "length", "data", "read"):
     CODES[f"apus_request_part_{what}"] = "APUS_E_NOT_FOUND"
-for kind in ("header", "trailer", "param", "query_param", "cookie"):
 for word in ("server_listen_tls", "server_add_certificate", "server_add_certificate_memory",
              "server_add_certificate_directory", "server_set_ocsp_file",
              "server_set_client_certificates", "client_add_ca_file", "client_add_ca_directory",
              "client_set_crl_file", "client_set_certificate", "client_set_certificate_memory"):
     CODES["apus_" + word] = None
-for kind in ("header", "trailer", "param", "query_param"):
+for kind in ("header", "trailer", "param", "query_param", "cookie"):
     CODES[f"apus_request_{kind}_at"] = "APUS_E_NOT_FOUND"
 
 # Parameters of which every value is good, and why.
@@ -693,14 +693,10 @@ def started(functions):
     out = ""
     for function in functions:
         name = function.name
-        if re.match(r"apus_server_(set_(?!topic)|listen|adopt_listener|route|on_|start|serve|tick)"
-                    r"|apus_server_(next|trust_proxy|websocket|events|get|head|post|put|patch"
-                    r"|delete|any)$", name):
-            out += function.check("handle", "APUS_E_STATE")
         if re.match(r"apus_server_(set_|listen|adopt_listener|route|on_|start|serve|tick)"
-                    r"|apus_server_(next|websocket|get|head|post|put|patch|delete|any)$", name):
-            if name not in RUNNING:
-                out += function.check("handle", "APUS_E_STATE")
+                    r"|apus_server_(next|trust_proxy|websocket|events|get|head|post|put|patch"
+                    r"|delete|any)$", name) and name not in RUNNING:
+            out += function.check("handle", "APUS_E_STATE")
     return out
 
 

@@ -24,6 +24,8 @@ static _Thread_local int memory_fails;
 static _Atomic size_t size_fails;
 /* The thread's start that fails, and the unlock behind which this one waits. */
 static _Thread_local int thread_fails, unlock_waits;
+/* How many locks this thread holds. */
+static _Thread_local int locks;
 static atomic_int waiting, released;
 
 static int is_due(int *count) { return *count > 0 && --*count == 0; }
@@ -55,6 +57,32 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
   return is_due(&thread_fails) ? EAGAIN : real(thread, attributes, run, context);
 }
 
+int pthread_mutex_lock(pthread_mutex_t *mutex) {
+  static int (*_Atomic real)(pthread_mutex_t *);
+  int (*found)(pthread_mutex_t *) = real;
+  if (found == NULL) {
+    *(void **)&found = dlsym(RTLD_NEXT, "pthread_mutex_lock");
+    real = found;
+  }
+  int result = found(mutex);
+  locks += result == 0;
+  return result;
+}
+
+int pthread_mutex_trylock(pthread_mutex_t *mutex) {
+  static int (*_Atomic real)(pthread_mutex_t *);
+  int (*found)(pthread_mutex_t *) = real;
+  if (found == NULL) {
+    *(void **)&found = dlsym(RTLD_NEXT, "pthread_mutex_trylock");
+    real = found;
+  }
+  int result = found(mutex);
+  locks += result == 0;
+  return result;
+}
+
+/* A thread that holds another lock is not held up: whoever waits for that would wait for
+ * ever. */
 int pthread_mutex_unlock(pthread_mutex_t *mutex) {
   static int (*_Atomic real)(pthread_mutex_t *);
   int (*found)(pthread_mutex_t *) = real;
@@ -63,7 +91,8 @@ int pthread_mutex_unlock(pthread_mutex_t *mutex) {
     real = found;
   }
   int result = found(mutex);
-  if (is_due(&unlock_waits)) {
+  locks -= result == 0;
+  if (locks == 0 && is_due(&unlock_waits)) {
     atomic_store(&waiting, 1);
     while (!atomic_load(&released)) harness_breathe();
   }
