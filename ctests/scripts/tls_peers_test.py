@@ -281,6 +281,71 @@ def test_reload(ca):
               f"{asked} on 16 that stay")
 
 
+def test_files(ca, folder):
+    """What is sent from files without TLS goes block by block with it."""
+    site = os.path.join(folder, "site")
+    os.mkdir(site)
+    data = {name: os.urandom(length) for name, length in (
+        ("small", 100), ("page", 70_000), ("big", (5 << 20) + 1))}
+    for name, text in data.items():
+        with open(os.path.join(site, name), "wb") as file:
+            file.write(text)
+    with TLSServer(f"add,-,{','.join(ca.make('files'))}", f"serve,{site}") as server:
+        for name, text in data.items():
+            url = f"{server.url}/files/{name}"
+            for version in ("1.2", "1.3"):
+                check(f"the file {name} over TLS {version}", True, text == curl(
+                    ca.certificate, f"--tlsv{version}", "--tls-max", version, url))
+            check(f"a range of {name}", text[50:60], curl(ca.certificate, "-r", "50-59", url))
+            parts = curl(ca.certificate, "-r", "0-9,40-", url)
+            check(f"ranges of {name}", (True, True), (text[:10] in parts, text[40:] in parts))
+            check(f"{name} and again", text * 2, curl(ca.certificate, url, url))
+        # One that does not read for a while.
+        with socket.create_connection(("127.0.0.1", server.port)) as plain:
+            trusted = ssl.create_default_context(cafile=ca.certificate)
+            with trusted.wrap_socket(plain, server_hostname="localhost") as peer:
+                peer.sendall(b"GET /files/big HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+                got = bytearray()
+                while len(got) < 2 * len(data["big"]) or not got.endswith(data["big"][-100:]):
+                    got += peer.recv(1 << 16)
+                check("pipelined", 2, got.count(data["big"]))
+
+
+def test_proxied(ca):
+    """A proxy says whom it stands for, before and with the handshake's first bytes."""
+    trusted = ssl.create_default_context(cafile=ca.certificate)
+    header = b"PROXY TCP4 192.0.2.7 192.0.2.8 1000 443\r\n"
+    with TLSServer(f"add,-,{','.join(ca.make('proxied'))}", "proxy,1") as server:
+        for cut in (0, 1, 20, len(header), len(header) + 1, len(header) + 100, 10_000):
+            into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+            peer = trusted.wrap_bio(into, out, server_hostname="localhost")
+            with socket.create_connection(("127.0.0.1", server.port)) as plain:
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                first, got, sent = header, b"", False
+                while b"\r\n\r\n" not in got or b"problem=" not in got:
+                    try:
+                        if not sent:
+                            peer.do_handshake()
+                            peer.write(GET)
+                            sent = True
+                        got += peer.read(1 << 16)
+                    except ssl.SSLWantReadError:
+                        pass
+                    bytes_out = first + out.read()
+                    if first:
+                        plain.sendall(bytes_out[:cut])
+                        bytes_out, first = bytes_out[cut:], b""
+                    plain.sendall(bytes_out)
+                    if b"problem=" not in got:
+                        into.write(plain.recv(1 << 16))
+                facts = facts_of(got)
+                check(f"proxied, cut at {cut}", ("192.0.2.7", "https", "localhost"),
+                      tuple(facts[each] for each in ("client", "scheme", "name")))
+        done = subprocess.run(["curl", "-sS", "--cacert", ca.certificate, server.url + "/hello"],
+                              capture_output=True, timeout=60)
+        check("none without the header", True, done.returncode != 0)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         ca = Authority(os.path.join(folder, "ca"))
@@ -293,6 +358,8 @@ def main():
         test_client_certificates(ca, folder)
         test_settings(ca)
         test_stapling(ca, folder)
+        test_files(ca, folder)
+        test_proxied(ca)
         test_reload(ca)
         test_clients(ca, folder)
     check("handles left", 0, apus.apus_live_count(0))

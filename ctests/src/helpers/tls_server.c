@@ -8,6 +8,7 @@
  *   ciphers LIST            suites LIST        groups LIST
  *   period SECONDS          keys PATH          rotate
  *   header_timeout MS       max_connections COUNT
+ *   serve PATH              proxy MODE         (a folder as /files; the PROXY protocol)
  *
  * Arguments come with "," between their parts; the last one is the port. Each line of the
  * input is answered by the result and the sentence; at its end the server stops.
@@ -20,6 +21,7 @@
 #include <string.h>
 
 static char password[256];
+static int32_t proxy_mode;
 
 static int32_t give_password(void *context, const char *name, char *buffer, size_t capacity) {
   (void)context;
@@ -79,6 +81,8 @@ static int32_t run(apus_server server, char *line, const char *breaks) {
   if (strcmp(word, "max_connections") == 0) {
     return apus_server_set_max_connections(server, atoi(parts[1]));
   }
+  if (strcmp(word, "serve") == 0) return apus_server_serve_folder(server, "/files", parts[1]);
+  if (strcmp(word, "proxy") == 0) return proxy_mode = atoi(parts[1]);
   return APUS_E_ARGUMENT;
 }
 
@@ -99,15 +103,16 @@ static void facts(void *context, apus_request request) {
   (void)context;
   char text[8192];
   snprintf(text, sizeof text,
-           "scheme=%s\nport=%d\nversion=%s\ncipher=%s\nname=%s\nalpn=%s\nresumed=%d\nsubject=%s\n"
+           "client=%s\nscheme=%s\nport=%d\nversion=%s\ncipher=%s\nname=%s\nalpn=%s\nresumed=%"
+           "d\nsubject=%s\n"
            "issuer=%s\nnames=%s\nfingerprint=%s\nverified=%d\nproblem=%s\n",
-           apus_request_scheme(request), apus_request_port(request),
-           known(apus_request_tls_version(request)), known(apus_request_tls_cipher(request)),
-           known(apus_request_tls_name(request)), known(apus_request_tls_alpn(request)),
-           apus_request_tls_resumed(request), known(apus_request_peer_subject(request)),
-           known(apus_request_peer_issuer(request)), known(apus_request_peer_names(request)),
-           known(apus_request_peer_fingerprint(request)), apus_request_peer_is_verified(request),
-           known(apus_request_peer_problem(request)));
+           known(apus_request_client_ip(request)), apus_request_scheme(request),
+           apus_request_port(request), known(apus_request_tls_version(request)),
+           known(apus_request_tls_cipher(request)), known(apus_request_tls_name(request)),
+           known(apus_request_tls_alpn(request)), apus_request_tls_resumed(request),
+           known(apus_request_peer_subject(request)), known(apus_request_peer_issuer(request)),
+           known(apus_request_peer_names(request)), known(apus_request_peer_fingerprint(request)),
+           apus_request_peer_is_verified(request), known(apus_request_peer_problem(request)));
   apus_reply_text(request, 200, text);
 }
 
@@ -134,6 +139,7 @@ static void listen_and_say(apus_server server, const char *port) {
     printf("%d %s\n", listener, apus_last_error_message());
     exit(1);
   }
+  apus_server_set_proxy_protocol(server, listener, proxy_mode);
   printf("serving at https://127.0.0.1:%d\n", apus_server_port(server, listener));
   fflush(stdout);
 }
