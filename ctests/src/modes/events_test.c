@@ -623,6 +623,33 @@ static void test_destroy(enum mode mode) {
   sse_close(&sse);
 }
 
+/* One that is left to the library ends with its client, or with its reply. */
+static void test_detach(enum mode mode) {
+  struct app app;
+  struct sse sse;
+  start(&app, mode);
+  for (int ends = 0; ends < 2; ends++) {
+    open_topic(&sse, &app, "news", NULL);
+    SSE_EXPECT(&sse, ": in\n\n");
+    apus_writer writer = take_writer();
+    CHECK_INT(0, apus_writer_detach(writer));
+    CHECK_INT(0, apus_writer_event(writer, NULL, NULL, "still here", APUS_STRLEN));
+    SSE_EXPECT(&sse, "data: still here\n\n");
+    CHECK_INT(1, apus_writer_is_alive(writer));
+    if (ends) {
+      CHECK_INT(0, apus_writer_end(writer));
+      SSE_ENDS(&sse);
+    } else {
+      sse_close(&sse);
+    }
+    EVENTUALLY(atomic_load(&closes) == ends + 1);
+    EVENTUALLY(!apus_writer_is_alive(writer));
+    CHECK_CODE(APUS_E_HANDLE, apus_writer_detach(writer));
+    if (ends) sse_close(&sse);
+  }
+  harness_stop(&app);
+}
+
 static const struct harness_case cases[] = {
     {"writing", test_writing},
     {"heads", test_heads},
@@ -637,6 +664,7 @@ static const struct harness_case cases[] = {
     {"burst", test_burst},
     {"stop", test_stop},
     {"destroy", test_destroy},
+    {"detach", test_detach},
 };
 
 int main(int argc, char **argv) { return harness_main("events_test", argc, argv, CASES(cases)); }
