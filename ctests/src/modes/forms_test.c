@@ -272,13 +272,13 @@ static void test_bad_forms(enum mode mode) {
       PART("name=a") "1\r\n",
       "--b\n" DISPOSITION "name=a\n\n1\n--b--\n",
       PART("name=a") "1\r\n--bc\r\n" LAST,
-      "--b\r\nContent-Type: a/b\r\n\r\n1" LAST,
+      ("--b\r\nContent-Type: a/b\r\n\r\n1" LAST),
       "x",
   };
   static const char *const types[] = {
       "multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=a/b",
-      "multipart/form-data; boundary="
-      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+      ("multipart/form-data; boundary="
+       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")};
   struct app app;
   int32_t code = 0;
   size_t length = 0;

@@ -441,7 +441,8 @@ static void test_life(enum mode mode) {
   client_text(&clients[2], V1 REQUEST);
   CLIENT_EXPECT(&clients[2], "GET", 503, NULL);
   client_close(&clients[2]);
-  client_send(&clients[0], V1 REQUEST + 10, sizeof V1 REQUEST - 11);
+  static const char whole[] = V1 REQUEST;
+  client_send(&clients[0], whole + 10, sizeof whole - 11);
   expect_words(&clients[0], 0);
   harness_halt(&app);
   for (int i = 0; i < 2; i++) {
