@@ -81,6 +81,8 @@ bench: ## measure Apus and its peers, into docs/
 	scripts/install-needs.sh bench
 	$(MAKE) stage
 	bench/run.sh
+	bench/events.py
+	bench/tls.py
 
 install: build ## install below PREFIX (/usr/local); DESTDIR goes before it
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)

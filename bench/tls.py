@@ -69,7 +69,8 @@ class Server:
         self.name = name
         if name == "apus":
             self.process = subprocess.Popen(
-                [os.path.join(BUILD, "apus_tls"), f"{folder}/server.crt", f"{folder}/server.key"],
+                [os.path.join(BUILD, "apus_tls"), f"{folder}/server.crt", f"{folder}/server.key",
+                 f"{folder}/root"],
                 stdout=subprocess.PIPE, text=True)
             self.port = int(self.process.stdout.readline())
             return
