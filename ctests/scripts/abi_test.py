@@ -2,6 +2,7 @@
 """The interface as data, apus.abi.json: made from the header and nothing else, installed,
 with every function of the library in it and something said about each. Then a binding is
 made of it, and a server and a client are run by that alone."""
+# ctest: nosanitize
 import ctypes
 import json
 import os
