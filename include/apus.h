@@ -1498,8 +1498,8 @@ APUS_API int32_t apus_handshake_check_response(const void *data, size_t length, 
  * the channel is closed for good.
  * ========================================================================== */
 
-/* Makes a client: what channels live on where there is no server. It starts with its
- * first use, and ends with apus_client_destroy(). The caller owns it.
+/* Makes a client: what channels, fetches and sources live on where there is no server. It
+ * starts with its first use, and ends with apus_client_destroy(). The caller owns it.
  * Returns 0 on failure: APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any. Since 0.1. */
 APUS_API apus_client apus_client_make(void);
 /* Ends a client and its channels at once, as apus_server_destroy() does.
