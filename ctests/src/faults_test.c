@@ -57,26 +57,24 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
   return is_due(&thread_fails) ? EAGAIN : real(thread, attributes, run, context);
 }
 
+/* The system's function of a name, looked up once. */
+#define CALL_REAL(name, mutex)                   \
+  static int (*_Atomic real)(pthread_mutex_t *); \
+  int (*found)(pthread_mutex_t *) = real;        \
+  if (found == NULL) {                           \
+    *(void **)&found = dlsym(RTLD_NEXT, name);   \
+    real = found;                                \
+  }                                              \
+  int result = found(mutex)
+
 int pthread_mutex_lock(pthread_mutex_t *mutex) {
-  static int (*_Atomic real)(pthread_mutex_t *);
-  int (*found)(pthread_mutex_t *) = real;
-  if (found == NULL) {
-    *(void **)&found = dlsym(RTLD_NEXT, "pthread_mutex_lock");
-    real = found;
-  }
-  int result = found(mutex);
+  CALL_REAL("pthread_mutex_lock", mutex);
   locks += result == 0;
   return result;
 }
 
 int pthread_mutex_trylock(pthread_mutex_t *mutex) {
-  static int (*_Atomic real)(pthread_mutex_t *);
-  int (*found)(pthread_mutex_t *) = real;
-  if (found == NULL) {
-    *(void **)&found = dlsym(RTLD_NEXT, "pthread_mutex_trylock");
-    real = found;
-  }
-  int result = found(mutex);
+  CALL_REAL("pthread_mutex_trylock", mutex);
   locks += result == 0;
   return result;
 }
@@ -84,13 +82,7 @@ int pthread_mutex_trylock(pthread_mutex_t *mutex) {
 /* A thread that holds another lock is not held up: whoever waits for that would wait for
  * ever. */
 int pthread_mutex_unlock(pthread_mutex_t *mutex) {
-  static int (*_Atomic real)(pthread_mutex_t *);
-  int (*found)(pthread_mutex_t *) = real;
-  if (found == NULL) {
-    *(void **)&found = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
-    real = found;
-  }
-  int result = found(mutex);
+  CALL_REAL("pthread_mutex_unlock", mutex);
   locks -= result == 0;
   if (locks == 0 && is_due(&unlock_waits)) {
     atomic_store(&waiting, 1);

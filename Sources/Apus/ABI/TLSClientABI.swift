@@ -180,38 +180,33 @@ public func apusClientSetHSTS(_ handle: UInt64, _ on: Int32) -> Int32 {
 @_cdecl("apus_client_set_tls_versions")
 public func apusClientSetTLSVersions(_ handle: UInt64, _ least: Int32, _ most: Int32) -> Int32 {
   withTLS(handle) { tls throws(Failure) in
-    try check(least, in: 12...13)
-    try check(most, in: least...13)
-    var (low, high) = (least, most)
-    try tls.change {
-      swap(&low, &tls.o.settings.least)
-      swap(&high, &tls.o.settings.most)
+    try setVersions(least, most) { exchange throws(Failure) in
+      try tls.change { exchange(&tls.o.settings) }
     }
   }
 }
 
 private func setList(
-  _ handle: UInt64, _ list: UnsafePointer<CChar>?,
-  _ exchange: (inout TLSSettings, inout ByteBuffer) -> Void
+  _ handle: UInt64, _ list: TLSSettings.List, _ given: UnsafePointer<CChar>?
 ) -> Int32 {
   withTLS(handle) { tls throws(Failure) in
-    let given = try unsafe text(list)
-    var new = try TLSSettings.list(given.bytes)
-    try tls.change { exchange(&tls.o.settings, &new) }
+    try setList(list, unsafe text(given)) { exchange throws(Failure) in
+      try tls.change { exchange(&tls.o.settings) }
+    }
   }
 }
 
 @_cdecl("apus_client_set_tls_ciphers")
 public func apusClientSetTLSCiphers(_ handle: UInt64, _ list: UnsafePointer<CChar>?) -> Int32 {
-  unsafe setList(handle, list) { swap(&$0.ciphers, &$1) }
+  unsafe setList(handle, .ciphers, list)
 }
 
 @_cdecl("apus_client_set_tls_suites")
 public func apusClientSetTLSSuites(_ handle: UInt64, _ list: UnsafePointer<CChar>?) -> Int32 {
-  unsafe setList(handle, list) { swap(&$0.suites, &$1) }
+  unsafe setList(handle, .suites, list)
 }
 
 @_cdecl("apus_client_set_tls_groups")
 public func apusClientSetTLSGroups(_ handle: UInt64, _ list: UnsafePointer<CChar>?) -> Int32 {
-  unsafe setList(handle, list) { swap(&$0.groups, &$1) }
+  unsafe setList(handle, .groups, list)
 }

@@ -31,6 +31,18 @@ struct TLSSettings: ~Copyable {
     return buffer
   }
 
+  enum List {
+    case ciphers, suites, groups
+  }
+
+  mutating func exchange(_ list: List, _ new: inout ByteBuffer) {
+    switch list {
+    case .ciphers: swap(&ciphers, &new)
+    case .suites: swap(&suites, &new)
+    case .groups: swap(&groups, &new)
+    }
+  }
+
   /// A list that the host gave, for one of the above.
   static func list(_ text: Bytes) throws(Failure) -> ByteBuffer {
     guard text.count > 0, text.count <= longestList else {

@@ -141,7 +141,7 @@ enum CookieSigner {
       var signature = ByteBuffer()
       let isMade = appendSignature(
         of: text.extracting(0..<last), name: name, key: keys[index], to: &signature)
-      if isMade, isSame(signature.bytes, text.extracting((last &+ 1)..<text.count)) {
+      if isMade, Crypto.areEqual(signature.bytes, text.extracting((last &+ 1)..<text.count)) {
         return (0..<first, time)
       }
     }
@@ -162,13 +162,5 @@ enum CookieSigner {
       number = number &* 10 &+ Int64(text[index] &- 48)
     }
     return number
-  }
-
-  /// In a time that does not tell where they differ.
-  private static func isSame(_ left: Bytes, _ right: Bytes) -> Bool {
-    guard left.count == right.count else { return false }
-    var difference: UInt8 = 0
-    for index in 0..<left.count { difference |= left[index] ^ right[index] }
-    return difference == 0
   }
 }

@@ -8,11 +8,12 @@
 #include "../helpers/harness.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 #define BIG (6 << 20)
 
-static char root[64], outside[128];
+static char root[64], outside[PATH_MAX + 8];
 static unsigned char *big;
 
 static const char *in_root(const char *name) {
@@ -33,9 +34,12 @@ static void put_text(const char *name, const char *text) { put(name, text, strle
 /* The folder of a case: some of everything, and a secret beside it. */
 static void make_root(void) {
   static char text[5000];
-  snprintf(root, sizeof root, "/tmp/apus-files-XXXXXX");
+  char whole[PATH_MAX];
+  strcpy(root, "apus-files-XXXXXX");
   CHECK(mkdtemp(root) != NULL);
-  snprintf(outside, sizeof outside, "%s.secret", root);
+  /* What a link leads to is said from the top. */
+  CHECK(realpath(root, whole) != NULL);
+  snprintf(outside, sizeof outside, "%s.secret", whole);
   FILE *secret = fopen(outside, "wb");
   CHECK(secret != NULL);
   CHECK(fputs("secret", secret) >= 0);
@@ -60,7 +64,7 @@ static void make_root(void) {
 }
 
 static void remove_root(void) {
-  char command[256];
+  char command[PATH_MAX + 128];
   snprintf(command, sizeof command, "rm -rf '%s' '%s'", root, outside);
   CHECK_INT(0, system(command));
   free(big);

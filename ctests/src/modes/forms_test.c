@@ -23,7 +23,7 @@ static atomic_int handled;
 static char folder[64];
 
 static void make_folder(void) {
-  strcpy(folder, "/tmp/apus-forms-XXXXXX");
+  strcpy(folder, "apus-forms-XXXXXX");
   CHECK(mkdtemp(folder) != NULL);
 }
 

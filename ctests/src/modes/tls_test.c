@@ -6,7 +6,7 @@
  */
 #include "../helpers/harness.h"
 
-static char folder[] = "/tmp/apus-tls-XXXXXX";
+static char folder[] = "apus-tls-XXXXXX";
 static struct app app;
 static char url[128];
 static int is_made;
@@ -252,6 +252,36 @@ static void test_settings(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(app.server));
 }
 
+static void find_nothing_in_common(apus_client client) {
+  apus_fetch fetch = fetch_make(client, "GET", "facts");
+  CHECK_NONE(APUS_E_TLS, apus_fetch_send(fetch));
+  CHECK_INT(1, apus_fetch_destroy(fetch));
+}
+
+/* What a client sets of the same kind; the server has a key for ECDSA and its defaults. */
+static void test_client_settings(enum mode mode) {
+  app_begin(mode);
+  apus_client client = asker_make("one.crt");
+  CHECK_INT(0, apus_client_set_keep_alive(client, 0));
+  CHECK_INT(APUS_E_ARGUMENT, apus_client_set_tls_ciphers(client, "NO-SUCH-CIPHER"));
+  CHECK_INT(APUS_E_ARGUMENT, apus_client_set_tls_suites(client, "NO-SUCH-SUITE"));
+  CHECK_INT(APUS_E_ARGUMENT, apus_client_set_tls_groups(client, "P-1"));
+  CHECK_INT(0, apus_client_set_tls_suites(client, "TLS_AES_256_GCM_SHA384"));
+  expect(client, "facts", "https TLSv1.3 http/1.1 0");
+  CHECK_INT(0, apus_client_set_tls_versions(client, 12, 12));
+  CHECK_INT(0, apus_client_set_tls_ciphers(client, "ECDHE-RSA-AES256-GCM-SHA384"));
+  find_nothing_in_common(client);
+  CHECK_INT(0, apus_client_set_tls_ciphers(client, "ECDHE-ECDSA-AES256-GCM-SHA384"));
+  expect(client, "facts", "https TLSv1.2 http/1.1 0");
+  CHECK_INT(0, apus_client_set_tls_versions(client, 13, 13));
+  CHECK_INT(0, apus_client_set_tls_groups(client, "P-521"));
+  find_nothing_in_common(client);
+  CHECK_INT(0, apus_client_set_tls_groups(client, "P-384"));
+  expect(client, "facts", "https TLSv1.3 http/1.1 0");
+  CHECK_INT(1, apus_client_destroy(client));
+  harness_stop(&app);
+}
+
 /* Clients that leave in the middle of a handshake, and a stop meanwhile. */
 static void test_leaving(enum mode mode) {
   app_begin(mode);
@@ -272,7 +302,8 @@ int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"requests", test_requests},         {"plain", test_plain},
       {"verification", test_verification}, {"replacement", test_replacement},
-      {"settings", test_settings},         {"leaving", test_leaving},
+      {"settings", test_settings},         {"client_settings", test_client_settings},
+      {"leaving", test_leaving},
   };
   atexit(remove_certificates);
   return harness_main("tls_test", argc, argv, CASES(cases));
