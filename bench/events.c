@@ -9,7 +9,7 @@
  * of 16 events the deliveries per second of the server's CPU time (rate1, rate16), the CPU
  * microseconds of each (us1, us16) and of those in the kernel (kernel1, kernel16); and for a
  * client that reads nothing while 40,000 events come, the KiB that it costs (stalled) where
- * its high-water mark is 64 KiB.
+ * its high-water mark is 64 KiB and nobody else waits for the same events.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -33,6 +33,7 @@
 
 /* As text: 100 bytes on the wire, with "data: " and its end. */
 enum { SIZE = 92, CHUNK = 4 + 100 + 2 };
+enum { STALLED = 16 };
 
 static void die(const char *what) {
   perror(what);
@@ -42,7 +43,7 @@ static void die(const char *what) {
 /* ------------------------------------------------------------------ the server */
 
 struct order {
-  char what; /* p: publish, m: memory, t: time, c: close */
+  char what; /* p, q: publish, m: memory, s: subscribers, t: time */
   int events, burst;
 };
 
@@ -54,8 +55,10 @@ static apus_server server;
 
 static void feed(void *context, apus_writer writer, apus_request request) {
   (void)context;
-  if (apus_request_header(request, "X-Slow", NULL)) apus_writer_set_high_water(writer, 65536);
-  apus_writer_subscribe(writer, "news");
+  const char *slow = apus_request_header(request, "X-Slow", NULL);
+  if (slow) apus_writer_set_high_water(writer, 65536);
+  if (slow) apus_writer_subscribe(writer, slow);
+  apus_writer_subscribe(writer, slow ? "slow" : "news");
 }
 
 static long long resident(void) {
@@ -70,12 +73,12 @@ static long long microseconds(struct timeval time) {
   return (long long)time.tv_sec * 1000000 + time.tv_usec;
 }
 
-static void publish(const struct order *order) {
+static void publish(const struct order *order, const char *topic) {
   char data[SIZE + 1];
   memset(data, 'e', SIZE);
   data[SIZE] = '\0';
   for (int i = 0; i < order->burst; i++) {
-    if (apus_server_publish_event(server, "news", NULL, NULL, data, SIZE) < 0) die("publish");
+    if (apus_server_publish_event(server, topic, NULL, NULL, data, SIZE) < 0) die("publish");
   }
 }
 
@@ -98,9 +101,17 @@ static int serve(int orders, int answers) {
     if (read(orders, &order, sizeof order) != sizeof order) return 0;
     struct rusage usage;
     answer = (struct answer){0, 0};
-    if (order.what == 'p') publish(&order);
+    if (order.what == 'p') publish(&order, "news");
+    if (order.what == 'q') {
+      char topic[32];
+      snprintf(topic, sizeof topic, "slow%d", order.events);
+      publish(&order, topic);
+    }
     if (order.what == 'm') answer.number = resident();
-    if (order.what == 's') answer.number = apus_server_subscriber_count(server, "news");
+    if (order.what == 's') {
+      answer.number = apus_server_subscriber_count(server, "news") +
+                      apus_server_subscriber_count(server, "slow");
+    }
     if (order.what == 't') {
       getrusage(RUSAGE_SELF, &usage);
       answer.number = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
@@ -187,24 +198,42 @@ static void measure(int connections, int events, int burst) {
   fflush(stdout);
 }
 
-/* What waits in the server for one that does not read, beside others that do. */
-static void measure_stalled(int port, int connections) {
-  /* The others have had as much before. */
-  for (int round = 0; round < 50; round++) {
-    ask('p', 0, 100);
-    drain((long long)connections * 100 * CHUNK);
+/* What waits in the server for those that do not read, beside others that do. Each has a
+ * topic of its own: what several wait for they would share. */
+static void stall(int connections, int first, int last, int *slow, int port) {
+  for (int i = first; i < last; i++) {
+    char field[32];
+    snprintf(field, sizeof field, "X-Slow: slow%d\r\n", i);
+    slow[i] = open_one(port, field, 4096);
+    take_head(slow[i]);
+    wait_members(connections + i + 1);
   }
-  int slow = open_one(port, "X-Slow: 1\r\n", 4096);
-  take_head(slow);
-  wait_members(connections + 1);
-  long long before = ask('m', 0, 0).number;
+}
+
+static void flood(int connections, int stalled) {
   for (int round = 0; round < 400; round++) {
+    for (int i = 0; i < stalled; i++) {
+      ask('q', i, 100);
+      /* This comes behind the others. */
+      ask('p', 0, 1);
+      drain((long long)connections * CHUNK);
+    }
     ask('p', 0, 100);
     drain((long long)connections * 100 * CHUNK);
   }
+}
+
+static void measure_stalled(int port, int connections) {
+  int slow[STALLED + 1];
+  /* The first one shows what the loop makes once, and keeps. */
+  stall(connections, 0, 1, slow, port);
+  flood(connections, 1);
+  stall(connections, 1, STALLED + 1, slow, port);
+  long long before = ask('m', 0, 0).number;
+  flood(connections, STALLED + 1);
   long long after = ask('m', 0, 0).number;
-  printf("stalled %.1f\n", (double)(after - before) / 1024);
-  close(slow);
+  printf("stalled %.1f\n", (double)(after - before) / 1024 / STALLED);
+  for (int i = 0; i <= STALLED; i++) close(slow[i]);
 }
 
 int main(int argc, char **argv) {

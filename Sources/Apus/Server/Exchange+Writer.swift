@@ -135,16 +135,17 @@ extension Ref where Object == Exchange {
     guard name.isToken, value.isFieldValue else {
       throw Failure(.argument, "not a field name and value of RFC 9110")
     }
-    o.writer.trailers.append(name)
-    o.writer.trailers.append(": ")
-    o.writer.trailers.append(value)
-    o.writer.trailers.append("\r\n")
-    if o.writer.trailers.failed { throw .noMemory }
+    guard let trailers = o.writer.trailers ?? Ref<ByteBuffer>(make: ByteBuffer()) else {
+      throw .noMemory
+    }
+    o.writer.trailers = trailers
+    trailers.o.append(name: name, value: value)
+    if trailers.o.failed { throw .noMemory }
   }
 
   func endWriting() throws(Failure) {
     try checkOpen()
-    if !o.writer.hasBegun { try begin(length: o.writer.trailers.isEmpty ? 0 : -1) }
+    if !o.writer.hasBegun { try begin(length: o.writer.trailers == nil ? 0 : -1) }
     if o.writer.remaining > 0, !o.isHead {
       breakOff()
       throw Failure(.state, "the body is shorter than its Content-Length")
@@ -152,7 +153,7 @@ extension Ref where Object == Exchange {
     if o.framing == .chunked, !o.isHead {
       appendOutput { output in
         output.append("0\r\n")
-        output.append(o.writer.trailers.bytes)
+        if let trailers = o.writer.trailers { output.append(trailers.o.bytes) }
         output.append("\r\n")
       }
     }

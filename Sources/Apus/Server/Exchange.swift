@@ -150,6 +150,7 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
     mail?.free()
     upgrade?.free()
     form?.free()
+    writer.trailers?.free()
     writer.events?.free()
   }
 
@@ -257,7 +258,8 @@ extension Ref where Object == Exchange {
     o.writer.isDrainQueued = false
     o.writer.isCloseQueued = false
     o.writer.isDetached = false
-    o.writer.trailers.clear()
+    o.writer.trailers?.free()
+    o.writer.trailers = nil
     o.writer.idleTimeout = 0
     o.writer.lastWrite = 0
     o.writer.events?.free()

@@ -28,7 +28,8 @@ import Synchronization
   var running: Place? = nil
   var replaced = unsafe Callback<WriterFunction>.none
   var isReplaced = false
-  var trailers = ByteBuffer()
+  /// Lines of trailer fields, once there are any.
+  var trailers: Ref<ByteBuffer>? = nil
   /// Milliseconds without anything written; 0: no limit. And when something was, on the
   /// loop's clock.
   var idleTimeout: Int64 = 0

@@ -405,6 +405,20 @@ static void test_upload(enum mode mode) {
   host_end();
 }
 
+static void test_busy(enum mode mode) {
+  host_start(mode);
+  apus_fetch fetch = make("GET", "later");
+  CHECK_INT(0, apus_fetch_start(fetch));
+  CHECK_CODE(APUS_E_STATE, apus_fetch_start(fetch));
+  CHECK_CODE(APUS_E_STATE, apus_fetch_set_expect(fetch, 1));
+  release_kept();
+  CHECK_INT(1, apus_fetch_wait(fetch, -1));
+  CHECK_TEXT("late", apus_response_body(apus_fetch_response(fetch), NULL));
+  CHECK_INT(0, apus_fetch_set_expect(fetch, 1));
+  CHECK_INT(1, apus_fetch_destroy(fetch));
+  host_end();
+}
+
 static void test_stream(enum mode mode) {
   struct told told;
   host_start(mode);
@@ -420,8 +434,6 @@ static void test_stream(enum mode mode) {
   CHECK_INT(0, apus_fetch_on_body(fetch, on_body, &told, on_drop));
   atomic_store(&told.pauses, 5);
   CHECK_INT(0, apus_fetch_start(fetch));
-  CHECK_CODE(APUS_E_STATE, apus_fetch_start(fetch));
-  CHECK_CODE(APUS_E_STATE, apus_fetch_set_expect(fetch, 1));
   EVENTUALLY(atomic_load(&told.completes) == 1);
   CHECK_INT(0, atomic_load(&told.result));
   CHECK_INT(1000000, atomic_load(&told.bytes));
@@ -861,13 +873,11 @@ static void test_arguments(enum mode mode) {
 }
 
 static const struct harness_case cases[] = {
-    {"get", test_get},           {"keep", test_keep},
-    {"methods", test_methods},   {"upload", test_upload},
-    {"stream", test_stream},     {"file", test_file},
-    {"cancel", test_cancel},     {"limits", test_limits},
-    {"stale", test_stale},       {"pool", test_pool},
-    {"destroy", test_destroy},   {"again", test_again},
-    {"unix", test_unix},         {"client", test_client},
+    {"get", test_get},           {"keep", test_keep},           {"methods", test_methods},
+    {"upload", test_upload},     {"busy", test_busy},           {"stream", test_stream},
+    {"file", test_file},         {"cancel", test_cancel},       {"limits", test_limits},
+    {"stale", test_stale},       {"pool", test_pool},           {"destroy", test_destroy},
+    {"again", test_again},       {"unix", test_unix},           {"client", test_client},
     {"one_line", test_one_line}, {"arguments", test_arguments},
 };
 
