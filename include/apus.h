@@ -2328,7 +2328,7 @@ APUS_API int32_t apus_writer_unsubscribe(apus_writer writer, const char *topic);
 APUS_API int32_t apus_server_publish_event(apus_server server, const char *topic, const char *event,
                                            const char *id, const void *data, size_t length);
 /* Has a topic keep its latest events for clients that connect anew: at most so many (0 to
- * 1,000,000; 0, the default: none) and so many bytes (0 to 2^40), with 128 more for
+ * 1,000,000; 0, the default: none) and so many bytes (0 to 2^40), with 152 more for
  * each. What is published while the server does not run is not kept.
  * Errors: APUS_E_ARGUMENT, APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_set_topic_history(apus_server server, const char *topic,
@@ -2738,6 +2738,11 @@ APUS_API int32_t apus_server_set_proxy_protocol(apus_server server, int32_t list
  * Errors: as apus_server_listen; APUS_E_STATE (also: there is no certificate yet).
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_listen_tls(apus_server server, const char *host, int32_t port);
+/* Whether the connections of a listener, by its index, speak TLS (0 or 1): for those of
+ * apus_server_listen_unix() and apus_server_adopt_listener(). While the server does not run.
+ * Errors: APUS_E_ARGUMENT, APUS_E_NOT_FOUND (no such listener), APUS_E_STATE (started; or
+ * there is no certificate yet). Thread: any. Since 0.1. */
+APUS_API int32_t apus_server_set_listener_tls(apus_server server, int32_t listener, int32_t on);
 
 /* Adds a certificate with its chain, the server's own first, and its private key, in PEM,
  * from two files, memory, or the files "server.crt" and "server.key" of a folder; all are
@@ -2882,7 +2887,8 @@ APUS_API int32_t apus_client_set_tls_password(apus_client client, apus_password_
                                               void *context, apus_drop_fn drop);
 
 /* Whether hosts that say so over TLS are asked over TLS alone, for as long as they say and
- * no longer than the client lives (HSTS, RFC 6797): http URLs of fetches become https.
+ * no longer than the client lives (HSTS, RFC 6797): http URLs become https, those of
+ * channels wss.
  * Default 0, which also forgets them. Errors: APUS_E_ARGUMENT (not 0 or 1). */
 APUS_API int32_t apus_client_set_hsts(apus_client client, int32_t on);
 

@@ -36,6 +36,7 @@ tests() {
   need_command nginx nginx-light
   need_command strace strace
   need_file /usr/share/publicsuffix/public_suffix_list.dat publicsuffix
+  need_command testssl testssl.sh
   need_command dpkg-shlibdeps dpkg-dev
   need_command file file
 }
@@ -61,7 +62,9 @@ for what in "$@"; do
     test) tests; venv=build/venv ;;
     bench) bench ;;
     format) need_command clang-format clang-format ;;
-    browser) need_command chromium chromium ;;
+    browser)
+      need_command chromium chromium
+      need_command certutil libnss3-tools ;;
     *)
       echo "usage: $0 build|test|demo|bench|format|browser ..." >&2
       exit 2

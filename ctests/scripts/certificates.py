@@ -47,7 +47,7 @@ class Authority:
         os.makedirs(folder, exist_ok=True)
         self.write("index", "")
         self.write("index.attr", "unique_subject = no\n")
-        self.write("serial", "1000\n")
+        self.write("serial", "4A50757320746573742043412031\n")
         self.write("crlnumber", "01\n")
         self.write("conf", CONFIG.format(folder=folder))
         self.key(self.path("ca.key"))

@@ -108,6 +108,12 @@ def test_strict(ca):
             check(f"remembered: {remembers}", 200 if remembers else 400, outcome.status)
             if remembers:
                 check("its URL", server.url + "/facts", outcome.url)
+            channel = call("channel_make", client.handle)
+            call("channel_open", channel, f"ws://localhost:{server.port}/ws")
+            check("ws is wss", bool(remembers),
+                  apus.apus_channel_wait_open(channel, 30_000) == 1)
+            apus.apus_channel_destroy(channel)
+            if remembers:
                 call("client_set_hsts", client.handle, 0)
                 check("forgotten", 400, ask(client, plain).status)
             client.end()

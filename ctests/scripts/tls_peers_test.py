@@ -346,6 +346,26 @@ def test_proxied(ca):
         check("none without the header", True, done.returncode != 0)
 
 
+def test_unix(ca, folder):
+    path = os.path.join(folder, "socket")
+    chain, key = ca.make("unix")
+    with TLSServer(f"unix,{path}", f"add,-,{chain},{key}") as server:
+        check("TLS without a certificate", True, server.first.startswith("-"))
+    with TLSServer(f"add,-,{chain},{key}", f"unix,{path}") as server:
+        trusted = ssl.create_default_context(cafile=ca.certificate)
+        with socket.socket(socket.AF_UNIX) as plain:
+            plain.connect(path)
+            with trusted.wrap_socket(plain, server_hostname="localhost") as peer:
+                peer.sendall(GET)
+                got = b""
+                while piece := peer.recv(1 << 16):
+                    got += piece
+        facts = facts_of(got)
+        check("TLS on a Unix socket", ("https", "TLSv1.3", "localhost"),
+              tuple(facts.get(each) for each in ("scheme", "version", "name")))
+        check("while it runs", -3, server.tell(f"unix {path}.late")[0])
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         ca = Authority(os.path.join(folder, "ca"))
@@ -360,6 +380,7 @@ def main():
         test_stapling(ca, folder)
         test_files(ca, folder)
         test_proxied(ca)
+        test_unix(ca, folder)
         test_reload(ca)
         test_clients(ca, folder)
     check("handles left", 0, apus.apus_live_count(0))

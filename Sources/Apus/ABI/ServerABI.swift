@@ -39,9 +39,7 @@ public func apusServerListenTLS(_ handle: UInt64, _ host: UnsafePointer<CChar>?,
 {
   let result = boundary { () throws(Failure) in
     try withServer(handle) { server throws(Failure) in
-      if try server.tlsServer().isEmpty {
-        throw Failure(.state, "a certificate comes before a listener for TLS")
-      }
+      try server.checkHasCertificate()
       return 0
     }
   }
@@ -51,6 +49,31 @@ public func apusServerListenTLS(_ handle: UInt64, _ host: UnsafePointer<CChar>?,
     let listener = try unsafe Listener.tcp(host, port: port, options)
     listener.o.isSecure = true
     return listener
+  }
+}
+
+@_cdecl("apus_server_set_listener_tls")
+public func apusServerSetListenerTLS(_ handle: UInt64, _ listener: Int32, _ on: Int32) -> Int32 {
+  boundary { () throws(Failure) in
+    try check(on, in: 0...1)
+    return try withServer(handle) { server throws(Failure) in
+      if on == 1 { try server.checkHasCertificate() }
+      return try server.whileIdle { () throws(Failure) in
+        guard listener >= 0, Int(listener) < server.o.listeners.count else {
+          throw Failure(.notFound, "no listener has this index")
+        }
+        server.o.listeners[Int(listener)].o.isSecure = on == 1
+        return 0
+      }
+    }
+  }
+}
+
+extension Ref where Object == Server {
+  fileprivate func checkHasCertificate() throws(Failure) {
+    if try tlsServer().isEmpty {
+      throw Failure(.state, "a certificate comes before a listener for TLS")
+    }
   }
 }
 

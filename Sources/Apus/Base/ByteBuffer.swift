@@ -199,6 +199,21 @@ typealias Bytes = Span<UInt8>
     }
   }
 
+  /// Gives back memory behind the last byte, if there is much: what is kept will wait.
+  @inline(never)
+  mutating func trim() {
+    let count = count
+    guard count > 0, capacity &- count >= 8192, let base = unsafe base else { return }
+    if start > 0 { unsafe base.update(from: base + start, count: count) }
+    start = 0
+    end = count
+    guard let memory = unsafe reallocate(UnsafeMutableRawPointer(base), bytes: count) else {
+      return
+    }
+    unsafe self.base = memory.assumingMemoryBound(to: UInt8.self)
+    capacity = count
+  }
+
   /// Has memory of the allocator's that somebody else has made, as long as it has none.
   @unsafe mutating func adopt(_ memory: UnsafeMutableRawPointer, capacity: Int) {
     if unsafe base != nil { return unsafe deallocate(memory) }

@@ -38,18 +38,23 @@ extension Ref where Object == ChannelClient {
     }
     host.append(o.url.bytes.extracting(address.hostName))
     o.secureHost.clear()
-    if o.isSecure { o.secureHost.append(host.bytes) }
+    var isSecure = o.isSecure
     o.securePort = address.port
     o.status = 0
     let timeout = o.connectTimeout
     channel.o.lock.unlock()
     guard let worker, !worker.o.isDraining else { return finish() }
+    if !isSecure, wantsTLS(for: host.bytes) {
+      isSecure = true
+      if o.securePort == 80 { o.securePort = 443 }
+    }
+    if isSecure { o.secureHost.append(host.bytes) }
     if timeout > 0 { setTimer(timeout &* 1000) }
     o.stage = .dialing
     do throws(Failure) {
       // The time limit is that of the handshake, too.
       o.dialer = try unsafe Ref<Dialer>.start(
-        on: worker.o.loop, host: host.bytes, port: address.port, timeout: 0,
+        on: worker.o.loop, host: host.bytes, port: o.securePort, timeout: 0,
         owner: channel.opaque, done: dialed)
     } catch {
       failed(error)

@@ -110,6 +110,24 @@ struct StrictTransportHosts: ~Copyable {
   }
 }
 
+extension Ref where Object == HTTPClient {
+  /// Whether a host, in small letters, has said that it is to be asked over TLS.
+  func wantsTLS(for host: Bytes, now: Int64) -> Bool {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    return o.remembersStrictTransport && o.strictHosts.has(host, now: now)
+  }
+}
+
+extension Ref where Object == ChannelClient {
+  /// Whether "ws:" is to be taken for "wss:", to a host in small letters (RFC 6797 §8.3,
+  /// RFC 6455 §3).
+  func wantsTLS(for host: Bytes) -> Bool {
+    guard let client = try? o.channel.o.server.httpClient() else { return false }
+    return client.wantsTLS(for: host, now: Clock.wallSeconds)
+  }
+}
+
 extension Ref where Object == Fetch {
   /// What the response says of its host. The loop's thread.
   func noteStrictTransport(_ bytes: Bytes, now: Int64) {
@@ -128,12 +146,7 @@ extension Ref where Object == Fetch {
   /// Turns "http:" into "https:" where the host wants that (RFC 6797 §8.3).
   func secureTarget(now: Int64) throws(Failure) {
     if o.run.target.isSecure || !o.unixPath.isEmpty { return }
-    let client = o.client
-    client.o.lock.lock()
-    let isDue =
-      client.o.remembersStrictTransport && client.o.strictHosts.has(o.run.target.host, now: now)
-    client.o.lock.unlock()
-    if !isDue { return }
+    if !o.client.wantsTLS(for: o.run.target.host, now: now) { return }
     var text = ByteBuffer()
     let url = o.run.target.bytes
     text.append("https")

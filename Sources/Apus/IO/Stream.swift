@@ -347,6 +347,7 @@ extension Ref where Object == Stream {
   func block(_ on: Bool) {
     guard on != o.isBlocked else { return }
     o.isBlocked = on
+    if on { o.output?.o.trim() }
     updateInterest()
   }
 

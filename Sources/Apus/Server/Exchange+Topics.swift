@@ -133,7 +133,7 @@ extension Ref where Object == Exchange {
   // ---- what is published
 
   /// From how many bytes on they are sent before the turn ends.
-  private var mostGathered: Int64 { max(1, min(64 * 1024, o.writer.highWater / 2)) }
+  private var mostGathered: Int64 { max(1, min(64 * 1024, o.writer.highWater / 4)) }
 
   /// Takes an event that is published: it is sent when the turn ends, with those that come
   /// until then, or when its client reads on. True: there is much to be sent by now.

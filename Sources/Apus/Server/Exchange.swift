@@ -258,8 +258,7 @@ extension Ref where Object == Exchange {
     o.writer.isDrainQueued = false
     o.writer.isCloseQueued = false
     o.writer.isDetached = false
-    o.writer.trailers?.free()
-    o.writer.trailers = nil
+    o.writer.dropTrailers()
     o.writer.idleTimeout = 0
     o.writer.lastWrite = 0
     o.writer.events?.free()

@@ -19,8 +19,8 @@ import Synchronization
 
   fileprivate init() {}
 
-  /// What it takes of memory.
-  var weight: Int64 { Int64(chunk.count) &+ 128 }
+  /// What it takes of memory, with its place in the list of those that wait for a client.
+  var weight: Int64 { Int64(chunk.count) &+ 152 }
 
   fileprivate func retain() { references.wrappingAdd(1, ordering: .relaxed) }
 

@@ -36,4 +36,9 @@ import Synchronization
   var lastWrite: Int64 = 0
   /// What a writer of events has.
   var events: Ref<EventStream>? = nil
+
+  mutating func dropTrailers() {
+    trailers?.free()
+    trailers = nil
+  }
 }

@@ -212,4 +212,27 @@ import Testing
       }
     }
   }
+
+  @Test func trimsWhatIsMuch() {
+    var buffer = ByteBuffer()
+    for index in 0..<20_000 { buffer.append(UInt8(truncatingIfNeeded: index)) }
+    buffer.trim()
+    #expect(buffer.capacity == 20_000)
+    buffer.consume(15_000)
+    buffer.trim()
+    #expect(buffer.capacity == 5_000)
+    #expect(buffer.count == 5_000)
+    for index in 0..<5_000 {
+      #expect(buffer.bytes[index] == UInt8(truncatingIfNeeded: 15_000 + index))
+    }
+    // Little is left alone, and an empty one.
+    buffer.consume(4_000)
+    buffer.trim()
+    #expect(buffer.capacity == 5_000)
+    buffer.consume(1_000)
+    buffer.trim()
+    #expect(buffer.capacity == 5_000)
+    buffer.append("more")
+    #expect(string(buffer) == "more")
+  }
 }

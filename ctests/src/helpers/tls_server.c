@@ -9,6 +9,7 @@
  *   period SECONDS          keys PATH          rotate
  *   header_timeout MS       max_connections COUNT
  *   serve PATH              proxy MODE         (a folder as /files; the PROXY protocol)
+ *   unix PATH                                  (a listener there, with TLS)
  *
  * Arguments come with "," between their parts; the last one is the port. Each line of the
  * input is answered by the result and the sentence; at its end the server stops.
@@ -16,6 +17,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <apus.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +83,10 @@ static int32_t run(apus_server server, char *line, const char *breaks) {
   if (strcmp(word, "max_connections") == 0) {
     return apus_server_set_max_connections(server, atoi(parts[1]));
   }
+  if (strcmp(word, "unix") == 0) {
+    int32_t listener = apus_server_listen_unix(server, parts[1]);
+    return listener < 0 ? listener : apus_server_set_listener_tls(server, listener, 1);
+  }
   if (strcmp(word, "serve") == 0) return apus_server_serve_folder(server, "/files", parts[1]);
   if (strcmp(word, "proxy") == 0) return proxy_mode = atoi(parts[1]);
   return APUS_E_ARGUMENT;
@@ -95,6 +101,57 @@ static void strict(void *context, apus_request request) {
   (void)context;
   apus_reply_set_header(request, "Strict-Transport-Security", "max-age=1000; includeSubDomains");
   apus_reply_text(request, 200, "strict");
+}
+
+/* What a browser does with it all: what it found comes back, for whoever asks. */
+static const char page[] =
+    "<!doctype html><title>TLS</title><script>\n"
+    "(async () => {\n"
+    "  const told = {secure: window.isSecureContext};\n"
+    "  told.facts = await (await fetch('/facts')).text();\n"
+    "  told.big = (await (await fetch('/big')).arrayBuffer()).byteLength;\n"
+    "  told.echo = await new Promise((resolve) => {\n"
+    "    const socket = new WebSocket('wss://' + location.host + '/ws');\n"
+    "    socket.onopen = () => socket.send('over TLS');\n"
+    "    socket.onmessage = (event) => resolve(event.data);\n"
+    "    socket.onerror = () => resolve('failed');\n"
+    "  });\n"
+    "  await fetch('/told', {method: 'POST', body: JSON.stringify(told)});\n"
+    "})();\n"
+    "</script>\n";
+
+static void front(void *context, apus_request request) {
+  (void)context;
+  apus_reply_set_header(request, "Strict-Transport-Security", "max-age=31536000");
+  apus_reply_set_header(request, "X-Content-Type-Options", "nosniff");
+  apus_reply(request, 200, "text/html; charset=utf-8", page, sizeof page - 1);
+}
+
+static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
+static char told_text[8192];
+static apus_request told_asker;
+
+static void tell(void *context, apus_request request) {
+  (void)context;
+  size_t length;
+  const char *body = apus_request_body(request, &length);
+  pthread_mutex_lock(&told_lock);
+  snprintf(told_text, sizeof told_text, "%.*s", (int)length, body);
+  if (told_asker != 0) apus_reply_text(told_asker, 200, told_text);
+  told_asker = 0;
+  pthread_mutex_unlock(&told_lock);
+  apus_reply_text(request, 200, "");
+}
+
+static void told(void *context, apus_request request) {
+  (void)context;
+  pthread_mutex_lock(&told_lock);
+  if (told_text[0] != '\0') {
+    apus_reply_text(request, 200, told_text);
+  } else if (apus_request_defer(request) == 0) {
+    told_asker = request;
+  }
+  pthread_mutex_unlock(&told_lock);
 }
 
 static const char *known(const char *text) { return text != NULL ? text : "-"; }
@@ -159,6 +216,9 @@ int main(int argc, char **argv) {
       return 1;
     }
   }
+  apus_server_get(server, "/", front, NULL, NULL);
+  apus_server_get(server, "/told", told, NULL, NULL);
+  apus_server_post(server, "/told", tell, NULL, NULL);
   apus_server_get(server, "/hello", hello, NULL, NULL);
   apus_server_get(server, "/strict", strict, NULL, NULL);
   apus_server_get(server, "/facts", facts, NULL, NULL);
