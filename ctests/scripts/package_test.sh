@@ -40,10 +40,16 @@ documents=()
 for document in CHANGELOG.md LICENSE README.md; do
   if [ -e "$top/$document" ]; then documents+=("share/doc/apus/$document"); fi
 done
+# A page for each section of the header and for each function.
+manual=(share/man/man7/apus.7)
+for page in "$top"/man/*.3; do manual+=("share/man/man3/${page##*/}"); done
+for name in $(sed -n 's/^ *\(apus_[a-z0-9_]*\);.*/\1/p' "$top/cmake/apus.map"); do
+  manual+=("share/man/man3/$name.3")
+done
 printf '%s\n' include/apus.h lib/cmake/Apus/ApusConfig.cmake \
   lib/cmake/Apus/ApusConfigVersion.cmake lib/libapus.so "lib/libapus.so.$abi" \
   "lib/libapus.so.$version" lib/pkgconfig/apus.pc share/apus/apus.abi.json \
-  "${documents[@]}" | sort >"$work/expected"
+  "${documents[@]}" "${manual[@]}" | sort >"$work/expected"
 # The files of a tree, less the folder that its prefix adds.
 holds() { # holds TREE
   (cd "$1" && find . -not -type d -printf '%P\n' | sort) | diff "$work/expected" -
