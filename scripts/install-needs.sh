@@ -34,6 +34,10 @@ tests() {
   need_command node nodejs
   need_file /usr/share/nodejs/ws/package.json node-ws
   need_command nginx nginx-light
+  need_command haproxy haproxy
+  need_file /usr/include/uv.h libuv1-dev
+  need_command groff groff-base
+  need_command systemd-socket-activate systemd
   need_command strace strace
   need_file /usr/share/publicsuffix/public_suffix_list.dat publicsuffix
   need_command dpkg-shlibdeps dpkg-dev
