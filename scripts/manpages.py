@@ -14,6 +14,25 @@ SEE = {
     "forms": "apus_request(3), apus_reply(3)", "access": "apus_request(3), apus_routing(3)",
     "tls": "apus_server(3), apus_fetch(3)"}
 
+SUMMARY = {
+    "library": "version, errors, log and live handles of the library",
+    "constants": "methods, statuses and opcodes, and their names",
+    "server": "make, set up, start, drive and stop a server",
+    "routing": "routes of a server, and what it tells of its connections",
+    "request": "what a client has sent", "reply": "answer a request at once",
+    "writer": "answer a request over time, from any thread",
+    "upgrade": "decide whether a request becomes a WebSocket",
+    "channel": "WebSockets: messages, topics, limits",
+    "frames": "WebSocket frames and handshakes as bytes",
+    "client": "clients, and the client's end of WebSockets",
+    "url": "URLs, percent-encoding and query strings",
+    "fetch": "requests of a client, and their responses",
+    "files": "serve folders and files",
+    "events": "Server-Sent Events: streams, topics, and sources that read them",
+    "forms": "forms, uploads and cookies",
+    "access": "other origins, credentials, proxies in front",
+    "tls": "certificates and TLS, of servers and of clients"}
+
 CHARACTERS = {"\\": "\\e", "§": "\\(sc", "^": "\\(ha", "~": "\\(ti", "`": "\\(ga"}
 
 EXAMPLE = """#include <apus.h>
@@ -124,11 +143,12 @@ def describe(section):
 def page(section, interface):
     version = interface.defines["APUS_VERSION_STRING"].strip('"')
     name = f"apus_{section.slug}"
-    names = [function["name"] for function in section.functions()]
+    # One function has the name of its page.
+    names = [each["name"] for each in section.functions() if each["name"] != name]
     out = title(name, 3, version)
     if names:
         out.append('.\\" functions: ' + " ".join(names))
-    out += [".SH NAME", ", ".join([name, *names]) + " \\- " + section.title]
+    out += [".SH NAME", ", ".join([name, *names]) + " \\- " + SUMMARY[section.slug]]
     out += [".SH SYNOPSIS", ".nf", '.B "#include <apus.h>"', ".fi", ".PP",
             "Link with \\fB\\-lapus\\fR, or by \\fBpkg\\-config apus\\fR.",
             ".SH DESCRIPTION", *blocks(section.intro)]
@@ -161,7 +181,7 @@ def overview(interface):
             *blocks(interface.sections[0].intro),
             ".SH PAGES"]
     for section in interface.sections[1:]:
-        out += [".TP", f".BR apus_{section.slug} (3)", section.title]
+        out += [".TP", f".BR apus_{section.slug} (3)", SUMMARY[section.slug]]
     out += [".PP", "Each function has a page of its own name as well.", ".SH ERRORS"]
     for each in interface.constants:
         if each["name"].startswith("APUS_E_"):

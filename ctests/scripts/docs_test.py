@@ -6,6 +6,7 @@ lead somewhere, and the index has all pages.
     docs_test.py [PAGE ...]    these pages alone, by parts of their names
 """
 # ctest: nosanitize timeout=600
+import importlib.util
 import os
 import re
 import shutil
@@ -79,9 +80,10 @@ def matches(pattern, text):
 
 
 def has(tool):
-    """Whether there is a command, or a file; "nothing" is always there."""
+    """Whether there is a command, a file or a module; "nothing" is always there."""
     found = tool == "nothing" or (os.path.exists(tool) if "/" in tool else any(
-        shutil.which(tool, path=path) for path in (os.environ["PATH"], "/usr/sbin")))
+        shutil.which(tool, path=path) for path in (os.environ["PATH"], "/usr/sbin"))
+        or importlib.util.find_spec(tool) is not None)
     if not found:
         skipped.append(tool)
     return found
