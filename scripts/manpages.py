@@ -125,7 +125,7 @@ def describe(section):
             yield from prototypes(item.tokens)
             yield ".fi"
             yield ".PP"
-        elif item.kind == "type":
+        elif item.kind in ("type", "define"):
             yield ".PP"
             yield ".nf"
             yield from prototypes(item.tokens)

@@ -119,10 +119,14 @@ class Reader(abi.Interface):
                 self.last = ""
         elif not token.startswith("#define"):
             self.take_item(token)
+        elif re.match(r"#define APUS_(?!API)\w+ +\S", token):
+            self.take_item(token.split("/*")[0].rstrip())
+            self.last = ""  # the types behind it have a comment of their own, or none
 
     def take_item(self, token):
         kind = ("function" if token.startswith("APUS_API") else
-                "constants" if token.startswith("enum") else "type")
+                "constants" if token.startswith("enum") else
+                "define" if token.startswith("#") else "type")
         if self.group is None or self.group.kind != kind:
             self.group = Group(kind, self.last)
             self.sections[-1].items.append(("group", self.group))
@@ -165,7 +169,7 @@ class Writer:
             shown = ", ".join(f"`{name}`" for name in names[:3])
             yield f"### {shown}" + (" and more" if names[3:] else "")
         if group.kind != "constants":
-            yield "```text\n" + "\n".join(
+            yield "```c\n" + "\n".join(
                 manpages.plain(each) for each in group.tokens) + "\n```"
         blocks = blocks_of(group.comment) if group.comment else []
         if group.kind == "function":
