@@ -234,7 +234,20 @@ class Writer:
 def result(function):
     if re.search(r"_is_\w+$|_destroy$", function["name"]) and not function["errors"]:
         return "1 or 0"
-    return RESULTS[function["returns"]["role"]]
+    role, text = function["returns"]["role"], function["text"]
+    if role == "handle":
+        return ("a handle that is the caller's, or 0" if "caller owns" in text or
+                "the caller's" in text else
+                "a handle that is borrowed, or 0" if "borrowed" in text else RESULTS[role])
+    if role == "borrowed":
+        first = (function["arguments"] or [{"type": ""}])[0]["type"]
+        ends = {"apus_request": "the request", "apus_response": "the response"}.get(first)
+        if "static" in text:
+            return "static text" if "never NULL" in text else "static text, or `NULL`"
+        if "never NULL" in text:
+            return "borrowed"
+        return f"borrowed until {ends} ends, or `NULL`" if ends else RESULTS[role]
+    return RESULTS[role]
 
 
 def strip_facts(text):
