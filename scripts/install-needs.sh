@@ -96,6 +96,8 @@ fi
 # The Python packages of the tests go into a folder of their own.
 if [ -n "$venv" ]; then
   if ! cmp -s ctests/requirements.txt "$venv/requirements.txt"; then
+    # What a link leads to is another tree's, and not to be cleared.
+    if [ -L "$venv" ]; then rm "$venv"; fi
     python3 -m venv --clear "$venv"
     "$venv/bin/python3" -m pip install -q --disable-pip-version-check \
       -r ctests/requirements.txt
