@@ -35,6 +35,9 @@ TOKEN = re.compile(r"/\*.*?\*/|#define[^\n]*|(?:APUS_API|typedef|enum)\b[^;{]*(?
 PARAMETER = re.compile(r"^(.*?[\s*])(\w+)(\[\d+\])?$", re.S)
 # What any function may give, says section 1.
 COMMON = ["APUS_E_FORK"]
+# Those that give none of that: they say 1 or 0, or are about the library itself.
+QUIET = re.compile(r"_is_(alive|connected|running|accepting)$|_destroy$|^apus_(abi_)?version$"
+                   r"|^apus_(last_error|error_name|last_error_message|error_message)$")
 
 
 class Wrong(Exception):
@@ -73,13 +76,17 @@ class Interface:
         self.callbacks, self.functions = [], []
         self.defines, self.types = {}, set()
         # Of the heading above, and of a paragraph about the functions behind it.
-        self.heading, self.paragraph, self.comment = "", "", ""
+        self.heading, self.paragraph, self.comment, self.setters = "", "", "", ""
         code = text[text.index("#ifndef APUS_H"):]
         self.section = "1  CONVENTIONS"
         for match in TOKEN.finditer(code):
             self.take(match.group(0))
+        before = {"text": None, "errors": []}
         for function in self.functions:
-            self.settle(function)
+            self.settle(function, before)
+            following = self.functions.index(function) + 1
+            if self.functions[following:] and self.functions[following]["text"] != function["text"]:
+                before = function
 
     def take(self, token):
         if token.startswith("/*"):
@@ -100,11 +107,13 @@ class Interface:
         if "=====" in token:
             match = re.search(r"\n \* (\d+  [A-Z][^\n]*)", token)
             self.section = match.group(1).strip()
-            self.heading = self.paragraph = self.comment = ""
+            self.heading = self.paragraph = self.comment = self.setters = ""
         elif token.startswith("/* ----"):
             self.heading = re.sub(r"^-+\s*|\s*-{4}\s*", " ", text).strip()
-            self.paragraph = self.comment = ""
+            self.paragraph = self.comment = self.setters = ""
         else:
+            if text.startswith("The setters below"):
+                self.setters = text
             if "Thread:" in text:
                 self.paragraph = text if re.search(r"\b([Ee]ach|below)\b", text) else ""
             self.comment = text
@@ -149,7 +158,7 @@ class Interface:
             "name": name, "section": self.section,
             "arguments": self.roles(parameters(find_end(flat, name))),
             "returns": {"type": returns, "role": self.result(returns)},
-            "text": self.comment, "around": (self.heading, self.paragraph)}
+            "text": self.comment, "around": (self.heading, self.paragraph, self.setters)}
         self.functions.append(function)
 
     def result(self, returns):
@@ -165,7 +174,7 @@ class Interface:
         before = None
         for argument in arguments:
             kind, name = argument["type"], argument["name"]
-            if kind in self.handles:
+            if kind in self.handles or (kind == "uint64_t" and name in ("host", "handle")):
                 role = "handle"
             elif kind.endswith("_fn"):
                 role = "drop" if kind == "apus_drop_fn" else "function"
@@ -187,8 +196,8 @@ class Interface:
 
     # ---- what the comments say
 
-    def settle(self, function):
-        heading, paragraph = function.pop("around")
+    def settle(self, function, before):
+        heading, paragraph, setters = function.pop("around")
         text = function["text"]
         rules = [text]
         if "Thread:" not in text:
@@ -199,15 +208,30 @@ class Interface:
         function["thread"] = next((each.group(1).strip() for each in found if each), None)
         found = [re.search(r"Since (\d+\.\d+)", each) for each in rules]
         function["since"] = next((each.group(1) for each in found if each), None)
-        function["errors"] = self.errors(function, "\n".join(rules), set())
+        if re.search(r"_(set|add|allow)_", function["name"]):
+            rules.append(setters)
+        found = self.errors(function, "\n".join(rules), set())
+        # What "the same" and "as above" stand for.
+        same = re.match(r"The same\b", text) and "Errors: none" not in text
+        if same or re.search(r"Errors: [^.]*\babove\b", text):
+            found = set(found) | set(before["errors"])
+        roles = [argument["role"] for argument in function["arguments"]]
+        if "handle" not in roles and "APUS_E_HANDLE" not in text:
+            found = set(found) - {"APUS_E_HANDLE"}
+        function["errors"] = sorted(found)
 
     def errors(self, function, text, seen):
         """Those that are named, and those of the functions that are referred to."""
-        names = set(re.findall(r"(?<!\")APUS_E_[A-Z_]+", text)) | set(COMMON)
-        if any(argument["role"] == "handle" for argument in function["arguments"]):
-            names.add("APUS_E_HANDLE")
+        names = set(re.findall(r"(?<!\")APUS_E_[A-Z_]+", text))
+        if not QUIET.search(function["name"]):
+            names |= set(COMMON)
+            if any(argument["role"] == "handle" for argument in function["arguments"]):
+                names.add("APUS_E_HANDLE")
+        if "the codes of certificates" in text:
+            names |= {each["name"] for each in self.constants
+                      if each["name"].startswith("APUS_E_") and each["value"] <= -20}
         seen.add(function["name"])
-        for other in re.findall(r"(?:[Aa]s |of )(apus_\w+)\(\)", text):
+        for other in re.findall(r"(?:\b[Aa]s |\bof |^)(apus_\w+)\b", text):
             found = next((each for each in self.functions if each["name"] == other), None)
             if found and other not in seen:
                 names |= set(self.errors(found, found["text"], seen))

@@ -34,6 +34,10 @@ tests() {
   need_command node nodejs
   need_file /usr/share/nodejs/ws/package.json node-ws
   need_command nginx nginx-light
+  need_command haproxy haproxy
+  need_file /usr/include/uv.h libuv1-dev
+  need_command groff groff-base
+  need_command systemd-socket-activate systemd
   need_command strace strace
   need_file /usr/share/publicsuffix/public_suffix_list.dat publicsuffix
   need_command testssl testssl.sh
@@ -95,6 +99,8 @@ fi
 # The Python packages of the tests go into a folder of their own.
 if [ -n "$venv" ]; then
   if ! cmp -s ctests/requirements.txt "$venv/requirements.txt"; then
+    # What a link leads to is another tree's, and not to be cleared.
+    if [ -L "$venv" ]; then rm "$venv"; fi
     python3 -m venv --clear "$venv"
     "$venv/bin/python3" -m pip install -q --disable-pip-version-check \
       -r ctests/requirements.txt

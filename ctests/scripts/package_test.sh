@@ -40,10 +40,16 @@ documents=()
 for document in CHANGELOG.md LICENSE README.md; do
   if [ -e "$top/$document" ]; then documents+=("share/doc/apus/$document"); fi
 done
+# A page for each section of the header and for each function.
+manual=(share/man/man7/apus.7)
+for page in "$top"/man/*.3; do manual+=("share/man/man3/${page##*/}"); done
+for name in $(sed -n 's/^ *\(apus_[a-z0-9_]*\);.*/\1/p' "$top/cmake/apus.map"); do
+  manual+=("share/man/man3/$name.3")
+done
 printf '%s\n' include/apus.h lib/cmake/Apus/ApusConfig.cmake \
   lib/cmake/Apus/ApusConfigVersion.cmake lib/libapus.so "lib/libapus.so.$abi" \
   "lib/libapus.so.$version" lib/pkgconfig/apus.pc share/apus/apus.abi.json \
-  "${documents[@]}" | sort >"$work/expected"
+  "${documents[@]}" "${manual[@]}" | sort -u >"$work/expected"
 # The files of a tree, less the folder that its prefix adds.
 holds() { # holds TREE
   (cd "$1" && find . -not -type d -printf '%P\n' | sort) | diff "$work/expected" -
@@ -55,6 +61,13 @@ cmake --install "$build" --prefix "$prefix" >"$work/install"
 check "the prefix holds the expected files" holds "$prefix"
 check "the installed header is that of the sources" \
   cmp "$prefix/include/apus.h" "$top/include/apus.h"
+
+# The page of a function points to one that is there.
+stubs_lead_somewhere() {
+  (cd "$prefix/share/man" && cat man3/apus_server_make.3 && grep -rhE '^\.so ' man3 | sort -u |
+    while read -r _ page; do grep -q '^\.TH' "$page" || exit 1; done)
+}
+check "manual pages of functions lead somewhere" stubs_lead_somewhere
 
 # ---- Programs outside the tree ----------------------------------------------
 

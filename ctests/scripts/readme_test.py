@@ -23,6 +23,7 @@ import urllib.request
 
 from common import (LIBRARIES, PATIENCE, SOURCE, check, check_in, checks, compile_by,
                     compile_example, report, served, skipped)
+from markdown import broken_links, pieces, unknown_names
 
 PYTHON = os.environ.get("PYTHON") or sys.executable
 
@@ -35,13 +36,11 @@ def read(*path):
 # ---- what README.md says
 
 
-BLOCK = re.compile(r"(?:<!-- (\w+): (\S+) -->\n)?```(\w*)\n(.*?)```\n", re.DOTALL)
-
-
 def check_blocks(readme):
     """The blocks to run, by their names."""
     found, files = {}, []
-    for action, what, language, text in BLOCK.findall(readme):
+    for comment, language, text in pieces(readme):
+        action, _, what = comment.partition(": ")
         if action == "file":
             check(f"the block of {what}", read(what), text)
             files.append(what)
@@ -59,10 +58,9 @@ def check_blocks(readme):
 
 
 def check_names(readme, header):
-    names = set(re.findall(r"\b(?:apus|APUS)_\w*[a-zA-Z0-9]\b(?!_)", readme))
+    names, unknown = unknown_names(readme, header)
     check("names to look up", True, len(names) > 20)
-    check("unknown names", [], sorted(
-        name for name in names if not re.search(rf"\b{name}\b", header)))
+    check("unknown names", [], unknown)
     # The table of the modes leaves the prefix out.
     for names in re.findall(r"^\| (?:tick|pull|worker|threadless) \|[^|]*\|([^|]*)\|", readme,
                             re.MULTILINE):
@@ -71,11 +69,9 @@ def check_names(readme, header):
 
 
 def check_links(readme):
-    links = re.findall(r"\]\(([^)#]+)\)", readme)
+    links, broken = broken_links(readme, SOURCE)
     check("links", True, len(links) > 5)
-    check("broken links", [], [
-        link for link in links
-        if "://" not in link and not os.path.exists(os.path.join(SOURCE, link))])
+    check("broken links", [], broken)
 
 
 def check_targets(readme):
