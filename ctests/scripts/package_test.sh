@@ -40,7 +40,8 @@ documents=()
 for document in CHANGELOG.md LICENSE README.md; do
   if [ -e "$top/$document" ]; then documents+=("share/doc/apus/$document"); fi
 done
-printf '%s\n' include/apus.h lib/cmake/Apus/ApusConfig.cmake \
+printf '%s\n' include/apus.h include/apus.hpp \
+  include/apus/{base,channel,client,request,server}.hpp lib/cmake/Apus/ApusConfig.cmake \
   lib/cmake/Apus/ApusConfigVersion.cmake lib/libapus.so "lib/libapus.so.$abi" \
   "lib/libapus.so.$version" lib/pkgconfig/apus.pc share/apus/apus.abi.json \
   "${documents[@]}" | sort >"$work/expected"
