@@ -160,7 +160,8 @@ function apus.server()
 end
 
 function Server:listen(host, port)
-  return check(C.apus_server_port(self.handle, check(C.apus_server_listen(self.handle, host, port))))
+  local index = check(C.apus_server_listen(self.handle, host, port))
+  return check(C.apus_server_port(self.handle, index))
 end
 
 function Server:route(method, pattern, fn)
