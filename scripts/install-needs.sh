@@ -38,6 +38,11 @@ tests() {
   need_file /usr/share/publicsuffix/public_suffix_list.dat publicsuffix
   need_command dpkg-shlibdeps dpkg-dev
   need_command file file
+  # The examples in other languages.
+  need_command luajit luajit
+  need_command perl perl
+  need_command ruby ruby
+  perl -MFFI::Platypus -e 1 2>/dev/null || missing+=(libffi-platypus-perl)
 }
 
 bench() {

@@ -8,6 +8,8 @@ from typing import Any, Callable
 from ._library import FULL, Closed, Error, Message, library
 
 TEXT = library.constants["APUS_OPCODE_TEXT"]
+OPEN = library.constants["APUS_EVENT_OPEN"]
+CLOSE = library.constants["APUS_EVENT_CLOSE"]
 
 
 class Flow:
@@ -60,6 +62,7 @@ class Channel(Flow):
         super().__init__(handle, "channel")
         self._news = asyncio.Event()
         self._over = asyncio.Event()
+        self._was_open = False  # it may have closed since
         library.apus_channel_set_events(handle, 1)
 
     @property
@@ -110,14 +113,14 @@ class Channel(Flow):
 
     async def _open(self, url: str) -> None:
         library.apus_channel_open(self._handle, url)
-        while True:
-            self._news.clear()
-            if library.apus_channel_wait_open(self._handle, 0):
-                return
-            await self._news.wait()
+        await self._news.wait()
+        if not self._was_open:
+            library.apus_channel_wait_open(self._handle, 0)  # raises why it is not
 
     def _hear(self, kind: int) -> None:
-        if kind == library.constants["APUS_EVENT_CLOSE"]:
+        if kind == OPEN:
+            self._was_open = True
+        elif kind == CLOSE:
             self._over.set()
         self._news.set()
         self._look()
