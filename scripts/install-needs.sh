@@ -41,6 +41,7 @@ tests() {
   # The examples in other languages.
   need_command luajit luajit
   need_command perl perl
+  need_command php php-cli
   need_command ruby ruby
   perl -MFFI::Platypus -e 1 2>/dev/null || missing+=(libffi-platypus-perl)
 }

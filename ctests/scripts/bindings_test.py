@@ -229,6 +229,9 @@ def check_serve(example):
         except urllib.error.URLError:
             pass
         check("lines of output", 1, len(served.lines))
+    except Exception as error:  # such as a connection that is lost: the server tells why
+        check("serve", "no exception", repr(error))
+        print("its errors:", "".join(served.errors)[-4000:])
     finally:
         served.kill()
 

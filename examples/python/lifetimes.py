@@ -64,8 +64,8 @@ async def kept_and_released() -> None:
     assert seen() is None, gc.get_referrers(seen())
 
 
-def cycles() -> None:
-    """A server whose handlers refer to it goes with them."""
+def self_referring() -> weakref.ref[apus.Server]:
+    """A server that its own handlers refer to, and nobody else."""
     server = apus.Server()
 
     @server.get("/")
@@ -74,8 +74,12 @@ def cycles() -> None:
 
     server.on_access(lambda _: server)
     server.listen()
-    seen = weakref.ref(server)
-    del server, handler
+    return weakref.ref(server)
+
+
+def cycles() -> None:
+    """A server whose handlers refer to it goes with them."""
+    seen = self_referring()
     collect()
     assert seen() is None and live() == 0, live()
 
