@@ -39,6 +39,7 @@ tests() {
   need_command dpkg-shlibdeps dpkg-dev
   need_command file file
   # The examples in other languages.
+  need_command guile guile-3.0
   need_command luajit luajit
   need_command perl perl
   need_command php php-cli
