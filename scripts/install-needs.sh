@@ -99,7 +99,8 @@ fi
 # The Python packages of the tests go into a folder of their own.
 if [ -n "$venv" ]; then
   if ! cmp -s ctests/requirements.txt "$venv/requirements.txt"; then
-    python3 -m venv --clear "$venv"
+    rm -rf "$venv" # which may be a link: what it leads to is not ours to clear
+    python3 -m venv "$venv"
     "$venv/bin/python3" -m pip install -q --disable-pip-version-check \
       -r ctests/requirements.txt
     cp ctests/requirements.txt "$venv/requirements.txt"

@@ -308,7 +308,7 @@ def check_channel(example, peer, closed):
               len(output.removesuffix(b"\n")))
         check("errors of ws", "", errors)
     check("ws closes with", True, len(peer.closes) == 3 and set(peer.closes) <= {1000, 1005})
-    check_failure("ws of nobody", example.run("ws", f"ws://127.0.0.1:{closed}/", "x"), "")
+    check_failure("ws of nobody", example.run("ws", f"ws://127.0.0.1:{closed}/", "x"), "refused")
     check_failure("ws of a page", example.run("ws", f"ws://{url}/words", "x"), "")
 
 

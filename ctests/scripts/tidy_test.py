@@ -15,7 +15,8 @@ FOLDERS = ["Sources", "Tests", "include", "examples", "ctests", "bench", "fuzz",
            "cmake", ".ci"]
 FILES = ["Package.swift", "CMakeLists.txt", "Makefile"]
 SUFFIXES = (".swift", ".c", ".h", ".cc", ".cpp", ".hpp", ".py", ".sh", ".js", ".lua", ".rb", ".pl",
-            ".pm", ".php", ".scm", "/run", ".cmake", ".txt", ".in", ".map", ".modulemap", "Makefile")
+            ".pm", ".php", ".scm", "/run", ".cmake", ".txt", ".in", ".map", ".modulemap",
+            "Makefile")
 # Vectors are bytes as a peer sends them; layout is not theirs to choose.
 EXEMPT_FOLDERS = {"data", "vectors", "Vectors", "__pycache__", "node_modules"}
 
