@@ -43,6 +43,13 @@ tests() {
   need_command testssl testssl.sh
   need_command dpkg-shlibdeps dpkg-dev
   need_command file file
+  # The examples in other languages.
+  need_command guile guile-3.0
+  need_command luajit luajit
+  need_command perl perl
+  need_command php php-cli
+  need_command ruby ruby
+  perl -MFFI::Platypus -e 1 2>/dev/null || missing+=(libffi-platypus-perl)
 }
 
 bench() {
@@ -99,9 +106,8 @@ fi
 # The Python packages of the tests go into a folder of their own.
 if [ -n "$venv" ]; then
   if ! cmp -s ctests/requirements.txt "$venv/requirements.txt"; then
-    # What a link leads to is another tree's, and not to be cleared.
-    if [ -L "$venv" ]; then rm "$venv"; fi
-    python3 -m venv --clear "$venv"
+    rm -rf "$venv" # which may be a link: what it leads to is not ours to clear
+    python3 -m venv "$venv"
     "$venv/bin/python3" -m pip install -q --disable-pip-version-check \
       -r ctests/requirements.txt
     cp ctests/requirements.txt "$venv/requirements.txt"

@@ -46,7 +46,8 @@ for page in "$top"/man/*.3; do manual+=("share/man/man3/${page##*/}"); done
 for name in $(sed -n 's/^ *\(apus_[a-z0-9_]*\);.*/\1/p' "$top/cmake/apus.map"); do
   manual+=("share/man/man3/$name.3")
 done
-printf '%s\n' include/apus.h lib/cmake/Apus/ApusConfig.cmake \
+printf '%s\n' include/apus.h include/apus.hpp \
+  include/apus/{base,channel,client,request,server}.hpp lib/cmake/Apus/ApusConfig.cmake \
   lib/cmake/Apus/ApusConfigVersion.cmake lib/libapus.so "lib/libapus.so.$abi" \
   "lib/libapus.so.$version" lib/pkgconfig/apus.pc share/apus/apus.abi.json \
   "${documents[@]}" "${manual[@]}" | sort -u >"$work/expected"

@@ -14,8 +14,9 @@ TOP = os.environ.get("APUS_SOURCE") or os.path.dirname(os.path.dirname(HERE))
 FOLDERS = ["Sources", "Tests", "include", "examples", "ctests", "bench", "fuzz", "scripts",
            "cmake", ".ci"]
 FILES = ["Package.swift", "CMakeLists.txt", "Makefile"]
-SUFFIXES = (".swift", ".c", ".h", ".cc", ".cpp", ".py", ".sh", ".js", ".lua", ".cmake", ".txt",
-            ".in", ".map", ".modulemap", "Makefile")
+SUFFIXES = (".swift", ".c", ".h", ".cc", ".cpp", ".hpp", ".py", ".sh", ".js", ".lua", ".rb", ".pl",
+            ".pm", ".php", ".scm", "/run", ".cmake", ".txt", ".in", ".map", ".modulemap",
+            "Makefile")
 # Vectors are bytes as a peer sends them; layout is not theirs to choose.
 EXEMPT_FOLDERS = {"data", "vectors", "Vectors", "__pycache__", "node_modules"}
 
@@ -52,7 +53,7 @@ def sources():
         for root, folders, names in os.walk(os.path.join(TOP, folder)):
             folders[:] = sorted(set(folders) - EXEMPT_FOLDERS)
             for name in sorted(names):
-                if name.endswith(SUFFIXES):
+                if f"/{name}".endswith(SUFFIXES):
                     yield os.path.join(root, name)
 
 
@@ -231,7 +232,7 @@ def main():
             check_swift(path, text, module)
             if path.startswith(os.path.join(TOP, "Sources") + os.sep):
                 check_library(path, text)
-        elif path.endswith((".c", ".h", ".cc", ".cpp")):
+        elif path.endswith((".c", ".h", ".cc", ".cpp", ".hpp")):
             c.append(path)
     formatted = [
         run_formatter("swift format", ["swift", "format", "lint", "--strict", "--configuration",

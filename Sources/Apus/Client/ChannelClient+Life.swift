@@ -43,6 +43,7 @@ extension Ref where Object == ChannelClient {
     o.run &+= 1
     o.status = 0
     o.failure = .closed
+    o.problem = nil
     channel.o.state = .connecting
     channel.o.isAbandoned = false
     channel.o.caller?.o.outbox.restart()
@@ -69,6 +70,7 @@ extension Ref where Object == ChannelClient {
     o.run &+= 1
     o.owed &+= 1
     o.failure = .closed
+    o.problem = nil
     channel.o.state = .closed
     channel.o.output.clear()
     channel.o.postponed.clear()
@@ -111,8 +113,8 @@ extension Ref where Object == ChannelClient {
       channel.o.lock.unlock()
       if state == .open { return true }
       if state != .connecting {
-        // One that has words of its own: what is wrong with a certificate.
-        if let problem, problem.code == failure, problem.detail != 0 { throw problem }
+        // The sentence of the attempt itself, with the system's reason.
+        if let problem, problem.code == failure { throw problem }
         throw Failure(failure, "the channel is not open")
       }
       if left <= 0, hasTurned { return false }
@@ -218,7 +220,10 @@ extension Ref where Object == ChannelClient {
     channel.o.unsent.store(0, ordering: .relaxed)
     channel.o.wantsDrain.store(false, ordering: .relaxed)
     if again { channel.o.state = .connecting }
-    if isCurrent { o.failure = .closed }
+    if isCurrent {
+      o.failure = .closed
+      o.problem = nil
+    }
     channel.o.lock.unlock()
     guard isCurrent else { return }
     if !again { return finish() }

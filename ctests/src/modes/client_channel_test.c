@@ -289,6 +289,7 @@ static void test_refused(enum mode mode) {
   snprintf(where, sizeof where, "ws://127.0.0.1:%d/", quiet_port(&held, 0));
   CHECK_INT(0, apus_channel_open(channel, where));
   CHECK_INT(APUS_E_IO, apus_channel_wait_open(channel, -1));
+  CHECK(strstr(apus_last_error_message(), "refused") != NULL);
   EVENTUALLY(atomic_load(&told.closed) == 1);
   CHECK_INT(1, atomic_load(&told.errors));
   CHECK_INT(APUS_E_IO, atomic_load(&told.error));

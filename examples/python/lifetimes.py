@@ -1,0 +1,153 @@
+"""What garbage collection may do to the package, by assertions: "gc ok" if all hold."""
+import asyncio
+import gc
+import itertools
+import threading
+import weakref
+from typing import Any
+
+import apus
+from apus import library
+
+
+class Witness:
+    """Something that a callback refers to, whose end can be seen."""
+
+    def __call__(self, *_: Any) -> str:
+        threads.add(threading.get_ident())
+        return "seen\n"
+
+
+threads: set[int] = set()
+
+
+def collect() -> None:
+    for _ in range(3):
+        gc.collect()
+
+
+def live() -> int:
+    return int(library.apus_live_count(0))
+
+
+async def own_thread() -> None:
+    """Handlers, listeners, completions: all on the thread of the event loop."""
+    server = apus.Server()
+    server.get("/")(Witness())
+    server.on_access(Witness())
+    port = server.listen()
+    async with server, apus.Client() as client:
+        for _ in range(20):
+            collect()  # nothing but the library knows of some of these functions
+            assert (await client.get(f"http://127.0.0.1:{port}/")).text() == "seen\n"
+    assert threads == {threading.get_ident()}, threads
+    assert live() == 0, live()
+
+
+async def kept_and_released() -> None:
+    """A function lives as long as the library may call it, and no longer."""
+    server = apus.Server()
+    witness = Witness()
+    seen = weakref.ref(witness)
+    server.on_access(witness)
+    server.get("/")(witness)
+    del witness
+    collect()
+    assert seen() is not None
+    port = server.listen()
+    async with server, apus.Client() as client:
+        await client.get(f"http://127.0.0.1:{port}/")
+        collect()
+        assert seen() is not None
+    del server
+    collect()
+    assert seen() is None, gc.get_referrers(seen())
+
+
+def self_referring() -> weakref.ref[apus.Server]:
+    """A server that its own handlers refer to, and nobody else."""
+    server = apus.Server()
+
+    @server.get("/")
+    def handler(_: apus.Request) -> str:
+        return repr(server)
+
+    server.on_access(lambda _: server)
+    server.listen()
+    return weakref.ref(server)
+
+
+def cycles() -> None:
+    """A server whose handlers refer to it goes with them."""
+    seen = self_referring()
+    collect()
+    assert seen() is None and live() == 0, live()
+
+
+async def any_order() -> None:
+    """Server, client and channel, dropped or closed in each order, and twice."""
+    for order in itertools.permutations(("server", "client", "channel")):
+        for explicit in (False, True):
+            await drop(order, explicit)
+            assert live() == 0, (order, explicit, live())
+
+
+async def drop(order: tuple[str, ...], explicit: bool) -> None:
+    loop = asyncio.get_running_loop()
+    server, client = apus.Server(), apus.Client()
+
+    @server.websocket("/")
+    async def serve(channel: apus.Channel) -> None:
+        async for message in channel:
+            await channel.send(message)
+
+    url = f"ws://127.0.0.1:{server.listen()}/"
+    await server.__aenter__()
+    await client.__aenter__()
+    opened = client.websocket(url)
+    channel = await opened.__aenter__()
+    await channel.send("x")
+    assert await channel.receive() == "x"
+    for descriptor in (server._descriptor, client._descriptor):
+        loop.remove_reader(descriptor)
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    del task, tasks
+    objects: dict[str, Any] = {"server": server, "client": client, "channel": channel}
+    del server, client, channel, serve
+    ends = {"server": lambda it: it.close(), "client": lambda it: it.close(),
+            "channel": lambda it: it._destroy()}
+    for name in order:
+        thing = objects.pop(name)
+        if explicit:
+            ends[name](thing)
+            ends[name](thing)
+        elif name == "channel":
+            opened = None  # type: ignore[assignment]
+        del thing
+        for _ in range(5):  # the turns in which the loop ends what it had in hand
+            collect()
+            await asyncio.sleep(0)
+
+
+def stale() -> None:
+    """A handle that has ended is an error, and no crash."""
+    server = apus.Server()
+    server.close()
+    server.close()
+    try:
+        server.listen()
+    except apus.Error as error:
+        assert error.name == "APUS_E_HANDLE", error
+    else:
+        raise AssertionError("a server that has ended listens")
+
+
+asyncio.run(own_thread())
+asyncio.run(kept_and_released())
+cycles()
+asyncio.run(any_order())
+stale()
+print("gc ok")
