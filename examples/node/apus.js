@@ -1,0 +1,179 @@
+'use strict';
+// A small binding of libapus: a server and a client that libuv drives, like those of
+// Node.js. While a server listens, or a client waits for something, the process goes on.
+
+const native = require(process.env.APUS_ADDON ?? './apus.node');
+
+const GET = 0, EVENTS = 1, WEBSOCKET = 2;
+
+function report(error) {
+  console.error('a handler failed:', error);
+}
+
+function failure(code, message) {
+  return Object.assign(new Error(message), { code });
+}
+
+// What the addon calls back: handlers by their index, which the object itself refers to.
+class Emitter {
+  constructor(isServer) {
+    this.handlers = [];
+    native.make(this, isServer);
+  }
+
+  emit(index, ...values) {
+    try {
+      this.handlers[index](...values);
+    } catch (error) {
+      report(error);
+    }
+  }
+
+  // Ends it at once; it may be called at any time, and again.
+  destroy() {
+    native.destroy(this);
+  }
+}
+
+class Server extends Emitter {
+  constructor() {
+    super(true);
+  }
+
+  #route(kind, pattern, handler) {
+    native.route(this, kind, pattern, this.handlers.push(handler) - 1);
+    return this;
+  }
+
+  // The handler may be asynchronous. What it throws, or no reply, is a 500.
+  get(pattern, handler) {
+    return this.#route(GET, pattern, (handle) => {
+      const request = new Request(handle);
+      const promise = handler(request);
+      if (promise instanceof Promise) {
+        native.defer(handle);
+        promise.catch(report).finally(() => native.giveUp(handle));
+      }
+    });
+  }
+
+  events(pattern, handler) {
+    return this.#route(EVENTS, pattern, (writer, request) => {
+      try {
+        handler(new Writer(writer), new Request(request));
+      } catch (error) {
+        native.abort(writer);
+        throw error;
+      }
+    });
+  }
+
+  websocket(pattern, handler) {
+    return this.#route(WEBSOCKET, pattern,
+      (channel, message) => handler(new Channel(channel), message));
+  }
+
+  // Gives the port.
+  listen(port, host = '127.0.0.1') {
+    return native.start(this, host, port);
+  }
+
+  // Lets what is under way finish, which blocks, and what waits for a promise is cut off.
+  stop() {
+    native.stop(this);
+  }
+}
+
+class Request {
+  #handle;
+
+  constructor(handle) {
+    this.#handle = handle;
+  }
+
+  param(name) {
+    return native.param(this.#handle, name);
+  }
+
+  text(status, body) {
+    native.reply(this.#handle, status, body);
+  }
+}
+
+class Writer {
+  #handle;
+
+  constructor(handle) {
+    this.#handle = handle;
+  }
+
+  event(id, data) {
+    native.event(this.#handle, String(id), data);
+  }
+
+  end() {
+    native.end(this.#handle);
+  }
+}
+
+class Channel {
+  #handle;
+
+  constructor(handle) {
+    this.#handle = handle;
+  }
+
+  // A string goes as text, a Buffer as binary.
+  send(message) {
+    native.send(this.#handle, message);
+  }
+
+  close() {
+    native.close(this.#handle);
+  }
+}
+
+class Client extends Emitter {
+  #free = [];
+
+  constructor() {
+    super(false);
+  }
+
+  // Lets start(index) begin something, and settles a promise by what comes of it.
+  #begin(start, on) {
+    return new Promise((resolve, reject) => {
+      const index = this.#free.pop() ?? this.handlers.length;
+      const end = () => {
+        this.handlers[index] = null;
+        this.#free.push(index);
+      };
+      this.handlers[index] = (what, first, second) => on[what](resolve, reject, end, first, second);
+      try {
+        start(index);
+      } catch (error) {
+        end();
+        throw error;
+      }
+    });
+  }
+
+  get(url) {
+    return this.#begin((index) => native.get(this, url, index), {
+      done: (resolve, reject, end, status, body) => { end(); resolve({ status, body }); },
+      error: (resolve, reject, end, code, message) => { end(); reject(failure(code, message)); },
+    });
+  }
+
+  // Gives a channel that is open, whose messages and end go to two functions.
+  connect(url, onMessage, onClose = () => {}) {
+    return this.#begin((index) => native.connect(this, url, index), {
+      open: (resolve, reject, end, channel) => resolve(new Channel(channel)),
+      message: (resolve, reject, end, message) => onMessage(message),
+      error: (resolve, reject, end, code, message) => reject(failure(code, message)),
+      close: (resolve, reject, end, code, reason) => { end(); onClose(code, reason); },
+    });
+  }
+}
+
+module.exports = { Server, Client, live: native.live };
