@@ -38,6 +38,19 @@ tests() {
   need_file /usr/share/publicsuffix/public_suffix_list.dat publicsuffix
   need_command dpkg-shlibdeps dpkg-dev
   need_command file file
+  languages
+}
+
+# For the examples in compiled languages.
+languages() {
+  need_command go golang-go
+  need_command cargo cargo
+  need_command rustc rustc
+  need_file /usr/include/node/node_api.h libnode-dev
+  need_command javac default-jdk-headless
+  need_file /usr/share/java/jna.jar libjna-java
+  need_command ocamlopt ocaml-nox
+  need_command nim nim
 }
 
 bench() {

@@ -67,7 +67,9 @@ static napi_value send_message(napi_env env, napi_callback_info info) {
   arguments a = take(env, info);
   size_t length = 0;
   void *data = NULL;
-  if (napi_get_buffer_info(env, a.values[1], &data, &length) == napi_ok)
+  bool is_buffer = false;
+  napi_is_buffer(env, a.values[1], &is_buffer);
+  if (is_buffer && napi_get_buffer_info(env, a.values[1], &data, &length) == napi_ok)
     return result(env, apus_channel_send_binary(handle(&a), data, length));
   char *words = text(&a, 1, &length);
   int32_t code = apus_channel_send_text(handle(&a), words, length);
