@@ -51,6 +51,7 @@ languages() {
   need_file /usr/share/java/jna.jar libjna-java
   need_command ocamlopt ocaml-nox
   need_command nim nim
+  need_command ldc2 ldc
 }
 
 bench() {
