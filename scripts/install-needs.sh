@@ -52,6 +52,7 @@ languages() {
   need_command ocamlopt ocaml-nox
   need_command nim nim
   need_command ldc2 ldc
+  need_command sbcl sbcl
 }
 
 bench() {
