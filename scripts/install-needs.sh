@@ -53,6 +53,7 @@ languages() {
   need_command nim nim
   need_command ldc2 ldc
   need_command sbcl sbcl
+  need_command fpc fp-compiler
 }
 
 bench() {
