@@ -54,6 +54,7 @@ languages() {
   need_command ldc2 ldc
   need_command sbcl sbcl
   need_command fpc fp-compiler
+  need_command gnatmake gnat
 }
 
 bench() {
