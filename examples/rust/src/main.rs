@@ -1,5 +1,7 @@
 //! The example: a server and a client.
 
+mod check;
+
 use apus::{Channel, Client, Message, Outcome, Request, Server, Writer};
 use std::io::{Read, Write};
 
@@ -61,7 +63,8 @@ fn main() {
         ["serve"] => serve(),
         ["get", url] => get(url),
         ["ws", url, text] => talk(url, text),
-        _ => Err("usage: example serve | get URL | ws URL TEXT".into()),
+        ["gc"] => check::run(),
+        _ => Err("usage: example serve | get URL | ws URL TEXT | gc".into()),
     };
     if let Err(error) = outcome {
         eprintln!("{error}");
