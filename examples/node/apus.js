@@ -6,8 +6,19 @@ const native = require(process.env.APUS_ADDON ?? './apus.node');
 
 const GET = 0, EVENTS = 1, WEBSOCKET = 2;
 
-function report(error) {
-  console.error('a handler failed:', error);
+// Calls a handler, which may be asynchronous: then its promise is given back. What it
+// throws is reported, as nothing may be thrown into C.
+function attempt(handler, failed = () => {}) {
+  const caught = (error) => {
+    console.error('a handler failed:', error);
+    failed();
+  };
+  try {
+    const result = handler();
+    if (typeof result?.then === 'function') return Promise.resolve(result).catch(caught);
+  } catch (error) {
+    caught(error);
+  }
 }
 
 function failure(code, message) {
@@ -22,11 +33,7 @@ class Emitter {
   }
 
   emit(index, ...values) {
-    try {
-      this.handlers[index](...values);
-    } catch (error) {
-      report(error);
-    }
+    attempt(() => this.handlers[index](...values));
   }
 
   // Ends it at once; it may be called at any time, and again.
@@ -45,26 +52,18 @@ class Server extends Emitter {
     return this;
   }
 
-  // The handler may be asynchronous. What it throws, or no reply, is a 500.
+  // Handlers may be asynchronous. What one throws, or no reply, is a 500.
   get(pattern, handler) {
     return this.#route(GET, pattern, (handle) => {
-      const request = new Request(handle);
-      const promise = handler(request);
-      if (promise instanceof Promise) {
-        native.defer(handle);
-        promise.catch(report).finally(() => native.giveUp(handle));
-      }
+      const promise = attempt(() => handler(new Request(handle)));
+      if (promise && native.defer(handle)) promise.then(() => native.giveUp(handle));
     });
   }
 
   events(pattern, handler) {
     return this.#route(EVENTS, pattern, (writer, request) => {
-      try {
-        handler(new Writer(writer), new Request(request));
-      } catch (error) {
-        native.abort(writer);
-        throw error;
-      }
+      attempt(() => handler(new Writer(writer), new Request(request)),
+        () => native.abort(writer));
     });
   }
 

@@ -25,12 +25,36 @@ function begin() {
     global.gc();
     request.text(200, String(isMainThread));
   });
+  server.get('/now', async (request) => request.text(200, 'true'));
   server.get('/late', async () => { throw new Error('on purpose'); });
+  server.events('/broken', async (writer) => {
+    writer.event(1, 'one');
+    await null;
+    throw new Error('on purpose');
+  });
+  server.websocket('/echo', async (channel, message) => {
+    if (message === 'fail') throw new Error('on purpose');
+    channel.send(message);
+  });
   server.get('/stop', (request) => {
     request.text(200, 'stopping');
     setImmediate(() => server.stop());
   });
   return { url: `http://127.0.0.1:${server.listen(0)}`, weak: new WeakRef(held) };
+}
+
+// A message whose handler fails does no harm to those behind it.
+async function checkEcho(client, url) {
+  const messages = ['ä', Buffer.from([0, 255]), '', Buffer.alloc(0)];
+  const echoed = await new Promise((resolve, reject) => {
+    const answers = [];
+    const opening = client.connect(`${url}/echo`, (answer) => {
+      if (answers.push(answer) === messages.length) resolve(answers);
+    });
+    opening.then((channel) => ['fail', ...messages].map((message) => channel.send(message)))
+      .catch(reject);
+  });
+  assert.deepStrictEqual(echoed, messages);
 }
 
 async function checkHandlers() {
@@ -39,13 +63,15 @@ async function checkHandlers() {
   for (let count = 0; count < 20; count++) {
     await eventually('a tick', () => true);
     global.gc();
-    for (const path of ['/load', '/later']) {
+    for (const path of ['/load', '/now', '/later']) {
       const { status, body } = await client.get(url + path);
       assert.deepStrictEqual([status, String(body)], [200, 'true'], path);
     }
   }
   const { status } = await client.get(`${url}/late`);
   assert.strictEqual(status, 500, 'a promise that is rejected');
+  await assert.rejects(client.get(`${url}/broken`), { code: /^APUS_E_/ });
+  await checkEcho(client, url.replace('http', 'ws'));
   assert(weak.deref(), 'a handler lives as long as its server');
   await client.get(`${url}/stop`);
   await assert.rejects(client.get(`${url}/load`), { code: /^APUS_E_/ });

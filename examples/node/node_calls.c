@@ -30,9 +30,11 @@ static napi_value reply(napi_env env, napi_callback_info info) {
   return result(env, code);
 }
 
+/* 1, or 0 for a request that was answered already. */
 static napi_value defer(napi_env env, napi_callback_info info) {
   arguments a = take(env, info);
-  return result(env, apus_request_defer(handle(&a)));
+  int32_t code = apus_request_defer(handle(&a));
+  return result(env, code == APUS_E_STATE ? 0 : code == APUS_OK ? 1 : code);
 }
 
 static napi_value give_up(napi_env env, napi_callback_info info) {
@@ -57,9 +59,10 @@ static napi_value end(napi_env env, napi_callback_info info) {
   return result(env, apus_writer_end(handle(&a)));
 }
 
+/* 1, or 0 where there is nothing to break off any more. */
 static napi_value abort_writer(napi_env env, napi_callback_info info) {
   arguments a = take(env, info);
-  return result(env, apus_writer_abort(handle(&a)));
+  return result(env, apus_writer_abort(handle(&a)) == APUS_OK);
 }
 
 /* send(channel, message): a string, or a buffer. */
