@@ -38,7 +38,20 @@ tests() {
   need_file /usr/share/publicsuffix/public_suffix_list.dat publicsuffix
   need_command dpkg-shlibdeps dpkg-dev
   need_command file file
-  languages
+}
+
+bench() {
+  build
+  need_command python3 python3
+  need_command wrk wrk
+  need_command strace strace
+  need_command nginx nginx-light
+  need_file '/usr/include/*/curl/curl.h' libcurl4-openssl-dev
+  need_file /usr/include/microhttpd.h libmicrohttpd-dev
+  need_file /usr/include/libwebsockets.h libwebsockets-dev
+  need_file /usr/include/civetweb.h libcivetweb-dev
+  need_file /usr/include/h2o.h libh2o-dev-common
+  need_file '/usr/lib/*/libh2o-evloop.so' libh2o-evloop-dev
 }
 
 # For the examples in compiled languages.
@@ -57,25 +70,11 @@ languages() {
   need_command gnatmake gnat
 }
 
-bench() {
-  build
-  need_command python3 python3
-  need_command wrk wrk
-  need_command strace strace
-  need_command nginx nginx-light
-  need_file '/usr/include/*/curl/curl.h' libcurl4-openssl-dev
-  need_file /usr/include/microhttpd.h libmicrohttpd-dev
-  need_file /usr/include/libwebsockets.h libwebsockets-dev
-  need_file /usr/include/civetweb.h libcivetweb-dev
-  need_file /usr/include/h2o.h libh2o-dev-common
-  need_file '/usr/lib/*/libh2o-evloop.so' libh2o-evloop-dev
-}
-
 venv=
 for what in "$@"; do
   case $what in
     build | demo) build ;;
-    test) tests; venv=build/venv ;;
+    test) tests; languages; venv=build/venv ;;
     bench) bench ;;
     format) need_command clang-format clang-format ;;
     browser) need_command chromium chromium ;;
