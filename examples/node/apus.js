@@ -77,9 +77,10 @@ class Server extends Emitter {
     return native.start(this, host, port);
   }
 
-  // Lets what is under way finish, which blocks, and what waits for a promise is cut off.
+  // Lets what is under way finish, which blocks; what waits for a promise is cut off in the
+  // end. It must not be inside a callback, and so begins behind the one that may be running.
   stop() {
-    native.stop(this);
+    return new Promise(setImmediate).then(() => native.stop(this));
   }
 }
 

@@ -252,10 +252,12 @@ static napi_value route(napi_env env, napi_callback_info info) {
   return result(env, code);
 }
 
-/* listen(server, host, port): starts it, and gives the port. */
+/* start(server, host, port): gives the port. The watch is for one descriptor, so once. */
 static napi_value start(napi_env env, napi_callback_info info) {
   arguments a = take(env, info);
   host *h = host_of(&a, 0);
+  if (h->is_watched && !h->is_closed)
+    return napi_throw_error(env, NULL, "the server has listened before"), NULL;
   char *name = text(&a, 1, NULL);
   int32_t listener = apus_server_listen(h->handle, name, (int32_t)number(&a, 2));
   free(name);
@@ -265,12 +267,13 @@ static napi_value start(napi_env env, napi_callback_info info) {
   return result(env, apus_server_port(h->handle, listener));
 }
 
-/* Ends the watch, too, since the descriptor goes; then the server can be collected. */
+/* The watch ends first: the descriptor is good until the stop. Then the server can be
+ * collected. */
 static napi_value stop(napi_env env, napi_callback_info info) {
   arguments a = take(env, info);
   host *h = host_of(&a, 0);
-  int32_t code = apus_server_stop(h->handle);
   if (h->is_watched) uv_poll_stop(&h->poll);
+  int32_t code = apus_server_stop(h->handle);
   if (h->env != NULL) let_go(h);
   return result(env, code);
 }

@@ -38,7 +38,7 @@ function begin() {
   });
   server.get('/stop', (request) => {
     request.text(200, 'stopping');
-    setImmediate(() => server.stop());
+    server.stop();
   });
   return { url: `http://127.0.0.1:${server.listen(0)}`, weak: new WeakRef(held) };
 }
