@@ -66,11 +66,27 @@ bench() {
   need_file '/usr/lib/*/libh2o-evloop.so' libh2o-evloop-dev
 }
 
+# For the examples in compiled languages.
+languages() {
+  need_command go golang-go
+  need_command cargo cargo
+  need_command rustc rustc
+  need_file /usr/include/node/node_api.h libnode-dev
+  need_command javac default-jdk-headless
+  need_file /usr/share/java/jna.jar libjna-java
+  need_command ocamlopt ocaml-nox
+  need_command nim nim
+  need_command ldc2 ldc
+  need_command sbcl sbcl
+  need_command fpc fp-compiler
+  need_command gnatmake gnat
+}
+
 venv=
 for what in "$@"; do
   case $what in
     build | demo) build ;;
-    test) tests; venv=build/venv ;;
+    test) tests; languages; venv=build/venv ;;
     bench) bench ;;
     format) need_command clang-format clang-format ;;
     browser)

@@ -1,0 +1,128 @@
+'use strict';
+// What the garbage collector may do, by assertions.
+
+const assert = require('assert');
+const { isMainThread } = require('worker_threads');
+const { Client, Server, live } = require('./apus.js');
+
+// Collects until something holds that finalizers bring about.
+async function eventually(what, holds) {
+  for (const limit = Date.now() + 20000; !holds();) {
+    assert(Date.now() < limit, what);
+    await new Promise(setImmediate);
+    global.gc();
+  }
+}
+
+// A server that only its own listening keeps, and a weak reference to what its handlers
+// refer to: it, too, so that there is a circle.
+function begin() {
+  const server = new Server();
+  const held = { server };
+  server.get('/load', (request) => request.text(200, String(held.server === server)));
+  server.get('/later', async (request) => {
+    await eventually('a tick', () => true);
+    global.gc();
+    request.text(200, String(isMainThread));
+  });
+  server.get('/now', async (request) => request.text(200, 'true'));
+  server.get('/late', async () => { throw new Error('on purpose'); });
+  server.events('/broken', async (writer) => {
+    writer.event(1, 'one');
+    await null;
+    throw new Error('on purpose');
+  });
+  server.websocket('/echo', async (channel, message) => {
+    if (message === 'fail') throw new Error('on purpose');
+    channel.send(message);
+  });
+  server.get('/stop', (request) => {
+    request.text(200, 'stopping');
+    server.stop();
+  });
+  return { url: `http://127.0.0.1:${server.listen(0)}`, weak: new WeakRef(held) };
+}
+
+// A message whose handler fails does no harm to those behind it.
+async function checkEcho(client, url) {
+  const messages = ['ä', Buffer.from([0, 255]), '', Buffer.alloc(0)];
+  const echoed = await new Promise((resolve, reject) => {
+    const answers = [];
+    const opening = client.connect(`${url}/echo`, (answer) => {
+      if (answers.push(answer) === messages.length) resolve(answers);
+    });
+    opening.then((channel) => ['fail', ...messages].map((message) => channel.send(message)))
+      .catch(reject);
+  });
+  assert.deepStrictEqual(echoed, messages);
+}
+
+async function checkHandlers() {
+  const { url, weak } = begin();
+  const client = new Client();
+  for (let count = 0; count < 20; count++) {
+    await eventually('a tick', () => true);
+    global.gc();
+    for (const path of ['/load', '/now', '/later']) {
+      const { status, body } = await client.get(url + path);
+      assert.deepStrictEqual([status, String(body)], [200, 'true'], path);
+    }
+  }
+  const { status } = await client.get(`${url}/late`);
+  assert.strictEqual(status, 500, 'a promise that is rejected');
+  await assert.rejects(client.get(`${url}/broken`), { code: /^APUS_E_/ });
+  await checkEcho(client, url.replace('http', 'ws'));
+  assert(weak.deref(), 'a handler lives as long as its server');
+  await client.get(`${url}/stop`);
+  await assert.rejects(client.get(`${url}/load`), { code: /^APUS_E_/ });
+  client.destroy();
+  await eventually('a handler is let go with its server', () => !weak.deref() && live() === 0);
+}
+
+function* orders(values) {
+  if (values.length === 0) yield [];
+  for (const value of values) {
+    for (const rest of orders(values.filter((other) => other !== value))) yield [value, ...rest];
+  }
+}
+
+async function checkOrders() {
+  for (const order of orders([0, 1, 2])) {
+    const server = new Server().websocket('/echo', (channel, message) => channel.send(message));
+    const url = `ws://127.0.0.1:${server.listen(0)}/echo`;
+    const client = new Client();
+    const channel = await client.connect(url, () => {});
+    const ends = [() => server.destroy(), () => client.destroy(), () => channel.close()];
+    for (const round of [1, 2]) {
+      for (const which of order) {
+        try {
+          ends[which]();
+        } catch (error) {
+          assert.match(error.code, /^APUS_E_(HANDLE|CLOSED)$/);
+        }
+        global.gc();
+      }
+    }
+    assert.throws(() => server.listen(0), { code: 'APUS_E_HANDLE' });
+    assert.throws(() => channel.send(''), { code: 'APUS_E_HANDLE' });
+  }
+  assert.strictEqual(live(), 0, 'all that was destroyed has ended');
+}
+
+// Makes objects and destroys none.
+function leave() {
+  const server = new Server();
+  server.get('/', () => server);
+  new Client();
+  assert.strictEqual(live(), 2);
+}
+
+async function run() {
+  await checkHandlers();
+  await checkOrders();
+  leave();
+  await eventually('the collector ends what nobody refers to', () => live() === 0);
+  console.log('gc ok');
+}
+
+module.exports = { run };
