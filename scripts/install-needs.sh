@@ -38,6 +38,7 @@ tests() {
   need_file /usr/share/publicsuffix/public_suffix_list.dat publicsuffix
   need_command dpkg-shlibdeps dpkg-dev
   need_command file file
+  need_command man man-db # to read the manual as users do
 }
 
 bench() {
