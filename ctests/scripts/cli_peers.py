@@ -15,7 +15,8 @@ EVIL = {
     "/body": b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(ESCAPES.encode())
              + ESCAPES.encode(),
     "/latin": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na\x9bb\n",
-    "/field": b"HTTP/1.1 200 Fine\xc2\x9b31m\r\nX-Evil: a\xc2\x9b31mb\r\nContent-Length: 2\r\n\r\nk\n",
+    "/field": b"HTTP/1.1 200 Fine\xc2\x9b31m\r\nX-Evil: a\xc2\x9b31mb\r\n"
+              b"Content-Length: 2\r\n\r\nk\n",
     "/short": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
     "/nonsense": b"SSH-2.0-OpenSSH\r\n\r\n",
     "/events": b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"

@@ -33,7 +33,8 @@ COMMANDS = ("serve", "get", "ws", "sse", "echo", "bench")
 WRONG = (
     ((), "command is missing"), (("nonsense",), "'nonsense'"), (("help", "nonsense"), "nonsense"),
     (("get",), "which URL"), (("get", "a", "b"), "'b'"), (("get", "--none", "u"), "--none"),
-    (("get", "-Q", "u"), "-Q"), (("get", "u", "-o"), "-o needs"), (("get", "--fail=1", "u"), "--fail"),
+    (("get", "-Q", "u"), "-Q"), (("get", "u", "-o"), "-o needs"),
+    (("get", "--fail=1", "u"), "--fail"),
     (("get", "-m", "soon", "u"), "'soon'"), (("get", "-m", "nan", "u"), "'nan'"),
     (("get", "-m-1", "u"), "'-1'"), (("get", "--max-redirects", "101", "u"), "100"),
     (("get", "-d", "x", "-F", "a=b", "u"), "enough"), (("get", "-F", "file", "u"), "NAME=VALUE"),
@@ -93,7 +94,7 @@ def check_manual():
 
 
 def check_completion():
-    path = os.path.join(os.environ["APUS_PREFIX"], "share", "bash-completion", "completions", "apus")
+    path = os.path.join(os.environ["APUS_PREFIX"], "share/bash-completion/completions/apus")
     for words, wanted in ((("", "s"), ["serve", "sse"]), (("", "get", "--max-"),
                                                          ["--max-redirects", "--max-time"])):
         script = (f'source "{path}"; COMP_WORDS=("{APUS}" {" ".join(words[1:])}); '

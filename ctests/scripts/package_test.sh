@@ -40,9 +40,14 @@ documents=()
 for document in CHANGELOG.md LICENSE README.md; do
   if [ -e "$top/$document" ]; then documents+=("share/doc/apus/$document"); fi
 done
-printf '%s\n' include/apus.h lib/cmake/Apus/ApusConfig.cmake \
+archive=()
+if grep -q '^APUS_STATIC:BOOL=ON' "$build/CMakeCache.txt"; then
+  archive=(lib/libapus.a lib/pkgconfig/apus-static.pc)
+fi
+printf '%s\n' bin/apus include/apus.h lib/cmake/Apus/ApusConfig.cmake \
   lib/cmake/Apus/ApusConfigVersion.cmake lib/libapus.so "lib/libapus.so.$abi" \
   "lib/libapus.so.$version" lib/pkgconfig/apus.pc share/apus/apus.abi.json \
+  share/bash-completion/completions/apus share/man/man1/apus.1 "${archive[@]}" \
   "${documents[@]}" | sort >"$work/expected"
 # The files of a tree, less the folder that its prefix adds.
 holds() { # holds TREE
@@ -119,6 +124,8 @@ check "C and C++ by find_package, once moved" by_find_package "$moved"
 check "C and C++ by pkg-config, once moved" by_pkg_config "$moved"
 no_old_path() { ! grep -rF "$prefix" "$moved/lib/cmake" "$moved/lib/pkgconfig"; }
 check "no file remembers the first prefix" no_old_path
+tool() { [[ $("$1/bin/apus" version) == "apus $version (library $version, ABI $abi)" ]]; }
+check "the tool runs, once moved" tool "$moved"
 
 # ---- The library ------------------------------------------------------------
 
@@ -143,8 +150,8 @@ size=$(stat -c %s "$library")
 check "$size bytes, of $limit" test "$size" -le "$limit"
 swiftc=$(command -v swiftc || true)
 toolchain=$(dirname "$(dirname "$(readlink -f "${swiftc:-/none/bin/swiftc}")")")
-no_trace() { ! grep -aoF -e "$toolchain" -e "$top/" "$library"; }
-check "it does not know where it was built" no_trace
+no_trace() { ! grep -aoF -e "$toolchain" -e "$top/" "$library" "$moved/bin/apus"; }
+check "neither it nor the tool knows where it was built" no_trace
 
 # ---- The archives -----------------------------------------------------------
 
@@ -159,6 +166,7 @@ check "one .tar.gz" test -f "$tarball"
 check "the .tar.gz unpacks" tar xzf "$tarball" -C "$work/tar" --strip-components=1
 check "the .tar.gz holds the expected files" holds "$work/tar"
 check "C and C++ against the .tar.gz" by_find_package "$work/tar"
+check "the tool of the .tar.gz runs" tool "$work/tar"
 if command -v dpkg-deb >/dev/null; then
   deb=$(find "$work/packages" -maxdepth 1 -name '*.deb')
   check "one .deb" test -f "$deb"
