@@ -138,8 +138,13 @@ static void run_load(struct bench *bench) {
 
 /* Says why nothing was to be had; returns the exit code. */
 static int complain_hopeless(const struct bench *bench) {
-  int32_t code = APUS_E_CLOSED;
+  int32_t code = APUS_E_CLOSED, status = atomic_load(&bench->handshake);
   int64_t most = 0;
+  if (status > 0) {
+    complain("%s: the server answers %d, and opens no WebSocket; check the path", bench->url,
+             (int)status);
+    return EXIT_STATUS;
+  }
   for (int i = 1; i < ERROR_KINDS; i++) {
     if (atomic_load(&bench->errors[i]) <= most) continue;
     most = atomic_load(&bench->errors[i]);

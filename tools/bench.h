@@ -42,8 +42,8 @@ struct bench {
   char *url;
   apus_client client;
   struct lane *lanes;
-  char *message; /* of size bytes, for WebSocket */
-  atomic_int is_over;
+  char *message;                            /* of size bytes, for WebSocket */
+  atomic_int is_over, handshake;            /* handshake: the status of one that was refused */
   _Atomic int64_t issued, finished;         /* finished: answered or failed */
   _Atomic int64_t answered, bytes, refused; /* refused: a status from 400 on */
   _Atomic int64_t errors[ERROR_KINDS];      /* by the negative of their code */

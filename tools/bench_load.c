@@ -92,6 +92,8 @@ static void closed(void *context, apus_channel channel, int32_t code, const char
   struct lane *lane = context;
   (void)channel, (void)code, (void)reason, (void)length;
   int32_t result = apus_channel_wait_open(lane->handle, 0);
+  int32_t status = apus_channel_status(lane->handle);
+  if (status > 0 && status != 101) atomic_store(&lane->bench->handshake, status);
   bench_failed(lane, result < 0 && result != APUS_E_STATE ? result : APUS_E_CLOSED);
   atomic_store(&lane->rests, 1);
 }

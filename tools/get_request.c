@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,12 +18,13 @@ static const char *type_of(const struct get *get, const char *type) {
 }
 
 static int64_t read_input(void *context, apus_fetch fetch, void *buffer, size_t capacity) {
+  struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
   (void)context, (void)fetch;
-  ssize_t length;
-  do {
-    length = read(STDIN_FILENO, buffer, capacity);
-  } while (length < 0 && errno == EINTR && signal_seen() == 0);
-  return length;
+  /* Signals are blocked on this thread: it looks for them while it waits. */
+  while (poll(&input, 1, 100) <= 0) {
+    if (signal_seen() != 0) return -1;
+  }
+  return read(STDIN_FILENO, buffer, capacity);
 }
 
 static int set_file(struct get *get) {

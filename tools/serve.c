@@ -186,7 +186,8 @@ static int run(const struct command *command, int count, char **words) {
   watch_signals(stop, &server);
   int result = set_up(&serve, server);
   if (result == EXIT_FINE) {
-    text_print(&what, "Serving %s%s", serve.folder, serve.upload ? ", with uploads," : "");
+    text_print(&what, "Serving %s", serve.folder);
+    if (serve.upload) text_print(&what, " (uploads: %s)", serve.upload_path);
     print_addresses(server, &serve.listening, what.bytes);
     result = serve_on(server);
   }

@@ -115,9 +115,13 @@ def check_failures(peer, closed):
     expect("a missing file", 6, tool("get", "--data-file", "/none", peer.url + "/echo"), "/none")
     peer.let_go.clear()
     expect("a time limit", 5, tool("get", "-m", "0.3", peer.url + "/silent"), "more time")
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+    for words, number, code in (((), signal.SIGINT, 130), ((), signal.SIGTERM, 143),
+                                (("--data-file", "-"), signal.SIGINT, 130)):
         peer.held.clear()
-        with Background("get", peer.url + "/silent") as run:
+        with Background("get", *words, peer.url + "/silent") as run:
+            if words:
+                run.process.stdin.write(bytes(1 << 20))
+            run.process.stdin.flush()
             check("it was asked", True, peer.held.wait(60))
             check(f"exit code of signal {number}", code, run.stop(number).code)
     peer.let_go.set()

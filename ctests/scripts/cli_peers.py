@@ -27,6 +27,10 @@ EVIL = {
 
 class EvilHandler(socketserver.StreamRequestHandler):
     def handle(self):
+        with contextlib.suppress(ConnectionError):  # a load may end at any time
+            self.answer()
+
+    def answer(self):
         line = self.rfile.readline().decode(errors="replace").split(" ")
         while self.rfile.readline() not in (b"\r\n", b""):
             pass

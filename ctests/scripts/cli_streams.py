@@ -108,7 +108,7 @@ def check_load(peer, closed):
     figures = json.loads(tool("bench", "-j", "-n", "300", "-c", "5", "--size", "1000", url).out)
     check("messages", (300, 0, 300000),
           (figures["answers"], figures["errors"], figures["bytes"]))
-    expect("no WebSocket", 7, tool("bench", "-n", "9", url.replace("/ws", "/whole")))
+    expect("no WebSocket", 4, tool("bench", "-n", "9", url.replace("/ws", "/whole")), "200")
     for scheme in ("http", "ws"):
         expect("a closed port", 2, tool("bench", f"{scheme}://127.0.0.1:{closed}/"), "server runs")
     expect("TLS", 3, tool("bench", peer.secure + "/count"), "--cacert")
