@@ -94,7 +94,7 @@ format: ## lay out the Swift and the C sources
 	scripts/install-needs.sh format
 	swift format format --in-place --recursive --configuration .swift-format \
 	  $(wildcard Sources Tests bench fuzz) Package.swift
-	find $(wildcard Sources include examples ctests bench fuzz) -regex '.*\.[ch]\(pp\)?' \
+	find $(wildcard Sources include examples tools ctests bench fuzz) -regex '.*\.[ch]\(pp\)?' \
 	  -exec clang-format -i {} +
 
 clean: ## remove all that was built

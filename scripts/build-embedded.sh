@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds libapus.so in Embedded Swift: the same sources, no Swift runtime.
+# Builds libapus in Embedded Swift: the same sources, no Swift runtime.
 #
-#   scripts/build-embedded.sh OUT.so
+#   scripts/build-embedded.sh OUT.so     makes OUT.a as well
 #
 # All of Sources/Apus goes into one object, which clang links: swiftc would
 # bring the runtime along. The flags mirror those of Package.swift, and
-# CONTRIBUTING.md says what each is for.
+# CONTRIBUTING.md says what each is for. The archive has the same object, joined with
+# the tables of Unicode that it needs; all names in it but those of apus.h are local.
 set -euo pipefail
 
 . "$(dirname "$0")/toolchain.sh"
@@ -20,7 +21,8 @@ fi
 # file in it has gone.
 inputs=(Sources/Apus Sources/CSystem Sources/CZlib Sources/COpenSSL include cmake/apus.map
   scripts/build-embedded.sh scripts/toolchain.sh)
-if [ -e "$out" ] && [ -z "$(find "${inputs[@]}" -newer "$out")" ]; then
+archive=${out%.so}.a
+if [ -e "$out" ] && [ -e "$archive" ] && [ -z "$(find "${inputs[@]}" -newer "$out")" ]; then
   exit 0
 fi
 
@@ -33,4 +35,11 @@ object=${out%.so}.o
   -Wl,--version-script=cmake/apus.map -Wl,--no-undefined-version \
   -Wl,--icf=all -Wl,--gc-sections -Wl,-z,nodelete -Wl,-z,defs \
   -L"$tables" -lswiftUnicodeDataTables -lz -lssl -lcrypto -Wl,--as-needed -lm
-rm -f "$object"
+
+# Groups are dissolved, or the linker of a program might take another object's instead.
+ld -r --force-group-allocation -o "$object.all" "$object" -L"$tables" -lswiftUnicodeDataTables
+sed -n 's/^ *\(apus_[a-z0-9_]*\);$/\1/p' cmake/apus.map >"$object.names"
+objcopy --keep-global-symbols="$object.names" --strip-unneeded "$object.all" "$object"
+rm -f "$archive"
+ar rcsD "$archive" "$object"
+rm -f "$object" "$object.all" "$object.names"

@@ -43,6 +43,7 @@ tests() {
   need_command testssl testssl.sh
   need_command dpkg-shlibdeps dpkg-dev
   need_command file file
+  need_command man man-db # to read the manual as users do
   # The examples in other languages.
   need_command guile guile-3.0
   need_command luajit luajit

@@ -41,15 +41,20 @@ for document in CHANGELOG.md LICENSE README.md; do
   if [ -e "$top/$document" ]; then documents+=("share/doc/apus/$document"); fi
 done
 # A page for each section of the header and for each function.
-manual=(share/man/man7/apus.7)
+manual=(share/man/man7/apus.7 share/man/man1/apus.1)
 for page in "$top"/man/*.3; do manual+=("share/man/man3/${page##*/}"); done
 for name in $(sed -n 's/^ *\(apus_[a-z0-9_]*\);.*/\1/p' "$top/cmake/apus.map"); do
   manual+=("share/man/man3/$name.3")
 done
-printf '%s\n' include/apus.h include/apus.hpp \
+archive=()
+if grep -q '^APUS_STATIC:BOOL=ON' "$build/CMakeCache.txt"; then
+  archive=(lib/libapus.a lib/pkgconfig/apus-static.pc)
+fi
+printf '%s\n' bin/apus include/apus.h include/apus.hpp \
   include/apus/{base,channel,client,request,server}.hpp lib/cmake/Apus/ApusConfig.cmake \
   lib/cmake/Apus/ApusConfigVersion.cmake lib/libapus.so "lib/libapus.so.$abi" \
   "lib/libapus.so.$version" lib/pkgconfig/apus.pc share/apus/apus.abi.json \
+  share/bash-completion/completions/apus "${archive[@]}" \
   "${documents[@]}" "${manual[@]}" | sort -u >"$work/expected"
 # The files of a tree, less the folder that its prefix adds.
 holds() { # holds TREE
@@ -133,6 +138,8 @@ check "C and C++ by find_package, once moved" by_find_package "$moved"
 check "C and C++ by pkg-config, once moved" by_pkg_config "$moved"
 no_old_path() { ! grep -rF "$prefix" "$moved/lib/cmake" "$moved/lib/pkgconfig"; }
 check "no file remembers the first prefix" no_old_path
+tool() { [[ $("$1/bin/apus" version) == "apus $version (library $version, ABI $abi)" ]]; }
+check "the tool runs, once moved" tool "$moved"
 
 # ---- The library ------------------------------------------------------------
 
@@ -157,8 +164,8 @@ size=$(stat -c %s "$library")
 check "$size bytes, of $limit" test "$size" -le "$limit"
 swiftc=$(command -v swiftc || true)
 toolchain=$(dirname "$(dirname "$(readlink -f "${swiftc:-/none/bin/swiftc}")")")
-no_trace() { ! grep -aoF -e "$toolchain" -e "$top/" "$library"; }
-check "it does not know where it was built" no_trace
+no_trace() { ! grep -aoF -e "$toolchain" -e "$top/" "$library" "$moved/bin/apus"; }
+check "neither it nor the tool knows where it was built" no_trace
 
 # ---- The archives -----------------------------------------------------------
 
@@ -173,6 +180,7 @@ check "one .tar.gz" test -f "$tarball"
 check "the .tar.gz unpacks" tar xzf "$tarball" -C "$work/tar" --strip-components=1
 check "the .tar.gz holds the expected files" holds "$work/tar"
 check "C and C++ against the .tar.gz" by_find_package "$work/tar"
+check "the tool of the .tar.gz runs" tool "$work/tar"
 if command -v dpkg-deb >/dev/null; then
   deb=$(find "$work/packages" -maxdepth 1 -name '*.deb')
   check "one .deb" test -f "$deb"

@@ -11,8 +11,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.environ.get("APUS_SOURCE") or os.path.dirname(os.path.dirname(HERE))
 
-FOLDERS = ["Sources", "Tests", "include", "examples", "ctests", "bench", "fuzz", "scripts",
-           "cmake", ".ci"]
+FOLDERS = ["Sources", "Tests", "include", "examples", "tools", "ctests", "bench", "fuzz",
+           "scripts", "cmake", ".ci"]
 FILES = ["Package.swift", "CMakeLists.txt", "Makefile"]
 SUFFIXES = (".swift", ".c", ".h", ".cc", ".cpp", ".hpp", ".py", ".sh", ".js", ".lua", ".rb", ".pl",
             ".pm", ".php", ".scm", "/run", ".cmake", ".txt", ".in", ".map", ".modulemap",
