@@ -85,15 +85,18 @@ struct Worker: ~Copyable {
     guard let counters = Counters(), let handler = makeConnectionHandler(),
       let channelHandler = makeChannelHandler(),
       let mail = unsafe Ref<Mail>(
-        make: Mail(loop.opaque, { unsafe Ref<Worker>(opaque: $0).beginDraining() })),
-      let worker = Ref(
-        make: Worker(
-          server: server, loop: loop, handler: handler, channelHandler: channelHandler,
-          counters: counters, index: index, stopMail: mail))
+        make: Mail(loop.opaque, { unsafe Ref<Worker>(opaque: $0).beginDraining() }))
     else {
       loop.free()
       throw .noMemory
     }
+    // From here on the worker frees them, also where it gets no memory itself.
+    guard
+      let worker = Ref(
+        make: Worker(
+          server: server, loop: loop, handler: handler, channelHandler: channelHandler,
+          counters: counters, index: index, stopMail: mail))
+    else { throw .noMemory }
     unsafe mail.o.object = unsafe worker.opaque
     unsafe loop.o.turnContext = unsafe worker.opaque
     unsafe loop.o.turnEnded = { context in
