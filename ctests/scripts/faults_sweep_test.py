@@ -68,7 +68,12 @@ MEMORY = [
     ("memory of 4 KiB to 16 KiB", {"FAULTS_LEAST": "4096", "FAULTS_MOST": "16383"}),
     ("memory below 4 KiB", {"FAULTS_MOST": "4095"}),
     ("memory for zlib", {"FAULTS_SCOPE": "4"}),
+    ("ten times in a row memory of 16 KiB and more",
+     {"FAULTS_LEAST": "16384", "FAULTS_BURST": "10"}),
 ]
+# What runs out stays so for a while.
+BURSTS = [("accept4", "EMFILE"), ("recv", "EAGAIN"), ("send", "ENOBUFS"), ("epoll_wait", "EINTR"),
+          ("socket", "ENFILE")]
 MODES = ["worker", "tick", "threadless"]
 # What the dispatch changes nothing about is done in one of them.
 ALIKE = {"read", "pread", "write", "copy_file_range", "socket", "bind", "listen", "getsockname",
@@ -86,6 +91,9 @@ def rows(chosen):
                 number = getattr(errno, error) if isinstance(error, str) else error
                 label = "short" if error == SHORT else str(error)
                 yield name, name, mode, label, number, {}
+    for name, error in BURSTS:
+        yield (f"twenty times in a row {name}", name, "worker", error, getattr(errno, error),
+               {"FAULTS_BURST": "20"})
     for name, variables in MEMORY:
         for mode in ("worker", "threadless"):
             yield name, "memory", mode, "ENOMEM", errno.ENOMEM, variables

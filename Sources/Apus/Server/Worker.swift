@@ -97,6 +97,10 @@ struct Worker: ~Copyable {
           server: server, loop: loop, handler: handler, channelHandler: channelHandler,
           counters: counters, index: index, stopMail: mail))
     else { throw .noMemory }
+    guard worker.o.retiredLock.isUsable else {
+      worker.free()
+      throw .noMemory
+    }
     unsafe mail.o.object = unsafe worker.opaque
     unsafe loop.o.turnContext = unsafe worker.opaque
     unsafe loop.o.turnEnded = { context in

@@ -79,15 +79,17 @@ static void write_pieces(void *context, apus_request request) {
 
 static void feed(void *context, apus_writer writer, apus_request request) {
   (void)context, (void)request;
-  apus_writer_event(writer, NULL, "1", "one", 3);
-  apus_writer_event(writer, NULL, "2", "two", 3);
+  if (apus_writer_event(writer, NULL, "1", "one", 3) != 0 ||
+      apus_writer_event(writer, NULL, "2", "two", 3) != 0) {
+    apus_writer_abort(writer);
+  }
   apus_writer_detach(writer);
 }
 
 static void send_back(void *context, apus_channel channel, int32_t opcode, const void *data,
                       size_t length) {
   (void)context;
-  apus_channel_send(channel, opcode, 1, data, length);
+  if (apus_channel_send(channel, opcode, 1, data, length) != 0) apus_channel_reset(channel);
 }
 
 /* -------------------------------------------------------------------- steps */
@@ -373,7 +375,7 @@ static void find_shim(void) {
   *(void **)&shim_bad_closes = dlsym(RTLD_DEFAULT, "faults_bad_closes");
   *(void **)&shim_sizes = dlsym(RTLD_DEFAULT, "faults_sizes");
   *(void **)&shim_scope = dlsym(RTLD_DEFAULT, "faults_scope");
-  if (shim_arm == NULL || shim_scope == NULL) {
+  if (shim_arm == NULL || shim_bad_closes == NULL) {
     harness_fail(__FILE__, __LINE__, "faults_shim.so is not preloaded");
   }
 }
