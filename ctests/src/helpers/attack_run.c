@@ -14,6 +14,7 @@
 #include "ws.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/resource.h>
 
 #define HEADER_MS 2000
@@ -62,8 +63,12 @@ static void print_figures(apus_server server) {
       {"timed_out", APUS_COUNT_REFUSED_TIMEOUT},   {"cut_off", APUS_COUNT_TIMEOUT_WRITE},
       {"accept_pauses", APUS_COUNT_ACCEPT_PAUSES},
   };
-  printf("{\"resident_kib\": %ld, \"peak_kib\": %ld, \"descriptors\": %d, \"handles\": %d",
-         status_kib("VmRSS:"), status_kib("VmHWM:"), harness_descriptors(), apus_live_count(0));
+  struct mallinfo2 memory = mallinfo2();
+  printf(
+      "{\"resident_kib\": %ld, \"peak_kib\": %ld, \"in_use_kib\": %zu, \"descriptors\": %d, "
+      "\"handles\": %d",
+      status_kib("VmRSS:"), status_kib("VmHWM:"), (memory.uordblks + memory.hblkhd) / 1024,
+      harness_descriptors(), apus_live_count(0));
   for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
     printf(", \"%s\": %lld", counters[i].name,
            (long long)apus_server_counter(server, counters[i].counter));
