@@ -186,7 +186,8 @@ int close(int fd) {
   REAL(int, close, (int))
   int fault = due("close", CALLER);
   int result = real(fd);
-  if (result < 0 && fd >= 0 && errno == EBADF && comes_from(CALLER)) atomic_fetch_add(&bad_closes, 1);
+  if (result < 0 && fd >= 0 && errno == EBADF && comes_from(CALLER))
+    atomic_fetch_add(&bad_closes, 1);
   if (fault <= 0) return result;
   errno = fault;
   return -1;
