@@ -7,6 +7,10 @@
 #ifndef APUS_CTESTS_FIGURES_H
 #define APUS_CTESTS_FIGURES_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
