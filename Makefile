@@ -29,6 +29,7 @@ endif
 export SWIFT_BACKTRACE := enable=no
 MAKEFLAGS += --no-print-directory
 
+.PHONY: soak attack faults
 .PHONY: build stage demo check unit test sanitize fuzz bench install package format clean help
 
 build: ## build the library (the default)
@@ -76,6 +77,16 @@ sanitize: ## run the C tests with the thread, then the address sanitizer
 fuzz: ## feed the parsers with made-up bytes, TIME seconds for each of them
 	scripts/install-needs.sh test
 	fuzz/run.sh $(TIME)
+
+# What these find goes into build/reliability/, as JSON.
+soak: ## ten million requests and a million messages: nothing grows
+	scripts/reliability.sh soak_test.py 100000
+
+attack: ## 5,000 clients that attack, and one that is honest
+	scripts/reliability.sh attack_test.py 5000
+
+faults: ## each call of the library to the system fails once
+	scripts/reliability.sh faults_sweep_test.py
 
 bench: ## measure Apus and its peers, into docs/
 	scripts/install-needs.sh bench

@@ -36,7 +36,7 @@ static inline int32_t sys_upload_open(const char *folder) {
 
 // Appends bytes of one file, from an offset on, to another: 0, or the negative error number.
 static inline int32_t sys_file_append(int32_t from, int64_t offset, int64_t count, int32_t to) {
-  char block[65536];
+  char block[8192];  // the host's thread may have a small stack
   while (count > 0) {
     int64_t place = offset;
     size_t most = count < (1 << 30) ? (size_t)count : (size_t)1 << 30;

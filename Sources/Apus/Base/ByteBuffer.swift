@@ -232,7 +232,7 @@ typealias Bytes = Span<UInt8>
 
   /// A NUL behind the last byte, which does not count; false without memory.
   mutating func terminate() -> Bool {
-    guard reserve(1), let base = unsafe base else { return false }
+    guard !failed, reserve(1), let base = unsafe base else { return false }
     unsafe base[end] = 0
     return true
   }

@@ -163,8 +163,8 @@ extension Ref where Object == ChannelClient {
     let client = Ref<ChannelClient>(
       make: ChannelClient(
         channel: channel, timer: timer, messages: server.o.options.messages))
+    // What got no memory has let go of what it was given.
     guard let client else {
-      timer.free()
       channel.release()
       throw .noMemory
     }
@@ -177,7 +177,6 @@ extension Ref where Object == ChannelClient {
         lost: { unsafe withClient($0) { $0.lost() } },
         stop: { unsafe withClient($0) { $0.stop() } }))
     guard let caller else {
-      client.free()
       channel.release()
       throw .noMemory
     }

@@ -155,10 +155,7 @@ import CSystem
     guard
       let listener = Ref(
         make: Listener(descriptor: descriptor, port: port(of: address), path: path))
-    else {
-      _ = sys_close(descriptor)
-      throw .noMemory
-    }
+    else { throw .noMemory }  // the listener has closed it
     return listener
   }
 

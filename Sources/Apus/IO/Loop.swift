@@ -80,17 +80,16 @@ import CSystem
         timers: timers,
         events: events.bindMemory(to: epoll_event.self, capacity: eventCapacity),
         readBuffer: buffer.assumingMemoryBound(to: UInt8.self))
-      if let ref = Ref(make: loop) {
-        let token = Token.mailbox.rawValue
-        let system = ref.o.system
-        _ = unsafe system.pollControl(
-          system.context, poller, SYS_POLL_ADD, event, SYS_POLL_IN, token)
-        return ref
-      }
-    } else {
-      unsafe deallocate(events)
-      unsafe deallocate(buffer)
+      // From here on the loop closes what it has.
+      guard let ref = Ref(make: loop) else { throw .noMemory }
+      // Without this nobody could wake it.
+      let result = ref.control(event, SYS_POLL_IN, Token.mailbox.rawValue, SYS_POLL_ADD)
+      if result == 0 { return ref }
+      ref.free()
+      throw .system("the poller cannot watch its event descriptor", 0 &- result)
     }
+    unsafe deallocate(events)
+    unsafe deallocate(buffer)
     _ = sys_close(poller)
     _ = sys_close(event)
     throw .noMemory
@@ -123,8 +122,9 @@ import CSystem
   mutating func watchTimers() throws(Failure) {
     timerDescriptor = sys_timer_make()
     if timerDescriptor < 0 { throw .system("no timer descriptor", sys_errno()) }
-    _ = unsafe system.pollControl(
+    let result = unsafe system.pollControl(
       system.context, poller, SYS_POLL_ADD, timerDescriptor, SYS_POLL_IN, Token.timer.rawValue)
+    if result < 0 { throw .system("the poller cannot watch the timer", 0 &- result) }
   }
 
   /// Sets the descriptor to the next timer, where that has changed.
@@ -262,13 +262,14 @@ extension Ref where Object == Loop {
   func watch(_ stream: Ref<Stream>, events: UInt32, isNew: Bool) -> Bool {
     let token = UInt64(UInt(bitPattern: unsafe stream.opaque)) | Loop.Token.stream.rawValue
     return control(stream.o.descriptor, events, token, isNew ? SYS_POLL_ADD : SYS_POLL_CHANGE)
+      == 0
   }
 
   /// Shared: other loops watch it too, and one connection need not wake them all.
   func watch(_ listener: Ref<Listener>, isShared: Bool) -> Bool {
     let token = UInt64(UInt(bitPattern: unsafe listener.opaque)) | Loop.Token.listener.rawValue
     let events = isShared ? SYS_POLL_IN | SYS_POLL_EXCLUSIVE : SYS_POLL_IN
-    return control(listener.o.descriptor, events, token, SYS_POLL_ADD)
+    return control(listener.o.descriptor, events, token, SYS_POLL_ADD) == 0
   }
 
   func unwatch(_ stream: Ref<Stream>) { _ = control(stream.o.descriptor, 0, 0, SYS_POLL_DELETE) }
@@ -279,7 +280,7 @@ extension Ref where Object == Loop {
 
   func watch(_ watch: Ref<Watch>, events: UInt32) -> Bool {
     let token = UInt64(UInt(bitPattern: unsafe watch.opaque)) | Loop.Token.watch.rawValue
-    return control(watch.o.descriptor, events, token, SYS_POLL_ADD)
+    return control(watch.o.descriptor, events, token, SYS_POLL_ADD) == 0
   }
 
   func unwatch(_ watch: Ref<Watch>) { _ = control(watch.o.descriptor, 0, 0, SYS_POLL_DELETE) }
@@ -289,12 +290,13 @@ extension Ref where Object == Loop {
     o.firstEndedWatch = watch
   }
 
-  private func control(
+  /// 0, or the negative error number.
+  fileprivate func control(
     _ descriptor: Int32, _ events: UInt32, _ token: UInt64, _ operation: Int32
-  ) -> Bool {
+  ) -> Int32 {
     let system = o.system
     return unsafe system.pollControl(
-      system.context, o.poller, operation, descriptor, events, token) == 0
+      system.context, o.poller, operation, descriptor, events, token)
   }
 
   @inline(__always)

@@ -50,8 +50,8 @@ struct FileFacts: Equatable {
 
   /// The descriptor is the file's from here on.
   static func make(_ descriptor: Int32, _ facts: FileFacts) throws(Failure) -> Ref<OpenFile> {
+    // Without memory for it the descriptor is closed all the same.
     guard let file = Ref(make: OpenFile(descriptor: descriptor, facts: facts)) else {
-      _ = sys_close(descriptor)
       throw .noMemory
     }
     return file

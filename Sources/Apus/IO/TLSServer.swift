@@ -104,8 +104,8 @@ extension Ref where Object == TLSServer {
       unsafe SSL_CTX_free(context)
       throw Failure(.full, "a server has at most 1024 certificates")
     }
+    // Without memory for it the context goes with the entry.
     guard let entry = unsafe Ref<TLSEntry>(make: TLSEntry(name: name, context: context)) else {
-      unsafe SSL_CTX_free(context)
       throw .noMemory
     }
     guard o.entries.append(entry) else {

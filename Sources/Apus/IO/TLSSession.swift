@@ -86,10 +86,8 @@ extension Ref where Object == TLSSession {
   /// One of a context, which it keeps; nil without memory.
   @unsafe static func make(_ context: OpaquePointer, _ role: TLSSession.Role) -> Ref? {
     guard let ssl = unsafe SSL_new(context) else { return nil }
-    guard let session = unsafe Ref(make: TLSSession(ssl, role)) else {
-      unsafe SSL_free(ssl)
-      return nil
-    }
+    // Without memory for it, what is OpenSSL's goes with it.
+    guard let session = unsafe Ref(make: TLSSession(ssl, role)) else { return nil }
     guard let bio = unsafe TLS.makeBIO(session.opaque) else {
       session.free()
       return nil

@@ -85,14 +85,20 @@ extension Ref where Object == Worker {
       make: Connection(
         worker: self, id: id, descriptor: descriptor, peer: peer, since: o.loop.o.now))
     let timer = Ref<Timer>(make: Timer())
-    guard let connection, let timer,
+    guard let connection, let timer else {
+      connection?.free()
+      timer?.free()
+      unsafe system.end(system.context, descriptor, 1)
+      throw .noMemory
+    }
+    // The timer is the stream's from here on, also where that gets no memory.
+    guard
       let stream = unsafe Ref<Stream>(
         make: Stream(
           descriptor: descriptor, loop: o.loop, handler: handler, owner: connection.opaque,
           timer: timer))
     else {
-      connection?.free()
-      timer?.free()
+      connection.free()
       unsafe system.end(system.context, descriptor, 1)
       throw .noMemory
     }

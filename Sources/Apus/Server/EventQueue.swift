@@ -50,6 +50,8 @@ struct EventQueue: ~Copyable {
 
   init() throws(Failure) { descriptor = try EventDescriptor() }
 
+  var isUsable: Bool { lock.isUsable }
+
   /// Any thread. What does not fit in memory stays in `batch`.
   mutating func push(_ batch: inout List<Event>) {
     lock.lock()

@@ -65,6 +65,7 @@ extension Ref where Object == Exchange {
     _ = try eventStream()
     var text = ByteBuffer()
     try format(&text)
+    if text.failed { throw .noMemory }
     try write(text.bytes)
   }
 

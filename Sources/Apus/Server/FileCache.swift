@@ -316,6 +316,10 @@
         nil, size: Int64(bytes.count), entry.o.facts, type: face.o.type.bytes,
         cacheControl: entry.o.mount.o.cacheControl.bytes, manner))
     guard let made else { return nil }
+    if made.o.hasFailed {
+      made.free()
+      return nil
+    }
     made.o.keep(bytes)
     entry.o.packed = made
     grow(by: made.o.bytes.count)

@@ -57,10 +57,8 @@
       throw Failure(.full, "no more can be kept until the channel is open")
     }
     guard let letter = Letter.make(opcode, true, payload) else { throw .noMemory }
-    guard let kept = Ref<Kept>(make: Kept(letter, size)) else {
-      letter.free()
-      throw .noMemory
-    }
+    // Without memory for it the letter goes with what would have kept it.
+    guard let kept = Ref<Kept>(make: Kept(letter, size)) else { throw .noMemory }
     var isDropped = false
     while bytes &+ weight > limit, let oldest = take() {
       oldest.free()

@@ -141,8 +141,7 @@ extension Ref where Object == Connection {
       if let stretch = exchange.o.parcels.takeStretch() {
         o.stream.send(stretch)
       } else {
-        let after = exchange.o.parcels.takeAfter()
-        if !after.isEmpty { o.stream.send(with: after.bytes) }
+        sendAfter(exchange.o.parcels.takeAfter())
       }
     }
     if exchange.o.isShared {
@@ -152,5 +151,11 @@ extension Ref where Object == Connection {
     exchange.o.holds.remove(.file)
     let isDone = exchange.o.isReplied && exchange.o.isInputEnded
     return isDone && !exchange.o.holds.contains(.handler) ? .done : .waiting
+  }
+
+  /// On its own: in a loop the compiler would put the buffer in memory of its runtime.
+  @inline(never)
+  private func sendAfter(_ after: borrowing ByteBuffer) {
+    if !after.isEmpty { o.stream.send(with: after.bytes) }
   }
 }

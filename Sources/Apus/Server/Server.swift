@@ -150,7 +150,9 @@ extension Ref where Object == Server {
       to: Server(
         slotIndex: index, slot: slot, router: router, queue: queue, counters: counters))
     let server = unsafe Ref(typed)
-    guard server.o.lock.isUsable, server.o.changed.isUsable else {
+    guard server.o.lock.isUsable, server.o.changed.isUsable, server.o.queue.isUsable,
+      server.o.topics.isUsable
+    else {
       Slots.give(index)
       server.free()
       throw .noMemory

@@ -46,7 +46,7 @@ extension Ref where Object == SharedEvent {
     if let id, id.count > 0 { shared.id = (start &+ 4)..<(start &+ 4 &+ id.count) }
     shared.chunk.append(text.bytes)
     shared.chunk.append("\r\n")
-    guard !shared.chunk.failed, let made = Ref<SharedEvent>(make: shared)
+    guard !text.failed, !shared.chunk.failed, let made = Ref<SharedEvent>(make: shared)
     else { throw .noMemory }
     return made
   }

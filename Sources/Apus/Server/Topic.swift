@@ -75,6 +75,8 @@ struct Publication: ~Copyable {
   private var buckets = List<Ref<Topic>?>()
   private(set) var count = 0
 
+  var isUsable: Bool { lock.isUsable }
+
   static var longestName: Int { 255 }
 
   deinit {

@@ -85,13 +85,20 @@ struct Worker: ~Copyable {
     guard let counters = Counters(), let handler = makeConnectionHandler(),
       let channelHandler = makeChannelHandler(),
       let mail = unsafe Ref<Mail>(
-        make: Mail(loop.opaque, { unsafe Ref<Worker>(opaque: $0).beginDraining() })),
+        make: Mail(loop.opaque, { unsafe Ref<Worker>(opaque: $0).beginDraining() }))
+    else {
+      loop.free()
+      throw .noMemory
+    }
+    // From here on the worker frees them, also where it gets no memory itself.
+    guard
       let worker = Ref(
         make: Worker(
           server: server, loop: loop, handler: handler, channelHandler: channelHandler,
           counters: counters, index: index, stopMail: mail))
-    else {
-      loop.free()
+    else { throw .noMemory }
+    guard worker.o.retiredLock.isUsable else {
+      worker.free()
       throw .noMemory
     }
     unsafe mail.o.object = unsafe worker.opaque
