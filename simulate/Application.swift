@@ -27,6 +27,9 @@ final class Application {
   private let mischief: Int
   let isDestroyedInside: Bool
   private var owed: [Owed] = []
+  /// What there is of channels, by their handles.
+  var channels: [apus_channel: ChannelWork] = [:]
+  var streams: [apus_writer: EventWork] = [:]
 
   /// A handle of the host's that is to be ended.
   private enum Owed {
@@ -40,13 +43,13 @@ final class Application {
   }
 
   /// A context that must be dropped once.
-  private func context() -> UnsafeMutableRawPointer? {
+  func context() -> UnsafeMutableRawPointer? {
     contexts += 1
     dropped.append(0)
     return UnsafeMutableRawPointer(bitPattern: contexts)
   }
 
-  private let drop: apus_drop_fn = { context in
+  let drop: apus_drop_fn = { context in
     world.application?.drop(Int(bitPattern: context))
   }
 
@@ -57,7 +60,7 @@ final class Application {
 
   // ---- making
 
-  private func set(_ result: Int32, _ what: StaticString) {
+  func set(_ result: Int32, _ what: StaticString) {
     world.check(result >= 0, "\(what) gives \(result)")
   }
 
@@ -81,6 +84,8 @@ final class Application {
     set(apus_server_route_stream(server, post, "/stream/:id", stream, context(), drop), "route")
     set(apus_server_on_connect(server, connect, context(), drop), "listener")
     set(apus_server_on_disconnect(server, disconnect, context(), drop), "listener")
+    makeChannels()
+    makeEvents()
     if world.chance.once(in: 3) {
       set(apus_server_on_reply(server, replied, context(), drop), "listener")
     }
@@ -91,7 +96,7 @@ final class Application {
   // ---- callbacks
 
   /// A callback has begun: it may be, and it may do what no callback is expected to.
-  private func enter() -> Bool {
+  func enter() -> Bool {
     world.check(!isGone, "a callback of a server that is destroyed")
     if isGone { return false }
     guard mischief > 0, world.chance.once(in: mischief) else { return true }
@@ -120,6 +125,8 @@ final class Application {
   func destroy() {
     world.isServerEnding = true
     endOwed()
+    endChannels()
+    endEvents()
     let result = apus_server_destroy(server)
     world.check(result == 1, "destroying a live server gives \(result)")
     isGone = true
@@ -320,7 +327,7 @@ final class Application {
 
   // ---- what the host owes
 
-  var holdsSome: Bool { !owed.isEmpty }
+  var holdsSome: Bool { !owed.isEmpty || !streams.isEmpty }
 
   private func owe(_ owing: Owed) { owed.append(owing) }
 

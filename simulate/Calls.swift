@@ -31,6 +31,7 @@ private func socket(_ number: Int32) -> Socket? {
   if strikes(world.faults.interrupted, .interrupted) { return -EINTR }
   guard let end = listener.waiting.first else { return -EAGAIN }
   if strikes(world.faults.noDescriptors, .noDescriptors) {
+    world.note("accept without descriptors")
     return -world.chance.pick([EMFILE, ENFILE, ENOBUFS, ENOMEM])
   }
   if strikes(world.faults.notReady, .notReady) { return -EAGAIN }

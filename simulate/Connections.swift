@@ -14,6 +14,8 @@ class Script {
   /// The other end sends no more.
   func ended() {}
   func wasReset() {}
+  /// The library has closed its end, though the news is still under way.
+  func wasClosed() {}
 }
 
 final class End {
@@ -38,6 +40,8 @@ final class End {
   var delay = 0...200
   /// A script's end that does not read for now.
   var isReading = true { didSet { if isReading { offer() } } }
+  /// A server's connection, accepted or to be.
+  var isOfServer = false
   /// Something was injected that may end it at any time.
   var isDisturbed = false
   /// When the last byte went to the library, or from it.
@@ -67,6 +71,7 @@ final class End {
   func touch() { lastTraffic = world.now }
 
   func disturb() {
+    world.troubles += 1
     isDisturbed = true
     other?.isDisturbed = true
   }
@@ -209,6 +214,7 @@ final class End {
     isClosed = true
     inbox = []
     taken = 0
+    other?.script?.wasClosed()
     if reset || !wasRead, let other, !resetArrived {
       let time = arrival()
       world.at(time) { other.arriveReset(after: 0) }

@@ -12,13 +12,17 @@ import Glibc
   let port = sys_address_text(address, &text)
   if world.chance.once(in: world.faults.noDescriptors) {
     world.statistics.add(.noDescriptors)
+    world.troubles += 1
     return -world.chance.pick([EMFILE, ENFILE, ENOBUFS])
   }
   let (own, theirs) = End.pair()
   world.ends += [own, theirs]
   let socket = Socket(own)
   let number = world.table.add(socket)
-  if number < 0 { return number }
+  if number < 0 {
+    world.troubles += 1
+    return number
+  }
   socket.dialResult = nil
   world.note("dial", own.number, Int(port))
   let delay = world.chance.size(upTo: 100_000)
@@ -59,6 +63,7 @@ import Glibc
   guard let addresses else { return -1 }
   if world.chance.once(in: world.faults.noAddress) {
     world.statistics.add(.noAddress)
+    world.troubles += 1
     return -Int32(world.chance.below(2))
   }
   let count = world.chance.within(1...3)

@@ -47,6 +47,8 @@ final class HTTPScript: Script {
       || manner == .stallsSending || manner == .stallsReading
       || (manner == .halfCloses && hasLeft)
       || pouring.isStopped
+      // One that is broken off takes the connection with it, and what is due before it.
+      || plans[..<asked].contains { $0.kind == .broken }
   }
   private var sawCut = false
   private var hasLeft = false
@@ -176,6 +178,9 @@ final class HTTPScript: Script {
         (400...505).contains(reply.status), "nonsense was answered with \(reply.status)")
       return true
     }
+    if reply.status == 500, world.isServerEnding, reply.field("connection") == "close" {
+      return true
+    }
     if reply.status == 408 {
       world.check(isStalled || world.hasJumped, "408 for a peer that was in time")
       return true
@@ -219,6 +224,10 @@ final class HTTPScript: Script {
     }
   }
 
+  override func wasClosed() {
+    if isStalled, manner == .stallsReading { over() }
+  }
+
   override func wasReset() {
     if isOver { return }
     let plan = answered < plans.count ? plans[answered] : nil
@@ -230,6 +239,7 @@ final class HTTPScript: Script {
   }
 
   private func over() {
+    if isOver { return }
     isOver = true
     isFinished = true
     pouring.stop()

@@ -11,6 +11,8 @@ struct Limits {
   let write: Int32
   let keepAlive: Int32
   let drain: Int32
+  let ping: Int32
+  let close: Int32
   let highWater: Int64
 
   init(_ chance: inout Chance) {
@@ -19,13 +21,15 @@ struct Limits {
     write = Int32(chance.pick([1000, 5000, 30_000]))
     keepAlive = Int32(chance.pick([800, 5000, 60_000]))
     drain = Int32(chance.pick([0, 50, 1000, 5000]))
+    ping = Int32(chance.pick([500, 5000, 30_000]))
+    close = Int32(chance.pick([300, 5000]))
     highWater = Int64(chance.pick([1024, 20_000, 262_144]))
   }
 
   /// After so long at the latest who does nothing has been shut out, in microseconds: with
   /// the time for a refusal to be read, and two steps of the timers.
   var longest: Int64 {
-    let most = max(header, body, write, keepAlive)
+    let most = max(header, body, write, keepAlive, 2 * ping + close)
     return Int64(most) * 1000 + Int64(write) * 1000 + 2_000_000 + 500_000
   }
 }
@@ -43,29 +47,36 @@ final class Scenario {
 
   private let drive: Drive
   private let peers: Int
+  private let hasClient: Bool
   private var lastDrive: Int64 = 0
 
   init() {
     world.faults = Faults(&world.chance)
     drive = world.chance.pick(Drive.allCases)
-    peers = world.chance.within(1...6)
+    hasClient = world.chance.once(in: 2)
+    peers = world.chance.within(hasClient ? 0...4 : 1...6)
     if world.chance.once(in: 10) { world.table.limit = world.chance.within(10...16) }
   }
 
   func run() {
     let application = Application()
     world.application = application
+    world.say("\(drive), \(peers) peers, \(world.limits), \(world.table.limit) descriptors")
+    world.say("\(world.faults)")
     application.makeServer()
     for _ in 0..<peers {
       world.later(world.chance.size(upTo: 500_000)) { [self] in
-        connect { HTTPScript($0) }
+        connect { world.script($0) }
       }
     }
     world.scriptsLeft = peers
+    let client = Client()
+    world.client = client
+    if hasClient { client.make() }
     if world.chance.once(in: 10) {
       world.hostLater(world.chance.size(upTo: 800_000)) { application.endEarly() }
     }
-    go { world.scriptsLeft == 0 }
+    go { world.scriptsLeft == 0 && client.left == 0 }
     finish(application)
   }
 
@@ -83,6 +94,7 @@ final class Scenario {
     own.delay = 0...slowness
     theirs.delay = 0...slowness
     world.ends += [theirs, own]
+    own.isOfServer = true
     listener.waiting.append(own)
     let script = make(theirs)
     theirs.script = script
@@ -95,34 +107,45 @@ final class Scenario {
   private func go(until isOver: () -> Bool) {
     while !isOver(), world.broken.isEmpty, world.step() {
       world.runHost()
-      guard let application = world.application, application.isRunning else {
+      let server = world.application.flatMap { $0.isRunning ? $0 : nil }
+      let client = world.client.flatMap { $0.isRunning ? $0 : nil }
+      switch drive {
+      case .waiting where server != nil && client == nil: server?.tick(waitingTime())
+      case .waiting where server == nil && client != nil: client?.tick(waitingTime())
+      case .polling where server != nil || client != nil:
+        server?.tick(0)
+        if client?.isRunning ?? false { client?.tick(0) }
+        let next = world.now + Int64(world.chance.within(1...20_000))
+        world.advance(to: min(next, max(world.now, world.nextHostTime)))
+      default:
+        if driveByDescriptor(server, client) { break }
         let next = min(world.nextTime, world.nextHostTime)
         if next == .max { return stuck(isOver) }
         world.advance(to: max(next, world.now))
-        continue
-      }
-      switch drive {
-      case .descriptor: driveByDescriptor(application, isOver)
-      case .waiting: application.tick(waitingTime())
-      case .polling:
-        application.tick(0)
-        let next = world.now + Int64(world.chance.within(1...20_000))
-        world.advance(to: min(next, max(world.now, world.nextHostTime)))
       }
       checkTimes()
     }
   }
 
-  private func stuck(_ isOver: () -> Bool) {
-    if !isOver() { world.fail("nothing will happen any more, and \(world.scriptsLeft) wait") }
-    world.scriptsLeft = 0
+  /// Ticks those that have something to do; false: none has.
+  private func driveByDescriptor(_ server: Application?, _ client: Client?) -> Bool {
+    var isDone = false
+    if let client, client.isReady {
+      client.tick(0)
+      isDone = true
+    }
+    if let server, server.isRunning, server.isReady {
+      server.tick(0)
+      isDone = true
+    }
+    return isDone
   }
 
-  private func driveByDescriptor(_ application: Application, _ isOver: () -> Bool) {
-    if application.isReady { return application.tick(0) }
-    let next = min(world.nextTime, world.nextHostTime)
-    if next == .max { return stuck(isOver) }
-    world.advance(to: max(next, world.now))
+  private func stuck(_ isOver: () -> Bool) {
+    if isOver() { return }
+    world.fail(
+      "nothing will happen any more, and \(world.scriptsLeft) peers and"
+        + " \(world.client?.left ?? 0) of the client's things wait")
   }
 
   private func waitingTime() -> Int32 {
@@ -134,8 +157,9 @@ final class Scenario {
 
   /// Nobody who does nothing is still there when his time is over.
   private func checkTimes() {
+    world.client?.checkTimes()
     guard !world.hasJumped else { return }
-    for socket in world.table.sockets where !socket.end.isClosed {
+    for socket in world.table.sockets where socket.end.isOfServer && !socket.end.isClosed {
       let silence = world.now - socket.end.lastTraffic
       if silence <= world.limits.longest { continue }
       world.check(
@@ -151,7 +175,10 @@ final class Scenario {
       application.stop()
       application.checkStopped()
     }
+    let isClientFirst = world.chance.once(in: 2)
+    if isClientFirst { world.client?.destroy() }
     if !application.isGone { application.destroy() }
+    if !isClientFirst { world.client?.destroy() }
     // What is still under way arrives.
     while world.nextTime != .max, world.step() { world.advance(to: world.nextTime) }
     if !world.broken.isEmpty { return }

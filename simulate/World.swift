@@ -72,10 +72,20 @@ final class World {
   // ---- who is there
   var limits: Limits
   var application: Application?
+  var client: Client?
+  private(set) var fetches: [FetchPlan] = []
+  private(set) var channels: [ChannelPlan] = []
+  /// What was injected into connections of which it is not known whose they are.
+  var troubles = 0
   private(set) var plans: [Plan] = []
   /// The scripts' ends, and the library's.
   var ends: [End] = []
   var scriptsLeft = 0
+  /// Those of WebSocket routes and of streams of events, by their numbers.
+  private(set) var sockets: [Int: WebSocketScript] = [:]
+  private(set) var streams: [Int: EventScript] = [:]
+  /// What was published.
+  var topics = 0
   /// The server was told to end: nobody need get an answer any more.
   var isServerEnding = false
   private(set) var hasJumped = false
@@ -98,10 +108,30 @@ final class World {
     for end in ends { end.forget() }
     ends = []
     plans = []
+    sockets = [:]
+    streams = [:]
     application = nil
+    client = nil
+    fetches = []
+    channels = []
     network = Agenda()
     host = Agenda()
     table = DescriptorTable()
+  }
+
+  /// Somebody who connects to the server.
+  func script(_ end: End) -> Script {
+    switch chance.weighted([6, 3, 1]) {
+    case 0: return HTTPScript(end)
+    case 1:
+      let script = WebSocketScript(end, id: sockets.count)
+      sockets[script.id] = script
+      return script
+    default:
+      let script = EventScript(end, id: streams.count)
+      streams[script.id] = script
+      return script
+    }
   }
 
   func plan(isLast: Bool) -> Plan {
@@ -114,7 +144,26 @@ final class World {
   func isHeldByHost(_ end: End) -> Bool { application?.holdsSome ?? false }
 
   /// A connection of the library's reaches whoever it is for; false: there is nobody.
-  func meet(_ theirs: End, _ own: End) -> Bool { false }
+  func meet(_ theirs: End, _ own: End) -> Bool {
+    let slowness = chance.pick([50, 500, 5000])
+    own.delay = 0...slowness
+    theirs.delay = 0...slowness
+    own.room = chance.pick([500, 5000, 65_536])
+    theirs.script = OriginScript(theirs)
+    return true
+  }
+
+  func fetchPlan() -> FetchPlan {
+    let plan = FetchPlan(fetches.count)
+    fetches.append(plan)
+    return plan
+  }
+
+  func channelPlan() -> ChannelPlan {
+    let plan = ChannelPlan(channels.count)
+    channels.append(plan)
+    return plan
+  }
 
   var fileBytes: [UInt8] { Fixture.bytes }
   var filePath: String { Fixture.path }
