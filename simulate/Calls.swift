@@ -44,6 +44,7 @@ private func socket(_ number: Int32) -> Socket? {
   let result = world.table.add(Socket(end))
   if result < 0 { return result }
   listener.waiting.removeFirst()
+  end.touch()
   if let address { fill(address, "10.0.0.\(end.number % 250 + 1)", UInt16(1024 + end.number)) }
   world.note("accept", end.number)
   return result

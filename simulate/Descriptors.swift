@@ -48,7 +48,8 @@ struct DescriptorTable {
   /// The next time at which a timer's descriptor becomes readable.
   var nextTimer: Int64 {
     var next = Int64.max
-    for case let timer as TimerDescriptor in list where timer.isWatchedAndDue {
+    for case let timer as TimerDescriptor in list
+    where timer.isWatchedAndDue && timer.time > world.now {
       next = min(next, timer.time)
     }
     return next

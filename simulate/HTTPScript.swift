@@ -132,7 +132,9 @@ final class HTTPScript: Script {
   private func pauseReading() {
     guard readingPause > 0, !isOver, !isStalled, world.chance.once(in: 4) else { return }
     end.isReading = false
-    world.later(readingPause) { [self] in if !isStalled { end.isReading = true } }
+    world.later(readingPause) { [self] in
+      if manner != .stallsReading || !isStalled { end.isReading = true }
+    }
   }
 
   private func judge() {

@@ -55,7 +55,7 @@ final class Scenario {
     drive = world.chance.pick(Drive.allCases)
     hasClient = world.chance.once(in: 2)
     peers = world.chance.within(hasClient ? 0...4 : 1...6)
-    if world.chance.once(in: 10) { world.table.limit = world.chance.within(10...16) }
+    if world.chance.once(in: 10) { world.table.limit = world.chance.within(16...24) }
   }
 
   func run() {
@@ -76,7 +76,7 @@ final class Scenario {
     if world.chance.once(in: 10) {
       world.hostLater(world.chance.size(upTo: 800_000)) { application.endEarly() }
     }
-    go { world.scriptsLeft == 0 && client.left == 0 }
+    go { world.scriptsLeft == 0 && (client.left == 0 || client.isHostGone) }
     finish(application)
   }
 

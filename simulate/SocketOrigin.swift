@@ -85,7 +85,7 @@ final class SocketOrigin {
         pouring.add(WireFrame(9, [1, 2], isMasked: false).bytes)
       }
     } while !rest.isEmpty
-    guard world.chance.once(in: plan.leavesIn) else { return }
+    guard world.chance.once(in: plan.leavesIn), plan.connections < 6 else { return }
     plan.hasTrouble = true
     switch world.chance.below(3) {
     case 0:

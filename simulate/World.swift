@@ -240,7 +240,12 @@ final class World {
 
   func startThread(_ body: @escaping () -> Void) {
     threads += 1
-    later(chance.size(upTo: 3_000_000)) { [self] in
+    var delay = chance.size(upTo: 200_000)
+    if chance.once(in: faults.noAddress) {
+      delay = chance.size(upTo: 10_000_000)
+      troubles += 1
+    }
+    later(delay) { [self] in
       note("thread")
       body()
       threads -= 1
@@ -254,7 +259,10 @@ final class World {
   /// Counts a step; false when there were more of them than any sound run has.
   func step() -> Bool {
     steps += 1
-    if steps == World.mostSteps { fail("the run does not come to its end") }
+    if steps == World.mostSteps {
+      fail("the run does not come to its end: \(scriptsLeft) peers, \(client?.left ?? 0) of the client's")
+      say("\(table.names), host \(nextHostTime), network \(nextTime), now \(now)")
+    }
     return steps < World.mostSteps
   }
 }
