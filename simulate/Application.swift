@@ -199,6 +199,7 @@ final class Application {
     let body = plan.kind == .later || plan.kind == .now ? plan.body : plan.upload
     let named = apus_reply_set_header(request, "X-Id", "\(plan.id)")
     took(named, plan)
+    if plan.isHostsLast { took(apus_reply_set_header(request, "Connection", "close"), plan) }
     let type = "application/octet-stream"
     took(apus_reply(request, 200, type, body, body.count), plan)
   }

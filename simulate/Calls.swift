@@ -21,7 +21,8 @@ private func socket(_ number: Int32) -> Socket? {
 }
 
 @_cdecl("sys_accept") func systemAccept(
-  _ context: UnsafeMutableRawPointer?, _ number: Int32, _ address: UnsafeMutablePointer<sys_address>?
+  _ context: UnsafeMutableRawPointer?, _ number: Int32,
+  _ address: UnsafeMutablePointer<sys_address>?
 ) -> Int32 {
   world.statistics.systemCalls += 1
   guard let listener = world.table[number] as? ListenerSocket, listener.isListening else {
@@ -192,7 +193,8 @@ private func sendable(_ end: End, _ count: Int) -> Int64 {
 }
 
 @_cdecl("sys_poll_wait") func systemPollWait(
-  _ context: UnsafeMutableRawPointer?, _ poller: Int32, _ events: UnsafeMutablePointer<epoll_event>?,
+  _ context: UnsafeMutableRawPointer?, _ poller: Int32,
+  _ events: UnsafeMutablePointer<epoll_event>?,
   _ capacity: Int32, _ timeout: Int32
 ) -> Int32 {
   world.statistics.systemCalls += 1

@@ -127,7 +127,9 @@ private func made(_ descriptor: Descriptor) -> Int32 {
 
 // ---- chance and memory
 
-@_cdecl("ssl_random") func systemRandom(_ bytes: UnsafeMutablePointer<UInt8>?, _ count: Int) -> Int32 {
+@_cdecl("ssl_random") func systemRandom(_ bytes: UnsafeMutablePointer<UInt8>?, _ count: Int)
+  -> Int32
+{
   guard let bytes else { return 0 }
   for index in 0..<count { bytes[index] = UInt8(truncatingIfNeeded: world.chance.next()) }
   return 1

@@ -16,7 +16,6 @@ final class ChannelPlan {
   var closes = 0
   var sent: [[UInt8]] = []
   var returned = 0
-  var isReopened = false
   var isEnded = false
   var hasTrouble = false
   var troublesBefore = 0

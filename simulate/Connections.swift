@@ -104,7 +104,10 @@ final class End {
   /// Takes up to so many bytes.
   func take(_ space: UnsafeMutableRawPointer, _ count: Int) -> Int {
     let count = min(count, available)
-    inbox.withUnsafeBytes { space.copyMemory(from: $0.baseAddress! + taken, byteCount: count) }
+    inbox.withUnsafeBytes { bytes in
+      UnsafeMutableRawBufferPointer(start: space, count: count).copyMemory(
+        from: UnsafeRawBufferPointer(rebasing: bytes[taken..<(taken + count)]))
+    }
     world.note(bytes: UnsafeRawBufferPointer(start: space, count: count))
     taken += count
     if taken == inbox.count {

@@ -51,6 +51,7 @@ final class HTTPScript: Script {
       || plans[..<asked].contains { $0.kind == .broken }
   }
   private var sawCut = false
+  private var hasHeardClose = false
   private var hasLeft = false
 
   private func arrangeTrouble() {
@@ -150,6 +151,8 @@ final class HTTPScript: Script {
   private func accept(_ reply: Reply, _ plan: Plan?) {
     world.statistics.replies += 1
     world.note("reply", end.number, reply.status)
+    world.check(!hasHeardClose, "connection \(end.number): a reply behind one that closes")
+    if reply.field("connection") == "close" { hasHeardClose = true }
     if isRefusal(reply, plan) {
       world.check(
         reply.field("connection") == "close", "a refusal that does not close: \(reply.status)")
@@ -166,7 +169,8 @@ final class HTTPScript: Script {
     if reply.field("connection") == "close" {
       sawCut = true
       world.check(
-        plan.isLast || world.isServerEnding || hasLeft || reply.status >= 400,
+        plan.isLast || plan.isHostsLast || world.isServerEnding || hasLeft
+          || reply.status >= 400,
         "request \(plan.id): closes unasked")
     }
     if answered == plans.count, !isRefused { return finish() }

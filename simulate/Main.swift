@@ -13,6 +13,7 @@ struct Simulate {
   static func main() {
     let arguments = CommandLine.arguments
     Fixture.make()
+    Crash.watch()
     var code: Int32 = 2
     if arguments.count == 3, arguments[1] == "seed", let seed = UInt64(arguments[2]) {
       code = replay(seed)
@@ -35,6 +36,7 @@ struct Simulate {
   }
 
   private static func run(_ seed: UInt64, isTracing: Bool) -> Outcome {
+    Crash.isAbout(seed)
     world = World(seed: seed, isTracing: isTracing)
     world.prepare()
     Scenario().run()
@@ -114,11 +116,34 @@ enum Fixture {
   static func make() {
     var template = Array("/tmp/apus-simulate-XXXXXX".utf8CString)
     let descriptor = mkstemp(&template)
-    path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     bytes = Plan.bytes(99, 70_000)
     _ = write(descriptor, bytes, bytes.count)
     close(descriptor)
   }
 
   static func remove() { unlink(path) }
+}
+
+/// A crash names its seed too.
+enum Crash {
+  nonisolated(unsafe) private static let text = UnsafeMutablePointer<CChar>.allocate(capacity: 80)
+  nonisolated(unsafe) private static var count = 0
+
+  static func isAbout(_ seed: UInt64) {
+    count = 0
+    for byte in "seed \(seed): BROKEN: it crashes\n".utf8 where count < 80 {
+      text[count] = CChar(byte)
+      count += 1
+    }
+  }
+
+  static func watch() {
+    for number in [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGABRT, SIGFPE] {
+      signal(number) { number in
+        _ = write(1, Crash.text, Crash.count)
+        _exit(128 + number)
+      }
+    }
+  }
 }

@@ -174,7 +174,10 @@ final class OriginScript: Script {
       say(String(start.prefix(world.chance.below(start.count))))
       leave(reset: true)
     case .garbage:
-      say(world.chance.pick(["HTTP/1.1 20 No\r\n\r\n", "SSH-2.0-x\r\n\r\n", "HTTP/2.0 200 OK\r\n\r\n"]))
+      say(
+        world.chance.pick([
+          "HTTP/1.1 20 No\r\n\r\n", "SSH-2.0-x\r\n\r\n", "HTTP/2.0 200 OK\r\n\r\n",
+        ]))
     case .closes: leave(reset: false)
     }
   }

@@ -29,6 +29,8 @@ final class Plan {
   let isChunked: Bool
   let expectsContinue: Bool
   let isLast: Bool
+  /// The host closes with it, whatever else was asked behind it.
+  let isHostsLast: Bool
   weak var script: HTTPScript?
   /// All of it was sent, behind nothing that would be refused.
   var isSent = false
@@ -42,6 +44,7 @@ final class Plan {
     kind = Kind.allCases[world.chance.weighted([40, 12, 12, 8, 3, 3, 3, 10, 8, 5])]
     size = world.chance.size(upTo: world.chance.once(in: 8) ? 200_000 : 4000)
     delay = world.chance.size(upTo: 300_000)
+    isHostsLast = kind == .now && world.chance.once(in: 12)
     isHead = kind == .now && world.chance.once(in: 10)
     let hasBody = kind == .upload || kind == .stream
     upload =

@@ -18,7 +18,7 @@ final class SocketOrigin {
     self.pouring = pouring
     plan = world.channels[id]
     plan.connections += 1
-    world.check(plan.closes == 0 || plan.isReopened, "a channel connects that is closed")
+    world.check(plan.closes == 0 || end.otherHasClosed, "a channel connects that is closed")
     let key = request.field("sec-websocket-key") ?? ""
     world.check(key.utf8.count == 24, "the key is \(key)")
     let accept = SocketOrigin.accept(key)

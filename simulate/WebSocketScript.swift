@@ -27,6 +27,7 @@ final class WebSocketScript: Script {
   private let target: Int
   private var pings: [[UInt8]] = []
   private var hasSentClose = false
+  private var closeAsked: Int64 = 0
   private var wasClosedByPeer: Int?
   private var lastTopic = 0
   /// From this message on nothing is handled any more.
@@ -147,6 +148,7 @@ final class WebSocketScript: Script {
   private func closeHandshake() {
     if hasSentClose { return }
     hasSentClose = true
+    closeAsked = world.now
     pouring.add(WireFrame(8, [3, 232], isMasked: true).bytes)
   }
 
@@ -242,8 +244,10 @@ final class WebSocketScript: Script {
 
   override func wasReset() {
     if isOver { return }
+    // What is left to be said has the time of the close, and no more.
+    let isLate = hasSentClose && world.now - closeAsked >= Int64(world.limits.close) * 1000
     world.check(
-      mayBeCut || manner == .hostile || wasClosedByPeer != nil, "a channel is reset")
+      mayBeCut || manner == .hostile || wasClosedByPeer != nil || isLate, "a channel is reset")
     over()
   }
 

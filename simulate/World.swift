@@ -260,7 +260,7 @@ final class World {
   func step() -> Bool {
     steps += 1
     if steps == World.mostSteps {
-      fail("the run does not come to its end: \(scriptsLeft) peers, \(client?.left ?? 0) of the client's")
+      fail("the run does not come to its end, and \(scriptsLeft) peers wait")
       say("\(table.names), host \(nextHostTime), network \(nextTime), now \(now)")
     }
     return steps < World.mostSteps

@@ -11,8 +11,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.environ.get("APUS_SOURCE") or os.path.dirname(os.path.dirname(HERE))
 
-FOLDERS = ["Sources", "Tests", "include", "examples", "ctests", "bench", "fuzz", "scripts",
-           "cmake", ".ci"]
+FOLDERS = ["Sources", "Tests", "include", "examples", "ctests", "bench", "fuzz", "simulate",
+           "scripts", "cmake", ".ci"]
 FILES = ["Package.swift", "CMakeLists.txt", "Makefile"]
 SUFFIXES = (".swift", ".c", ".h", ".cc", ".cpp", ".py", ".sh", ".js", ".lua", ".cmake", ".txt",
             ".in", ".map", ".modulemap", "Makefile")
