@@ -315,7 +315,11 @@ final class Application {
     world.check(!work.isEnded, "a close behind the destruction of its writer")
     world.check(apus_writer_is_connected(writer) == 0, "a closed writer is connected")
     work.isOver = true
-    end(work)
+    if world.chance.once(in: 2) { return end(work) }
+    // Some hosts destroy it later, or leave that to the server's end.
+    if world.chance.once(in: 2) {
+      world.hostLater(world.chance.below(2000)) { [self] in end(work) }
+    }
   }
 
   private func end(_ work: Writing) {

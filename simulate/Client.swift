@@ -18,6 +18,7 @@ final class Client {
   }
 
   /// Where fetches live.
+  var place: UInt64 { host }
   private var host: UInt64 { isOnServer ? world.application?.server ?? 0 : client }
 
   var isHostGone: Bool { isOnServer ? world.application?.isGone ?? true : isGone }
@@ -35,13 +36,18 @@ final class Client {
     }
     let fetches = world.chance.below(8)
     let channels = world.chance.below(3)
-    left = fetches + channels
+    let sources = world.chance.below(2)
+    left = fetches + channels + sources
     for _ in 0..<fetches {
       let plan = world.fetchPlan()
       world.hostLater(world.chance.size(upTo: 800_000)) { [self] in begin(plan) }
     }
     for _ in 0..<channels {
       let plan = world.channelPlan()
+      world.hostLater(world.chance.size(upTo: 800_000)) { [self] in open(plan) }
+    }
+    for _ in 0..<sources {
+      let plan = world.sourcePlan()
       world.hostLater(world.chance.size(upTo: 800_000)) { [self] in open(plan) }
     }
   }
@@ -51,9 +57,11 @@ final class Client {
   }
 
   /// Whether the host of the fetches runs, and so whether a call may fail for that.
-  private var isEnding: Bool {
+  var isEnding: Bool {
     isHostGone || (isOnServer && (world.isServerEnding || !(world.application?.isRunning ?? false)))
   }
+
+  func start() { isStarted = true }
 
   // ---- driving
 
@@ -195,7 +203,8 @@ final class Client {
 
   /// Nothing takes longer than its limits say.
   func checkTimes() {
-    if isHostGone || world.hasJumped { return }
+    // A source may hold the only connection for as long as it likes.
+    if isHostGone || world.hasJumped || !world.sources.allSatisfy(\.isEnded) { return }
     for plan in world.fetches
     where plan.started > 0 && plan.completions == 0 && !plan.isDestroyed && !plan.isPaused {
       let time = world.now - plan.started

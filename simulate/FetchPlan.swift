@@ -109,7 +109,9 @@ final class FetchPlan {
       return
     }
     // A request that may not be sent twice is lost with a connection that was kept.
-    let isLost = method == "POST" && result == APUS_E_CLOSED && world.troubles > 0
+    let isLost =
+      method == "POST" && result == APUS_E_CLOSED
+      && world.troubles + world.losses > 0
     world.check(
       hasTrouble || isLost || codes.contains(result),
       "fetch \(id) \(method) \(behaviour) gives \(result), not one of \(codes)")

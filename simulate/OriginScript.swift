@@ -107,6 +107,14 @@ final class OriginScript: Script {
       socket?.received(reader.takeRest())
       return
     }
+    if parts[0] == "source" {
+      let last = Int(request.field("last-event-id") ?? "0") ?? -1
+      world.check(last >= 0 && last <= world.sources[id].count, "a source goes on behind \(last)")
+      let (bytes, isCut) = world.sources[id].stream(after: last)
+      pouring.add(bytes)
+      if isCut { leave(reset: world.chance.once(in: 3)) }
+      return
+    }
     guard id < world.fetches.count, let step = Int(parts[2]) else {
       return world.fail("a client asks for \(request.target)")
     }
@@ -210,6 +218,8 @@ final class OriginScript: Script {
       if isOver { return }
       isOver = true
       pouring.stop()
+      // Whatever is on its way here is lost.
+      world.losses += 1
       end.close(reset: reset)
     }
   }

@@ -75,8 +75,11 @@ final class World {
   var client: Client?
   private(set) var fetches: [FetchPlan] = []
   private(set) var channels: [ChannelPlan] = []
+  private(set) var sources: [SourcePlan] = []
   /// What was injected into connections of which it is not known whose they are.
   var troubles = 0
+  /// Connections that origins have closed.
+  var losses = 0
   private(set) var plans: [Plan] = []
   /// The scripts' ends, and the library's.
   var ends: [End] = []
@@ -114,6 +117,7 @@ final class World {
     client = nil
     fetches = []
     channels = []
+    sources = []
     network = Agenda()
     host = Agenda()
     table = DescriptorTable()
@@ -156,6 +160,12 @@ final class World {
   func fetchPlan() -> FetchPlan {
     let plan = FetchPlan(fetches.count)
     fetches.append(plan)
+    return plan
+  }
+
+  func sourcePlan() -> SourcePlan {
+    let plan = SourcePlan(sources.count)
+    sources.append(plan)
     return plan
   }
 

@@ -15,7 +15,7 @@ mkdir -p $out build/reliability
 newer() { # TARGET FOLDER...: whether something in the folders is newer than the target
   [ ! -e "$1" ] || [ -n "$(find "${@:2}" -newer "$1" -name '*.[hs]*' -print -quit)" ]
 }
-flags=(-O -g -parse-as-library -swift-version 6 -suppress-warnings
+flags=(-O -gline-tables-only -parse-as-library -swift-version 6 -suppress-warnings
   -I simulate/system -I simulate/chance -I Sources/CZlib -I include)
 if newer $out/apus.o Sources include simulate/system simulate/chance; then
   echo "building the library over the simulated system"
