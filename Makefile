@@ -9,6 +9,9 @@ DESTDIR ?=
 EMBEDDED ?=
 PORT ?= 8080
 TIME ?= 60
+SEEDS ?= 20000
+FIRST ?= 1
+SEED ?=
 
 ifeq ($(EMBEDDED),1)
 BUILD := build/embedded
@@ -29,8 +32,8 @@ endif
 export SWIFT_BACKTRACE := enable=no
 MAKEFLAGS += --no-print-directory
 
-.PHONY: soak attack faults
-.PHONY: build stage demo check unit test sanitize fuzz bench install package format clean help
+.PHONY: build stage demo check unit simulate test sanitize fuzz soak attack faults bench install \
+  package format clean help
 
 build: ## build the library (the default)
 	cmake -S . -B $(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION) -DCMAKE_INSTALL_LIBDIR=$(LIBDIR)
@@ -57,6 +60,9 @@ check: stage ## build, and run the tests of ctests/
 unit: ## run the tests of Tests/
 	swift test
 
+simulate: ## run the library on a simulated system, for SEEDS seeds from FIRST, or one SEED
+	simulate/run.sh $(if $(SEED),seed $(SEED),seeds $(FIRST) $(SEEDS))
+
 ifeq ($(EMBEDDED),1)
 test:
 	scripts/install-needs.sh test
@@ -66,6 +72,7 @@ test: ## run everything, from nothing; the quick tests come first
 	scripts/install-needs.sh test
 	$(MAKE) check
 	$(MAKE) unit
+	$(MAKE) simulate
 	$(MAKE) check EMBEDDED=1
 	$(MAKE) sanitize
 endif
@@ -104,8 +111,8 @@ package: build ## make the .deb and the .tar.gz
 format: ## lay out the Swift and the C sources
 	scripts/install-needs.sh format
 	swift format format --in-place --recursive --configuration .swift-format \
-	  $(wildcard Sources Tests bench fuzz) Package.swift
-	find $(wildcard Sources include examples tools ctests bench fuzz) -regex '.*\.[ch]\(pp\)?' \
+	  $(wildcard Sources Tests bench fuzz simulate) Package.swift
+	find $(wildcard Sources include examples tools ctests bench fuzz simulate) -regex '.*\.[ch]\(pp\)?' \
 	  -exec clang-format -i {} +
 
 clean: ## remove all that was built

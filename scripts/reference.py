@@ -275,7 +275,7 @@ def made():
 def main():
     files, status = made(), 0
     there = {os.path.join(folder, name) for folder in (PAGES, MAN) if os.path.isdir(folder)
-             for name in os.listdir(folder)}
+             for name in os.listdir(folder) if not name.endswith(".1")}
     if sys.argv[1:] == ["--check"]:
         for path in sorted(there | set(files)):
             text = None

@@ -36,7 +36,9 @@ import CSystem
   var hasShaken = false
   /// Without a thread: what makes the poller readable when a timer is due.
   private(set) var timerDescriptor: Int32 = -1
-  private var timerArmed = Int64.max
+  fileprivate var timerArmed = Int64.max
+  /// When a turn is wanted for something else than a timer, in microseconds.
+  var nextTurn = Int64.max
   /// Runs at the end of each turn, with its context.
   nonisolated(unsafe) var turnEnded: (@convention(c) (UnsafeMutableRawPointer?) -> Void)? = nil
   /// Runs when connections wait at a listener, with the same context.
@@ -127,10 +129,12 @@ import CSystem
     if result < 0 { throw .system("the poller cannot watch the timer", 0 &- result) }
   }
 
-  /// Sets the descriptor to the next timer, where that has changed.
+  /// Sets the descriptor to when the next turn is due, where that has changed.
   fileprivate mutating func armTimerDescriptor() {
-    guard timerDescriptor >= 0, timers.next != timerArmed else { return }
-    timerArmed = timers.next
+    if timerDescriptor < 0 { return }
+    let due = firstDirty != nil || isPressed ? now : min(timers.next, nextTurn)
+    if due == timerArmed { return }
+    timerArmed = due
     sys_timer_set(timerDescriptor, timerArmed == .max ? 0 : timerArmed)
   }
 
@@ -218,6 +222,8 @@ extension Ref where Object == Loop {
       o.mailbox.deliver()
     case .timer:
       sys_event_clear(o.timerDescriptor)
+      // It is set again at the end of the turn, be it to the same time.
+      o.timerArmed = .max
     case .listener:
       if let listener: Ref<Listener> = object(token) {
         unsafe o.accept?(o.turnContext, listener.opaque)

@@ -6,7 +6,8 @@ import Synchronization
 extension Ref where Object == Connection {
   /// When all replies are out: closes, lets the peer read a refusal, or waits.
   func closeIfDone() {
-    guard o.first == nil, !o.isDead, !o.isLingering, o.stream.o.output == nil else { return }
+    guard o.first == nil || o.hasSaidClose, !o.isDead, !o.isLingering, o.stream.o.output == nil
+    else { return }
     if o.isClosing {
       // Unread bytes would make the close a reset, which may overtake the reply.
       linger()
@@ -128,7 +129,7 @@ extension Ref where Object == Connection {
     exchange.o.channel = nil
     exchange.o.lock.unlock()
     o.isSwitched = true
-    o.isClosing = false
+    (o.isClosing, o.hasSaidClose) = (false, false)
     o.channel = channel
     channel.attach(to: self)
     o.worker.opened(exchange, channel)

@@ -18,8 +18,10 @@ extension Ref where Object == Connection {
     }
     if let first = o.first { return (101, ticketEnd(of: first, options)) }
     // A handshake has the time of a head, however much of it has come.
-    let isNew = o.stream.o.isHandshaking
-    return (0, limit(isNew ? options.headerTimeout : options.keepAliveTimeout, from: o.since))
+    if o.stream.o.isHandshaking { return (0, limit(options.headerTimeout, from: o.since)) }
+    // The last reply may have taken long to be sent.
+    let rest = max(o.since, o.stream.o.lastSent)
+    return (0, limit(options.keepAliveTimeout, from: rest))
   }
 
   /// Until when an exchange's ticket is good; one with a ticket is shared.

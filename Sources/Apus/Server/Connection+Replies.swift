@@ -8,7 +8,7 @@ extension Ref where Object == Connection {
   /// stream: then this is the loop's thread if the exchange is not away.
   @inline(__always)
   func isNext(_ exchange: Ref<Exchange>) -> Bool {
-    !exchange.o.isAway.load(ordering: .acquiring) && o.first == exchange && !o.isDead
+    !exchange.o.isAway.load(ordering: .acquiring) && o.first == exchange && !o.isPastReplies
       && !exchange.o.isHeadWritten
   }
 
@@ -37,8 +37,9 @@ extension Ref where Object == Connection {
   @inline(never)
   private func finishHead(of exchange: Ref<Exchange>) {
     if exchange.o.reply.marks.contains(.crossOrigin) { addCrossOrigin(to: exchange) }
+    // A server that stops answers first what it has taken: the last reply closes.
     if exchange.o.reply.wantsClose || exchange.o.framing == .untilClose
-      || server.o.isStopping.load(ordering: .relaxed)
+      || (exchange.o.next == nil && server.o.isStopping.load(ordering: .relaxed))
     {
       exchange.o.closes = true
       o.isClosing = true
@@ -64,7 +65,7 @@ extension Ref where Object == Connection {
   func pump() {
     if o.isPumping || o.isDead || o.isLingering { return }
     o.isPumping = true
-    while let exchange = o.first, !o.isDead {
+    while let exchange = o.first, !o.isPastReplies {
       let progress = advance(exchange)
       if progress == .broken { die(reset: exchange.o.writer.hasBegun) }
       guard progress == .done else {
@@ -138,7 +139,7 @@ extension Ref where Object == Connection {
     o.pipelined &-= 1
     o.since = o.worker.o.loop.o.now
     o.worker.o.counters.add(.replies)
-    if exchange.o.closes { o.isClosing = true }
+    if exchange.o.closes { (o.isClosing, o.hasSaidClose) = (true, true) }
     exchange.o.isPopped = true
     o.worker.replied(exchange)
     if let channel = exchange.o.channel { switchOver(exchange, to: channel) }

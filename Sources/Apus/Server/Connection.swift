@@ -59,6 +59,7 @@ struct Connection: ~Copyable {
     static var pumping: Flags { Flags(rawValue: 8) }
     static var switched: Flags { Flags(rawValue: 16) }
     static var outgoing: Flags { Flags(rawValue: 32) }
+    static var closeSaid: Flags { Flags(rawValue: 64) }
   }
 
   private func has(_ flag: Flags) -> Bool { flags.contains(flag) }
@@ -90,6 +91,14 @@ struct Connection: ~Copyable {
     get { has(.outgoing) }
     set { set(.outgoing, newValue) }
   }
+  /// A reply that closes was written: nothing may follow it (RFC 9112 section 9.6), also
+  /// where more requests were taken before it.
+  var hasSaidClose: Bool {
+    get { has(.closeSaid) }
+    set { set(.closeSaid, newValue) }
+  }
+  /// No reply can be written any more.
+  var isPastReplies: Bool { !flags.isDisjoint(with: [.dead, .closeSaid]) }
   var isPumping: Bool {
     get { has(.pumping) }
     set { set(.pumping, newValue) }
@@ -281,7 +290,8 @@ extension Ref where Object == Connection {
   }
 
   func sendContinue() {
-    guard let exchange = o.first, exchange.o.head.expectsContinue, !o.isDead else { return }
+    guard let exchange = o.first, exchange.o.head.expectsContinue, !o.isPastReplies
+    else { return }
     let isShared = exchange.o.isShared
     if !isShared, exchange.o.isAway.load(ordering: .acquiring) { return }
     if isShared { exchange.o.lock.lock() }
@@ -356,6 +366,7 @@ extension Ref where Object == Connection {
   /// A handler has the exchange, and its request went wrong behind its head: if
   /// nothing of a reply has gone, the refusal is sent in its place.
   func abandon(_ exchange: Ref<Exchange>, _ refusal: Refusal) {
+    if o.hasSaidClose { return closeIfDone() }
     guard exchange == o.first, !exchange.o.isHeadWritten else { return die(reset: true) }
     var reply = ReplyHead()
     reply.status = refusal.status

@@ -195,6 +195,8 @@ extension Ref where Object == Worker {
     } else if !o.isWatching || o.server.isAcceptPaused {
       reviewListeners()
     }
+    let patience = patience
+    o.loop.o.nextTurn = patience < 0 ? .max : o.loop.o.now &+ Int64(patience) &* 1000
   }
 
   // ---- connections
