@@ -112,8 +112,8 @@ format: ## lay out the Swift and the C sources
 	scripts/install-needs.sh format
 	swift format format --in-place --recursive --configuration .swift-format \
 	  $(wildcard Sources Tests bench fuzz simulate) Package.swift
-	find $(wildcard Sources include examples tools ctests bench fuzz simulate) -regex '.*\.[ch]\(pp\)?' \
-	  -exec clang-format -i {} +
+	find $(wildcard Sources include examples tools ctests bench fuzz simulate) \
+	  -regex '.*\.[ch]\(pp\)?' -exec clang-format -i {} +
 
 clean: ## remove all that was built
 	rm -rf build .build

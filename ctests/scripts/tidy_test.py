@@ -12,8 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.environ.get("APUS_SOURCE") or os.path.dirname(os.path.dirname(HERE))
 
 FOLDERS = ["Sources", "Tests", "include", "examples", "tools", "ctests", "bench", "fuzz",
-           "simulate",
-           "scripts", "cmake", ".ci"]
+           "simulate", "scripts", "cmake", ".ci"]
 FILES = ["Package.swift", "CMakeLists.txt", "Makefile"]
 SUFFIXES = (".swift", ".c", ".h", ".cc", ".cpp", ".hpp", ".py", ".sh", ".js", ".lua", ".rb", ".pl",
             ".pm", ".php", ".scm", "/run", ".cmake", ".txt", ".in", ".map", ".modulemap",
