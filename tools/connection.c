@@ -39,11 +39,12 @@ static char *ask_password(const char *user) {
   if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &usual) < 0) return NULL;
   silent = usual;
   silent.c_lflag &= ~(tcflag_t)ECHO;
+  /* First this, which forgets what was typed before it is asked for. */
+  tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
   fprintf(stderr, "Password of ");
   show_line(stderr, user, strlen(user));
   fprintf(stderr, ": ");
   fflush(stderr);
-  tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
   char *read = fgets(line, sizeof line, stdin);
   tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
   fputc('\n', stderr);

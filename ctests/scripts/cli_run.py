@@ -114,12 +114,12 @@ class Terminal:
 
     def end(self):
         """All that was written, once it has ended."""
-        while self.until(b"\0never\0") is False and self.process.poll() is None:
-            try:
-                self.process.wait(0.05)
-            except subprocess.TimeoutExpired:
-                continue
-        code = self.process.wait(PATIENCE)
+        check("the tool ends", False, self.until(b"\0never\0"))
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
         os.close(self.master)
         return Done(code, self.seen.decode(errors="replace"))
 
