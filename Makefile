@@ -32,8 +32,8 @@ endif
 export SWIFT_BACKTRACE := enable=no
 MAKEFLAGS += --no-print-directory
 
-.PHONY: build stage demo check unit simulate test sanitize fuzz soak attack faults bench install \
-  package format clean help
+.PHONY: build stage demo check unit simulate test sanitize fuzz soak attack faults \
+  reliability bench install package format clean help
 
 build: ## build the library (the default)
 	cmake -S . -B $(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION) -DCMAKE_INSTALL_LIBDIR=$(LIBDIR)
@@ -94,6 +94,17 @@ attack: ## 5,000 clients that attack, and one that is honest
 
 faults: ## each call of the library to the system fails once
 	scripts/reliability.sh faults_sweep_test.py
+
+reliability: ## all of these, longer, with coverage: docs/reliability.md
+	scripts/install-needs.sh test
+	$(MAKE) check
+	$(MAKE) fuzz TIME=$(TIME)
+	$(MAKE) simulate
+	$(MAKE) faults
+	$(MAKE) soak
+	$(MAKE) attack
+	scripts/coverage.sh
+	scripts/reliability_page.py
 
 bench: ## measure Apus and its peers, into docs/
 	scripts/install-needs.sh bench
