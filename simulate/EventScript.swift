@@ -28,7 +28,7 @@ final class EventScript: Script {
     end.transmit(Array("GET /events/\(id) HTTP/1.1\r\nHost: sim\r\n\r\n".utf8))
     guard world.chance.once(in: 5) else { return }
     world.later(world.chance.size(upTo: 300_000)) { [self] in
-      if isOver { return }
+      if isOver || end.otherHasClosed { return }
       isStalled = true
       world.statistics.add(.slowReader)
       end.isReading = false

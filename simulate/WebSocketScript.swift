@@ -77,7 +77,7 @@ final class WebSocketScript: Script {
   private func arrangeTrouble() {
     if manner == .proper || manner == .hostile { return }
     world.later(world.chance.size(upTo: 600_000)) { [self] in
-      if isOver { return }
+      if isOver || end.otherHasClosed { return }
       pouring.stop()
       hasLeft = true
       switch manner {

@@ -10,6 +10,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=build/simulate
+# What was freed is overwritten: a use of it shows.
+export MALLOC_PERTURB_=165
 mkdir -p $out build/reliability
 
 newer() { # TARGET FOLDER...: whether something in the folders is newer than the target

@@ -195,8 +195,9 @@ extension Ref where Object == Worker {
     } else if !o.isWatching || o.server.isAcceptPaused {
       reviewListeners()
     }
+    // A tick that waits is back before: this is for who polls the descriptor.
     let patience = patience
-    o.loop.o.nextTurn = patience < 0 ? .max : o.loop.o.now &+ Int64(patience) &* 1000
+    o.loop.o.nextTurn = patience < 0 ? .max : o.loop.o.now &+ Int64(patience) &* 2000
   }
 
   // ---- connections
