@@ -11,22 +11,47 @@ private let target: String = getenv("APUS_FUZZ").map { String(cString: $0) } ?? 
 public func fuzzOne(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
   let bytes = Array(UnsafeBufferPointer(start: data, count: size))
   switch target {
-  case "request": same(bytes, fuzzRequest)
-  case "response": same(bytes, fuzzResponse)
+  case "request":
+    same(bytes, fuzzRequest)
+    rewriteRequests(bytes)
+  case "response":
+    same(bytes, fuzzResponse)
+    rewriteResponse(bytes)
+  case "reply": fuzzReply(bytes)
   case "chunked": same(bytes, fuzzChunked)
-  case "frames-server": same(bytes) { fuzzFrames($0, $1, role: .server) }
-  case "frames-client": same(bytes) { fuzzFrames($0, $1, role: .client) }
-  case "url": fuzzURL(bytes)
-  case "set-cookie": fuzzSetCookie(bytes)
-  case "forwarded": fuzzForwarded(bytes)
+  case "frames-server": same(bytes, settings: 1) { fuzzFrames($0, $1, role: .server) }
+  case "frames-client": same(bytes, settings: 1) { fuzzFrames($0, $1, role: .client) }
+  case "messages": fuzzMessages(bytes)
+  case "handshake": whole(bytes, fuzzHandshake)
+  case "inflate":
+    same(bytes, settings: 2, fuzzInflate)
+    deflateAgain(bytes)
+  case "contents": same(bytes, settings: 2, fuzzContents)
+  case "multipart": same(bytes, settings: 1, fuzzMultipart)
+  case "form": fuzzForm(bytes)
+  case "events": same(bytes, fuzzEvents)
+  case "event": fuzzEvent(bytes)
+  case "url": whole(bytes, fuzzURL)
+  case "set-cookie": whole(bytes, fuzzSetCookie)
+  case "cookies": whole(bytes, fuzzCookies)
+  case "ranges": whole(bytes, fuzzRanges)
+  case "dates": whole(bytes, fuzzDates)
+  case "forwarded": whole(bytes, fuzzForwarded)
   case "proxy": fuzzProxy(bytes)
   default: fatalError("APUS_FUZZ names no target: \(target)")
   }
   return 0
 }
 
+/// Runs a target that takes bytes at once, and looks at what it costs.
+private func whole(_ bytes: [UInt8], _ run: ([UInt8]) -> Void) {
+  run(bytes)
+  checkWork(bytes, settings: 0, run)
+}
+
 /// Runs a target on the bytes in one piece, in single bytes and in a few other ways.
-private func same(_ bytes: [UInt8], _ run: ([UInt8], [Int]) -> FuzzLog) {
+/// `settings` is how many of the first bytes are not the parser's.
+private func same(_ bytes: [UInt8], settings: Int = 0, _ run: ([UInt8], [Int]) -> FuzzLog) {
   let whole = run(bytes, [bytes.count])
   var ways: [[Int]] = []
   if bytes.count <= 600 { ways.append(Array(0...bytes.count)) }
@@ -45,6 +70,9 @@ private func same(_ bytes: [UInt8], _ run: ([UInt8], [Int]) -> FuzzLog) {
     if other != whole {
       fatalError("split at \(ends):\n\(other.text)\nin one piece:\n\(whole.text)")
     }
+  }
+  checkWork(bytes, settings: settings) { bytes in
+    _ = run(bytes, Array(stride(from: 1000, to: bytes.count, by: 1000)) + [bytes.count])
   }
 }
 
@@ -65,12 +93,33 @@ struct FuzzLog: Equatable {
     body += copy(piece)
   }
 
+  /// Of the body since the last line.
+  var bodyCount: Int { body.count }
+
   var text: String {
     lines.map { String(decoding: $0, as: UTF8.self).debugDescription }.joined(separator: "\n")
   }
 }
 
 func copy(_ bytes: Span<UInt8>) -> [UInt8] { bytes.withUnsafeBufferPointer { Array($0) } }
+
+/// Bytes as the parsers take them, in memory of their own.
+func span<Result>(_ bytes: [UInt8], _ body: (Span<UInt8>) -> Result) -> Result {
+  alone(bytes[...]) { body(Span(_unsafeElements: UnsafeBufferPointer($0))) }
+}
+
+/// The parts of an input for a target that wants several: a byte says how long each is,
+/// the last has the rest.
+func parts(_ bytes: [UInt8], _ count: Int) -> [[UInt8]] {
+  var parts: [[UInt8]] = []
+  var rest = bytes[...]
+  while parts.count < count - 1 {
+    let length = min(Int(rest.popFirst() ?? 0), rest.count)
+    parts.append(Array(rest.prefix(length)))
+    rest = rest.dropFirst(length)
+  }
+  return parts + [Array(rest)]
+}
 
 /// Calls a function with memory of its own for the bytes, so that a sanitizer sees what
 /// is read past them.

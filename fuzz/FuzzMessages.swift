@@ -15,6 +15,8 @@ private let limits: RequestLimits = {
 
 func fuzzRequest(_ bytes: [UInt8], _ ends: [Int]) -> FuzzLog {
   var log = FuzzLog()
+  var body: Int64 = 0
+  var trailers = 0
   var machine = RequestMachine()
   var head = RequestHead()
   feed(bytes, ends) { piece in
@@ -27,10 +29,24 @@ func fuzzRequest(_ bytes: [UInt8], _ ends: [Int]) -> FuzzLog {
       case .more: return index
       case .head(let range):
         if range.count != head.count || range.upperBound != index { fatalError("the head") }
+        if range.count > limits.head || head.fields.count > limits.fields
+          || head.target.upperBound > limits.requestLine
+        {
+          fatalError("a head past its limits")
+        }
+        body = 0
+        trailers = 0
         note(head, piece.extracting(range), in: &log)
-      case .body(let range): log.add(body: piece.extracting(range))
-      case .trailer(let field): note(field, piece, "trailer", in: &log)
+      case .body(let range):
+        body += Int64(range.count)
+        if body > limits.body { fatalError("a body past its limit") }
+        log.add(body: piece.extracting(range))
+      case .trailer(let field):
+        trailers += 1
+        if trailers > limits.fields { fatalError("more trailers than may be") }
+        note(field, piece, "trailer", in: &log)
       case .end:
+        if head.contentLength >= 0, body != head.contentLength { fatalError("a body cut short") }
         log.add("end")
         machine.nextRequest()
         head.reset()
@@ -75,8 +91,14 @@ func fuzzResponse(_ bytes: [UInt8], _ ends: [Int]) -> FuzzLog {
       switch step {
       case .more: return index
       case .interim(let range): note(head, piece.extracting(range), "interim", in: &log)
-      case .head(let range): note(head, piece.extracting(range), "head", in: &log)
-      case .body(let range): log.add(body: piece.extracting(range))
+      case .head(let range):
+        if range.count > bounds.head || head.fields.count > bounds.fields {
+          fatalError("a head past its limits")
+        }
+        note(head, piece.extracting(range), "head", in: &log)
+      case .body(let range):
+        log.add(body: piece.extracting(range))
+        if log.bodyCount > bounds.body { fatalError("a body past its limit") }
       case .trailer(let field): note(field, piece, "trailer", in: &log)
       case .end:
         log.add("end")
@@ -125,12 +147,14 @@ func fuzzChunked(_ bytes: [UInt8], _ ends: [Int]) -> FuzzLog {
   return log
 }
 
+private let messageLimit = 600
+
 /// The first byte says whether messages may be deflated, and told by frames.
 func fuzzFrames(_ bytes: [UInt8], _ ends: [Int], role: Role) -> FuzzLog {
   var log = FuzzLog()
   guard let settings = bytes.first else { return log }
   var bounds = MessageReceiver.Limits()
-  bounds.message = 600
+  bounds.message = messageLimit
   bounds.frames = 6
   var machine = MessageReceiver(
     role: role, allowsCompression: settings & 1 != 0, limits: bounds)
@@ -173,8 +197,11 @@ private func receive(
     switch step {
     case .more: return index
     case .message(let opcode, let range):
+      if range.count > messageLimit { fatalError("a message past its limit") }
       log.add("message \(opcode)", copy(bytes.span.extracting(range)))
-    case .assembled(let opcode): log.add("message \(opcode)", copy(machine.gathered))
+    case .assembled(let opcode):
+      if machine.gathered.count > messageLimit { fatalError("a message past its limit") }
+      log.add("message \(opcode)", copy(machine.gathered))
     case .frame(let opcode, let isFinal, let range):
       log.add("frame \(opcode) \(isFinal)", copy(bytes.span.extracting(range)))
     case .assembledFrame(let opcode, let isFinal):

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 
+import traps
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.environ.get("APUS_SOURCE") or os.path.dirname(os.path.dirname(HERE))
 
@@ -24,16 +26,6 @@ COLUMNS = 100
 FILE_LINES = 400
 FUNCTION_LINES = 70
 
-# A trap takes the host down; a print writes to a stream that is the host's.
-BANNED = {
-    r"\btry!": "try!",
-    r"\bas!": "as!",
-    r"\bfatalError\b": "fatalError",
-    r"\bprecondition\b": "precondition",
-    r"\bpreconditionFailure\b": "preconditionFailure",
-    r"(?<![.\w])(?:debugPrint|print|dump)\(": "print",
-    r"(?<=[\w)\]>?])(?<!\btry)(?<!\bas)!(?!=)": "a force unwrap",
-}
 OPEN_POINT = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
 
 failures = []
@@ -185,9 +177,8 @@ def check_library(path, text):
     if lines > FILE_LINES:
         fail(path, lines, f"{lines} lines, of {FILE_LINES}: what else lives here?")
     code = without_comments_and_text(text)
-    for pattern, what in BANNED.items():
-        for match in re.finditer(pattern, code):
-            fail(path, code.count("\n", 0, match.start()) + 1, what)
+    for line, what in traps.found(code, text, os.path.basename(os.path.dirname(path))):
+        fail(path, line, what)
     for name, first, last in functions(code):
         counts["functions"] += 1
         if last - first + 1 > FUNCTION_LINES:
@@ -240,6 +231,7 @@ def main():
         run_formatter("clang-format", ["clang-format", "--dry-run", "--Werror",
                                        "--style=file"], c),
     ]
+    failures.extend(traps.self_check(without_comments_and_text))
     if not counts["functions"]:
         failures.append("no function found in Sources")
     for failure in failures:

@@ -138,7 +138,8 @@ struct ContentDecoder: ~Copyable {
     }
     stage.o.produced &+= Int64(buffer.count &- start)
     if isLast, stage.o.produced > limits.bytes { throw ContentDecoder.tooLong }
-    if stage.o.produced > limits.freely, stage.o.produced / limits.ratio > consumed {
+    // No trap: what it is divided by is 1 or more.
+    if stage.o.produced > limits.freely, stage.o.produced / max(limits.ratio, 1) > consumed {
       throw Failure(.tooLarge, "the content is a bomb: it grows out of measure when decoded")
     }
   }

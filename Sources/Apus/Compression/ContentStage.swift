@@ -112,7 +112,7 @@ import CZlib
       return try begin(input, at: &index, to: &buffer, most: most)
     }
     // RFC 1950 §2.2: method 8, a window of 32 KiB at most, and a check of 5 bits.
-    let head = UInt16(one) << 8 | UInt16(input[index])
+    let head = UInt16(truncatingIfNeeded: one) << 8 | UInt16(input[index])
     let isWrapped = one & 15 == 8 && one >> 4 <= 7 && head % 31 == 0
     unsafe stream = zlib_inflate_make_wrapped(isWrapped ? 15 : -15)
     if unsafe stream == nil { throw .noMemory }

@@ -43,7 +43,9 @@ enum Base64 {
     var index = 0
     while index < text.count {
       var group: UInt32 = 0
-      for place in index..<(index &+ 4) { group = group << 6 | UInt32(value(text[place]) ?? 0) }
+      for place in index..<(index &+ 4) {
+        group = group << 6 | UInt32(truncatingIfNeeded: value(text[place]) ?? 0)
+      }
       buffer.append(UInt8(truncatingIfNeeded: group >> 16))
       buffer.append(UInt8(truncatingIfNeeded: group >> 8))
       buffer.append(UInt8(truncatingIfNeeded: group))

@@ -121,9 +121,10 @@ struct NumericAddress: Equatable {
   /// Whether it is in a network of which so many leading bits count.
   func isIn(_ network: NumericAddress, bits: Int) -> Bool {
     guard isIPv4 == network.isIPv4, bits >= 0, bits <= (isIPv4 ? 32 : 128) else { return false }
-    if isIPv4 { return (low ^ network.low) >> (32 &- UInt64(bits)) == 0 }
-    if bits <= 64 { return (high ^ network.high) >> (64 &- UInt64(bits)) == 0 }
-    return high == network.high && (low ^ network.low) >> (128 &- UInt64(bits)) == 0
+    if isIPv4 { return (low ^ network.low) >> (32 &- UInt64(truncatingIfNeeded: bits)) == 0 }
+    if bits <= 64 { return (high ^ network.high) >> (64 &- UInt64(truncatingIfNeeded: bits)) == 0 }
+    return high == network.high
+      && (low ^ network.low) >> (128 &- UInt64(truncatingIfNeeded: bits)) == 0
   }
 
   /// Appends its four or sixteen bytes, the first one highest.

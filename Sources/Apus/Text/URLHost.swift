@@ -36,7 +36,7 @@ enum URLHost {
     }
     for place in 0..<4 {
       if place > 0 { buffer.append(dot) }
-      buffer.append(decimal: Int64(address >> UInt32(24 &- 8 &* place) & 255))
+      buffer.append(decimal: Int64(address >> UInt32(truncatingIfNeeded: 24 &- 8 &* place) & 255))
     }
     return true
   }
@@ -74,13 +74,13 @@ enum IPv4Text {
     for place in 0..<4 {
       let end = text.first(UInt8(ascii: "."), from: start) ?? text.count
       guard let number = number(text.extracting(start..<end)) else { return nil }
-      let left = UInt64(4 &- place) &* 8
+      let left = UInt64(truncatingIfNeeded: 4 &- place) &* 8
       if end == text.count {
         guard number >> left == 0 else { return nil }
         return address | UInt32(truncatingIfNeeded: number)
       }
       guard number < 256 else { return nil }
-      address |= UInt32(truncatingIfNeeded: number) << UInt32(left &- 8)
+      address |= UInt32(truncatingIfNeeded: number) << UInt32(truncatingIfNeeded: left &- 8)
       start = end &+ 1
     }
     return nil

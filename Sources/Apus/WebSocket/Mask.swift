@@ -51,7 +51,7 @@ enum Mask {
     // The key as it stands from the first of these bytes on.
     let shift = UInt32(phase & 3) << 3
     let turned = shift == 0 ? key.word : key.word >> shift | key.word << (32 &- shift)
-    let word = UInt64(turned) << 32 | UInt64(turned)
+    let word = UInt64(truncatingIfNeeded: turned) << 32 | UInt64(truncatingIfNeeded: turned)
     let lane = SIMD4<UInt64>(repeating: word.littleEndian)
     var index = 0
     while count &- index >= 64 {
