@@ -73,6 +73,7 @@ test: ## run everything, from nothing; the quick tests come first
 	$(MAKE) check
 	$(MAKE) unit
 	$(MAKE) simulate
+	$(MAKE) fuzz
 	$(MAKE) check EMBEDDED=1
 	$(MAKE) sanitize
 endif

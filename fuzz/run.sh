@@ -35,23 +35,35 @@ if [ ! -x "$program" ] ||
 fi
 python3 fuzz/seeds.py build/fuzz/seeds
 
-failed=0
-for target in "${targets[@]}"; do
-  corpus=build/fuzz/corpus/$target
+run() { # run TARGET
+  local target=$1 corpus=build/fuzz/corpus/$1 log=build/fuzz/$1.log code=0
+  local words=fuzz/dictionaries/$target.dict
   mkdir -p "$corpus"
-  log=build/fuzz/$target.log
-  words=fuzz/dictionaries/$target.dict
   [ -f "$words" ] || words=fuzz/dictionaries/${target%%-*}.dict
-  code=0
   APUS_FUZZ=$target ASAN_OPTIONS=detect_leaks=0 SWIFT_BACKTRACE=enable=no \
     "$program" -max_total_time="$seconds" -max_len=2048 -timeout=10 -rss_limit_mb=2048 \
     -print_final_stats=1 -dict="$words" \
     -artifact_prefix="build/fuzz/broken/$target-" "$corpus" "build/fuzz/seeds/$target" \
     >"$log" 2>&1 || code=$?
-  python3 fuzz/summary.py "$target" "$log" "$code" build/reliability/fuzz.json
-  if [ "$code" -ne 0 ]; then
-    failed=1
-    tail -n 40 "$log"
+  flock build/fuzz/lock \
+    python3 fuzz/summary.py "$target" "$log" "$code" build/reliability/fuzz.json
+  if [ "$code" -ne 0 ]; then tail -n 40 "$log"; fi
+  return "$code"
+}
+
+# As many at a time as there are processors.
+failed=0
+running=0
+for target in "${targets[@]}"; do
+  if [ "$running" -ge "$(nproc)" ]; then
+    wait -n || failed=1
+    running=$((running - 1))
   fi
+  run "$target" &
+  running=$((running + 1))
+done
+while [ "$running" -gt 0 ]; do
+  wait -n || failed=1
+  running=$((running - 1))
 done
 exit $failed
