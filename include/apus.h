@@ -1079,7 +1079,8 @@ typedef void (*apus_message_fn)(void *context, apus_channel channel, int32_t opc
  * broken; reason is the peer's, or says what it had broken. */
 typedef void (*apus_closed_fn)(void *context, apus_channel channel, int32_t code,
                                const char *reason, size_t length);
-/* Something went wrong: error is an APUS_E_*, text a sentence. The channel goes on, or
+/* Something went wrong: error is an APUS_E_*, text a sentence, with the system's reason
+ * where there is one. The channel goes on, or
  * its close follows. */
 typedef void (*apus_channel_error_fn)(void *context, apus_channel channel, int32_t error,
                                       const char *text, size_t length);

@@ -151,15 +151,11 @@ static void on_message(void *context, apus_channel channel, int32_t opcode, cons
   tell(hook, "message", message_value(env, opcode, data, length), handle_value(env, channel));
 }
 
-/* An attempt's sentence of its own, with the system's reason, is that of a wait. */
 static void on_error(void *context, apus_channel channel, int32_t error, const char *words,
                      size_t length) {
   const hook *hook = context;
   napi_value first, second;
-  if (apus_channel_wait_open(channel, 0) == error) {
-    words = apus_last_error_message();
-    length = NAPI_AUTO_LENGTH;
-  }
+  (void)channel;
   napi_create_string_utf8(hook->host->env, apus_error_name(error), NAPI_AUTO_LENGTH, &first);
   napi_create_string_utf8(hook->host->env, words, length, &second);
   tell(hook, "error", first, second);

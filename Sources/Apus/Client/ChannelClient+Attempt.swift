@@ -283,7 +283,7 @@ extension Ref where Object == ChannelClient {
     let again = !isFinal && mayTryAgain
     channel.o.lock.unlock()
     guard isCurrent else { return }
-    channel.tellError(failure.code, failure.message)
+    channel.tellError(failure)
     if again { waitToRetry() } else { finish() }
   }
 

@@ -19,22 +19,19 @@ import Synchronization
   /// An opcode, a result code or a close code.
   let number: Int32
   let count: Int
-  let sentence: Text
 
   fileprivate static func size(_ count: Int) -> Int {
     MemoryLayout<ChannelNote>.stride &+ count &+ 1
   }
 
   static func make(
-    _ channel: Ref<Channel>, _ kind: Kind, number: Int32 = 0, _ bytes: Bytes = Bytes(),
-    sentence: Text = Text("")
+    _ channel: Ref<Channel>, _ kind: Kind, number: Int32 = 0, _ bytes: Bytes = Bytes()
   ) -> Ref<ChannelNote>? {
     let count = bytes.count
     guard let memory = unsafe channel.o.server.o.spare.take(size(count)) else { return nil }
     let typed = unsafe memory.bindMemory(to: ChannelNote.self, capacity: 1)
     unsafe typed.initialize(
-      to: ChannelNote(
-        channel: channel, kind: kind, number: number, count: count, sentence: sentence))
+      to: ChannelNote(channel: channel, kind: kind, number: number, count: count))
     let note = unsafe Ref(typed)
     unsafe note.text.copy(bytes)
     unsafe note.text[count] = 0
@@ -72,13 +69,25 @@ extension Ref where Object == Channel {
     unsafe callPong(start, count)
   }
 
-  func tellError(_ code: Code, _ sentence: StaticString) {
+  func tellError(_ code: Code, _ sentence: StaticString) { tellError(Failure(code, sentence)) }
+
+  /// With the system's reason behind the sentence, as the thread's last error has it.
+  func tellError(_ failure: Failure) {
     guard o.isHeard.load(ordering: .acquiring) else { return }
-    let text = Text(sentence)
-    if !o.server.o.isQueued { return callError(code.rawValue, text) }
-    if let note = ChannelNote.make(self, .error, number: code.rawValue, sentence: text) {
-      queue(note)
+    ThreadContext.note(failure)
+    let text = unsafe Text(characters: ThreadContext.message)
+    if o.server.o.isQueued {
+      let note = ChannelNote.make(self, .error, number: failure.code.rawValue, text.bytes)
+      if let note { queue(note) }
+      return
     }
+    // What listeners call may fail, too, and leave other words there.
+    var kept = ByteBuffer()
+    kept.append(text.bytes)
+    guard kept.terminate(), let start = unsafe kept.pointer else {
+      return callError(failure.code.rawValue, Text(failure.message))
+    }
+    unsafe callError(failure.code.rawValue, Text(start: start, count: kept.count))
   }
 
   /// Has it be told by an event, where that is wanted.
@@ -335,7 +344,8 @@ extension Ref where Object == ChannelNote {
       if isHeard, o.kind == .pong { unsafe channel.callPong(text, o.count) }
       if isHeard, o.kind == .message { unsafe channel.callMessage(o.number, text, o.count) }
       channel.noteRun(o.count)
-    case .error where isHeard: channel.callError(o.number, o.sentence)
+    case .error where isHeard:
+      unsafe channel.callError(o.number, Text(start: text, count: o.count))
     case .drain where isHeard: channel.callDrain()
     case .opened where isHeard: channel.callOpened()
     case .hasMessage: channel.pulled(.message, isHeard: isHeard)

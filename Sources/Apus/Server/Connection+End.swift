@@ -86,6 +86,7 @@ extension Ref where Object == Connection {
     if o.isDead { return }
     o.isDead = true
     o.isClosing = true
+    if o.current != nil { noteEarlyReply() }
     o.stream.end(reset: reset)
     o.worker.forget(self)
     o.current = nil
@@ -96,6 +97,23 @@ extension Ref where Object == Connection {
     }
     o.last = nil
     o.channel?.gone()
+  }
+
+  /// A reply that went out whole before its request was in, as it now never will be: those
+  /// who hear of replies hear of this one, too.
+  @inline(never)
+  private func noteEarlyReply() {
+    guard let exchange = o.first, exchange == o.current, o.stream.o.output == nil,
+      exchange.o.isShared || !exchange.o.isAway.load(ordering: .acquiring)
+    else { return }
+    let isSent = exchange.locked {
+      exchange.o.isReplied && exchange.o.isHeadWritten && !exchange.o.isBroken
+        && exchange.o.output.isEmpty && exchange.o.holds.isDisjoint(with: [.file, .folder])
+    }
+    guard isSent else { return }
+    o.worker.o.counters.add(.replies)
+    exchange.o.isPopped = true
+    o.worker.replied(exchange)
   }
 
   func leave(_ exchange: Ref<Exchange>) {

@@ -105,6 +105,8 @@ static void on_error(void *context, apus_channel channel, int32_t code, const ch
   struct told *told = context;
   (void)channel;
   CHECK(length == strlen(text) && length > 0);
+  /* As apus_channel_wait_open() says it. */
+  if (code == APUS_E_IO) CHECK(strstr(text, "Connection refused") != NULL);
   atomic_store(&told->error, code);
   if (code == APUS_E_FULL) {
     atomic_fetch_add(&told->dropped, 1);

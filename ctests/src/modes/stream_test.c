@@ -343,6 +343,38 @@ static void test_unasked(enum mode mode) {
   harness_stop(&app);
 }
 
+static atomic_int told_replies, told_status;
+
+static void replied_early(void *context, apus_request request, int32_t status, uint64_t sent) {
+  (void)context;
+  CHECK_TEXT("/up", apus_request_path(request));
+  CHECK(sent > 0);
+  atomic_store(&told_status, status);
+  atomic_fetch_add(&told_replies, 1);
+}
+
+/* A reply that goes out before its body is in is told of, also when the body never comes. */
+static void test_early(enum mode mode) {
+  struct app app;
+  struct client client;
+  atomic_store(&told_replies, 0);
+  app_make(&app, mode);
+  app_stream(&app, APUS_POST, "/up", unasking_handler, NULL);
+  CHECK_INT(0, apus_server_on_reply(app.server, replied_early, NULL, NULL));
+  harness_start(&app);
+  for (int i = 1; i <= 5; i++) {
+    client_open(&client, app.port);
+    client_text(&client, "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nnine");
+    CLIENT_EXPECT(&client, "POST", 202, "unread");
+    CHECK_INT(i - 1, atomic_load(&told_replies));
+    client_close(&client);
+    EVENTUALLY(atomic_load(&told_replies) == i);
+    CHECK_INT(202, atomic_load(&told_status));
+  }
+  harness_stop(&app);
+  CHECK_INT(5, atomic_load(&told_replies));
+}
+
 static void test_expect(enum mode mode) {
   struct app app;
   struct client client;
@@ -427,6 +459,7 @@ int main(int argc, char **argv) {
       {"leaves_at_once", test_leaves_at_once},
       {"malformed", test_malformed},
       {"unasked", test_unasked},
+      {"early", test_early},
       {"expect", test_expect},
       {"parallel", test_parallel},
   };
