@@ -189,12 +189,13 @@ struct MultipartParser: ~Copyable {
     guard let end = bytes.first(10, from: index) else {
       return headBytes &+ bytes.count &- index > limits.head ? refuse(tooLong) : .more
     }
+    // The limit first, as where the line comes in pieces.
+    headBytes &+= end &+ 1 &- index
+    if headBytes > limits.head { return refuse(tooLong) }
     guard end > index, bytes[end &- 1] == 13 else {
       return refuse(.bad("A line in a part's head ends without a CR."))
     }
     let line = bytes.extracting(index..<(end &- 1))
-    headBytes &+= end &+ 1 &- index
-    if headBytes > limits.head { return refuse(tooLong) }
     index = end &+ 1
     if line.isEmpty {
       if let problem = head.end() { return refuse(problem) }
