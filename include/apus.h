@@ -1080,8 +1080,7 @@ typedef void (*apus_message_fn)(void *context, apus_channel channel, int32_t opc
 typedef void (*apus_closed_fn)(void *context, apus_channel channel, int32_t code,
                                const char *reason, size_t length);
 /* Something went wrong: error is an APUS_E_*, text a sentence, with the system's reason
- * where there is one. The channel goes on, or
- * its close follows. */
+ * where there is one. The channel goes on, or its close follows. */
 typedef void (*apus_channel_error_fn)(void *context, apus_channel channel, int32_t error,
                                       const char *text, size_t length);
 
