@@ -78,8 +78,9 @@ func fuzzContents(_ bytes: [UInt8], _ ends: [Int]) -> FuzzLog {
     try decoder.finish()
     log.add("done", content)
   } catch {
-    // Where several codings are wrong, the pieces decide whose fault is found first.
-    log.add(codings[Int(bytes[0] & 7)].contains(",") ? "failed" : "\(error.code)")
+    // Where more than one thing is wrong, of several codings or past the cap, the pieces
+    // decide which of them is found first.
+    log.add("failed")
   }
   return log
 }
@@ -162,7 +163,7 @@ func fuzzForm(_ bytes: [UInt8]) {
   } catch {
     fatalError("the form was not written")
   }
-  if expected.contains(where: { isLost($0[0]) || isLost($0[1]) }) { return }
+  if texts[..<4].contains(where: isLost) { return }
   readForm(body, boundary, expected)
 }
 
