@@ -46,6 +46,8 @@ loose=$(find . -maxdepth 1 -name '*.swift')
 
 below=()
 for layer in "${layers[@]}"; do
+  # All of them together are the library, whose build has shown it.
+  if [ "$layer" = "${layers[-1]}" ]; then continue; fi
   below+=("$layer")
   if [ -d "$layer" ] && [ -n "$(find "$layer" -name '*.swift')" ]; then
     if [[ $protocols == *" $layer "* ]]; then
