@@ -19,7 +19,7 @@ STAGE := $(CURDIR)/build/stage-embedded
 CTESTS := build/ctests-embedded
 EMBEDDED_OPTION := ON
 # What reads sources only has run with the other build.
-CTEST_FLAGS := -LE rules
+CTEST_FLAGS := -LE 'rules|once'
 else
 BUILD := build/release
 STAGE := $(CURDIR)/build/stage

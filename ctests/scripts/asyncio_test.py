@@ -2,7 +2,7 @@
 """The Python package of examples/python at work in one event loop, server and client:
 what the tour leaves out. Slow readers, peers that leave, tasks that are cancelled, replies
 of every kind, topics, the blocking calls; and nothing that stays when all is closed."""
-# ctest: nosanitize
+# ctest: once nosanitize
 import asyncio
 import logging
 import os

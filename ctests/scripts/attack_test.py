@@ -5,7 +5,7 @@ and reported; nothing is asked of them.
 
     attack_test.py [ATTACKERS]    `make attack` has 5,000 of them
 """
-# ctest: nosanitize timeout=600
+# ctest: once nosanitize timeout=600
 import json
 import os
 import resource

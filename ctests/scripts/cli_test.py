@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The command-line tool, as its users meet it: every command against servers and clients
 of others, every exit code, arguments that make no sense, and a terminal."""
-# ctest: nosanitize timeout=600
+# ctest: once nosanitize timeout=600
 import os
 import re
 import shutil

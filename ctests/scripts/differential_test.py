@@ -9,7 +9,7 @@ target, fields and body of each.
 Where they differ, ctests/data/divergences.json must have the reason, with the clause; a
 difference that it does not know fails, with the bytes. The figures are written to
 build/reliability/differential.json."""
-# ctest: timeout=300
+# ctest: once nosanitize timeout=300
 import argparse
 import collections
 import json

@@ -5,7 +5,7 @@ lead somewhere, and the index has all pages.
 
     docs_test.py [PAGE ...]    these pages alone, by parts of their names
 """
-# ctest: nosanitize timeout=600
+# ctest: once nosanitize timeout=600
 import importlib.util
 import os
 import re

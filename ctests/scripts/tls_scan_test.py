@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What scanners find of a server with nothing but a certificate set: testssl.sh and sslyze.
 And a browser that trusts the test's CA alone: pages, fetches, wss."""
-# ctest: nosanitize rules timeout=900
+# ctest: once nosanitize timeout=900
 import json
 import os
 import shutil

@@ -2,7 +2,7 @@
 # apus.hpp, by each compiler that is there and in C++17 and C++20: compiled without a
 # warning and run; each header of it also alone, and once with sanitizers.
 #
-# ctest: nosanitize
+# ctest: once nosanitize
 set -euo pipefail
 
 folder=$(mktemp -d)
