@@ -131,9 +131,9 @@ def main():
     if os.path.exists(LOG):
         with open(LOG, errors="replace") as file:
             log = file.read()
-    parts = ["# Reliability\n\nWritten by `make reliability`, which runs all of it. What is "
-             "promised stands in\n[SECURITY.md](../SECURITY.md), which bugs were found on the way "
-             "in [CHANGELOG.md](../CHANGELOG.md).\n\n"
+    parts = ["# Reliability\n\n<!-- no snippet: figures -->\n\n"
+             "Written by `make reliability`, which runs all of it. What is promised stands in\n"
+             "[SECURITY.md](../SECURITY.md), which bugs were found on the way in [CHANGELOG.md](../CHANGELOG.md).\n\n"
              f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} cores."]
     parts.append(cases(log))
     for name, write in (("fuzz", fuzz), ("differential", differential), ("simulate", simulate),

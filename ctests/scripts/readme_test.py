@@ -99,27 +99,6 @@ def limits(readme):
     return part[:part.index("\n## ", 1)]
 
 
-OTHER_LIMITS = ["apus_server_set_channel_close_timeout", "apus_server_set_channel_high_water",
-                "apus_server_set_channel_inbox", "apus_server_set_form_memory",
-                "apus_server_set_max_form", "apus_server_set_max_fragments",
-                "apus_server_set_max_message", "apus_server_set_max_part",
-                "apus_server_set_max_parts", "apus_server_set_ping_interval",
-                "apus_server_set_upgrade_timeout"]
-
-
-def check_other_limits(readme, header):
-    """The same for the limits of channels and forms, whose rows name the whole function."""
-    found = []
-    for row in re.findall(r"^\| [^|`]+ \| `(apus_\w+)` \|(.*)\|$", limits(readme), re.MULTILINE):
-        name, (scope, default, _) = row[0], [cell.strip() for cell in row[1].split("|")]
-        comment = re.search(rf"/\*((?:(?!\*/).)*)\*/\nAPUS_API \w+ {name}\(", header, re.DOTALL)
-        comment = re.sub(r"[\s*]+", " ", comment.group(1)) if comment else ""
-        check_in(f"range of {name}", f": {scope}", comment)
-        check_in(f"default of {name}", f"Default {default}", comment)
-        found.append(name)
-    check("limits of channels and forms", OTHER_LIMITS, sorted(found))
-
-
 def check_limits(readme, header):
     """Each row's range, default and status stand in the header's comment."""
     part, known, rows = limits(readme), setters(header), {}
@@ -243,7 +222,6 @@ def main():
     check_links(readme)
     check_targets(readme)
     check_limits(readme, header)
-    check_other_limits(readme, header)
     with tempfile.TemporaryDirectory() as folder:
         check_programs(blocks, folder)
     return report("readme_test")
