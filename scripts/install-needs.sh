@@ -63,6 +63,7 @@ bench() {
   need_file /usr/include/microhttpd.h libmicrohttpd-dev
   need_file /usr/include/libwebsockets.h libwebsockets-dev
   need_file /usr/include/civetweb.h libcivetweb-dev
+  need_command h2o h2o
   need_file /usr/include/h2o.h libh2o-dev-common
   need_file '/usr/lib/*/libh2o-evloop.so' libh2o-evloop-dev
 }
