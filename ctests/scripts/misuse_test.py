@@ -471,6 +471,7 @@ for who in ("server", "client"):
     }
 BAD |= {
     "apus_server_listen_tls": {"host": ['"no address"', '""'], "port": span(0, 65535)},
+    "apus_server_set_listener_tls": {"on": span(0, 1)},
     "apus_server_add_certificate": {"name": TLS_NAME, "chain_path": PEM, "key_path": PEM},
     "apus_server_add_certificate_memory": {"name": TLS_NAME, "chain": ["NULL"], "key": ["NULL"]},
     "apus_server_add_certificate_directory": {"name": TLS_NAME, "path": PEM},
@@ -551,6 +552,7 @@ EXCUSED_IN = {
     ("apus_server_set_cors_check", "fn"),                                    # NULL: off
     ("apus_equal", "a_length"), ("apus_equal", "b_length"),
     ("apus_server_set_proxy_protocol", "listener"),                          # by its own test
+    ("apus_server_set_listener_tls", "listener"),                            # the same
 }
 EXCUSED_IN |= {(f"apus_source_on_{event}", "fn") for event in ("open", "event", "error")}
 EXCUSED_IN |= {(f"apus_fetch_on_{event}", "fn") for event in ("response", "body", "complete")}

@@ -92,6 +92,9 @@ static void stream(void *context, apus_request request) {
 static void app_begin(enum mode mode) {
   make_certificates();
   app_make(&app, mode);
+  CHECK_CODE(APUS_E_NOT_FOUND, apus_server_set_listener_tls(app.server, 64, 0));
+  CHECK_CODE(APUS_E_NOT_FOUND, apus_server_set_listener_tls(app.server, -1, 0));
+  CHECK_CODE(APUS_E_STATE, apus_server_set_listener_tls(app.server, 0, 1));
   CHECK_INT(APUS_E_STATE, apus_server_listen_tls(app.server, "127.0.0.1", 0));
   CHECK_INT(0,
             apus_server_add_certificate(app.server, NULL, path_of("one.crt"), path_of("one.key")));
