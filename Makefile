@@ -73,7 +73,7 @@ test: ## run everything, from nothing; the quick tests come first
 	$(MAKE) check
 	$(MAKE) unit
 	$(MAKE) simulate
-	$(MAKE) fuzz
+	APUS_FUZZ_SEED=1 $(MAKE) fuzz TIME=15
 	$(MAKE) check EMBEDDED=1
 	$(MAKE) sanitize
 endif

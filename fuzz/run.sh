@@ -3,6 +3,8 @@
 #
 #   fuzz/run.sh 60 [TARGET...]
 #
+# APUS_FUZZ_SEED, where it is set, makes it the same bytes each time.
+#
 # The seeds are the bytes of the tests' vectors (fuzz/seeds.py), and the words of each
 # target's format stand in fuzz/dictionaries. What is found interesting stays in
 # build/fuzz/corpus/TARGET, so that the next run goes on from there; what breaks a target
@@ -42,7 +44,7 @@ run() { # run TARGET
   [ -f "$words" ] || words=fuzz/dictionaries/${target%%-*}.dict
   APUS_FUZZ=$target ASAN_OPTIONS=detect_leaks=0 SWIFT_BACKTRACE=enable=no \
     "$program" -max_total_time="$seconds" -max_len=2048 -timeout=10 -rss_limit_mb=2048 \
-    -print_final_stats=1 -dict="$words" \
+    -seed="${APUS_FUZZ_SEED:-0}" -print_final_stats=1 -dict="$words" \
     -artifact_prefix="build/fuzz/broken/$target-" "$corpus" "build/fuzz/seeds/$target" \
     >"$log" 2>&1 || code=$?
   flock build/fuzz/lock \
