@@ -132,8 +132,8 @@ def main():
         with open(LOG, errors="replace") as file:
             log = file.read()
     parts = ["# Reliability\n\n<!-- no snippet: figures -->\n\n"
-             "Written by `make reliability`, which runs all of it; each section is of the last run\n"
-             "of its test. What is promised stands in [SECURITY.md](../SECURITY.md), which bugs\n"
+             "Written by `make reliability`, which runs all of it; each section is of the last\n"
+             "run of its test. What is promised stands in [SECURITY.md](../SECURITY.md), which bugs\n"
              "were found on the way in [CHANGELOG.md](../CHANGELOG.md).\n\n"
              f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} cores."]
     parts.append(cases(log))
