@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import textwrap
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -126,15 +127,24 @@ def hygiene(found):
     return text
 
 
+def wrapped(part):
+    """Lines of prose of 96 columns at most; tables stay as they are."""
+    return "\n\n".join(
+        paragraph if paragraph.startswith(("|", "#", "<"))
+        else textwrap.fill(" ".join(paragraph.split()), 96, break_on_hyphens=False)
+        for paragraph in part.split("\n\n"))
+
+
 def main():
     log = ""
     if os.path.exists(LOG):
         with open(LOG, errors="replace") as file:
             log = file.read()
-    parts = ["# Reliability\n\n<!-- no snippet: figures -->\n\n"
-             "Written by `make reliability`, which runs all of it; each section is of the last\n"
-             "run of its test. What is promised stands in [SECURITY.md](../SECURITY.md), which bugs\n"
-             "were found on the way in [CHANGELOG.md](../CHANGELOG.md).\n\n"
+    parts = ["# Reliability\n\n"
+             "<!-- no snippet: all of it is figures, which a program writes -->\n\n"
+             "Written by `make reliability`, which runs all of it; each section is of the last "
+             "run of its test. What is promised stands in [SECURITY.md](../SECURITY.md), which "
+             "bugs were found on the way in [CHANGELOG.md](../CHANGELOG.md).\n\n"
              f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} cores."]
     parts.append(cases(log))
     for name, write in (("fuzz", fuzz), ("differential", differential), ("simulate", simulate),
@@ -143,7 +153,7 @@ def main():
         found = figures(name)
         parts.append(write(found) if found else f"## {name.capitalize()}\n\nNo figures.")
     with open(os.path.join(TOP, "docs/reliability.md"), "w") as file:
-        file.write("\n\n".join(parts) + "\n")
+        file.write("\n\n".join(map(wrapped, parts)) + "\n")
     print("docs/reliability.md")
 
 
