@@ -40,18 +40,7 @@ cp "$deb" "$root/user/apus.deb"
 export LC_ALL=C HOME=/user
 unset LD_LIBRARY_PATH PKG_CONFIG_PATH CMAKE_PREFIX_PATH
 
-checks=0
-failed=0
-check() { # check SENTENCE COMMAND...
-  local sentence=$1
-  shift
-  checks=$((checks + 1))
-  if ! "$@" >"$work/out" 2>&1; then
-    failed=$((failed + 1))
-    echo "FAILED: $sentence"
-    tail -n 15 "$work/out" | sed 's/^/    /'
-  fi
-}
+. "$top/ctests/scripts/checks.sh"
 in_root() { chroot "$root" "$@"; }
 # What differs from the system as it is, but for the notes that dpkg and ldconfig keep.
 traces() {

@@ -12,18 +12,7 @@ trap 'rm -rf "$work"' EXIT
 export LC_ALL=C
 unset LD_LIBRARY_PATH PKG_CONFIG_PATH CMAKE_PREFIX_PATH DESTDIR
 
-checks=0
-failed=0
-check() { # check SENTENCE COMMAND...
-  local sentence=$1
-  shift
-  checks=$((checks + 1))
-  if ! "$@" >"$work/out" 2>&1; then
-    failed=$((failed + 1))
-    echo "FAILED: $sentence"
-    tail -n 15 "$work/out" | sed 's/^/    /'
-  fi
-}
+. "$top/ctests/scripts/checks.sh"
 
 build=${APUS_BUILD:-}
 if [ -z "$build" ]; then

@@ -17,18 +17,7 @@ trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EX
 export LC_ALL=C PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 unset LD_LIBRARY_PATH CMAKE_PREFIX_PATH
 
-checks=0
-failed=0
-check() { # check SENTENCE COMMAND...
-  local sentence=$1
-  shift
-  checks=$((checks + 1))
-  if ! "$@" >"$work/out" 2>&1; then
-    failed=$((failed + 1))
-    echo "FAILED: $sentence"
-    tail -n 15 "$work/out" | sed 's/^/    /'
-  fi
-}
+. "$top/ctests/scripts/checks.sh"
 
 # ---- Names
 
