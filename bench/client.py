@@ -46,7 +46,7 @@ def catalogue():
                 "client_curl.c"),
         Program("libcurl-64k", "the download with a buffer of 64 KiB, as the others have",
                 "client_curl.c", parallel=False, sequential=False, download_depth=-1),
-        Program("apus-blocking", "Apus, one worker thread; main's thread waits for it",
+        Program("apus-blocking", "Apus, one worker thread; main's thread runs its loop",
                 "client_apus.c", "blocking", parallel=False),
         Program("apus-worker", "Apus, callbacks on one worker thread", "client_apus.c", "worker",
                 sequential=False, download=False),

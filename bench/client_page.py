@@ -20,9 +20,10 @@ METHOD = """\
 - *bare* is no HTTP client: it sends a fixed request and looks for the end of the
   response. libcurl has one easy handle that is used again and again, and so keeps its
   connection; in flight it is a multi handle with `curl_multi_poll`.
-- *apus-blocking* is a client as it is made: one worker thread does the I/O, and the
-  caller waits for it, which costs two switches of threads for each request. The others
-  do the I/O on the thread that also has the callbacks.
+- *apus-blocking* is a client as it is made: its worker thread does the I/O, but while
+  nothing else goes on whoever waits in `apus_fetch_send()` runs the loop in its place,
+  and no threads are switched. The others do the I/O on the thread that also has the
+  callbacks.
 - CPU is the process's user and system time by `getrusage`, divided by the requests,
   behind 500 to warm up. Figures are medians over the rounds; "× bare" and "× libcurl"
   are medians of the ratios of CPU to the other in the same round.

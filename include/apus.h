@@ -2049,7 +2049,9 @@ APUS_API int32_t apus_fetch_start(apus_fetch fetch);
 APUS_API int32_t apus_fetch_wait(apus_fetch fetch, int32_t timeout_ms);
 
 /* Starts it, waits until it is done, and returns the response, borrowed; or 0 with the
- * reason of the failure:
+ * reason of the failure. With one worker thread (the default), and while nothing else goes
+ * on in the client, the calling thread does the work itself, which saves two switches of
+ * threads; with worker dispatch the fetch's callbacks then run on it.
  * APUS_E_NOT_FOUND (the host's name has no address), APUS_E_IO (no connection),
  * APUS_E_TIMEOUT, APUS_E_CLOSED (the server closed or broke the connection; cancelled),
  * APUS_E_PROTOCOL (what came is no response of HTTP), APUS_E_TOO_LARGE,

@@ -209,9 +209,25 @@ extension Ref where Object == Fetch {
 
   /// Starts it, waits for its end, and gives its response or why there is none.
   func send() throws(Failure) -> UInt64 {
-    try start()
+    if let worker = borrowLoop() {
+      try worker.drive { () throws(Failure) in
+        try start()
+      } until: {
+        locked { o.state != .running }
+      }
+    } else {
+      try start()
+    }
     _ = try wait(timeout: -1)
     return try result()
+  }
+
+  /// The loop of a client that does nothing else, unless callbacks are for another thread.
+  private func borrowLoop() -> Ref<Worker>? {
+    if locked({ mustTick }) { return nil }
+    // What brings it on may be what this thread has asked for.
+    if unsafe ThreadContext.isTicking(o.server.opaque) { o.server.sendGathered() }
+    return o.server.borrowLoop()
   }
 
   /// The response's handle.

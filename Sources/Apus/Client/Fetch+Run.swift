@@ -325,6 +325,7 @@ extension Ref where Object == Fetch {
     if isTickedFor { wakeTicking() }
     response?.release()
     o.events?.over(problem, on: worker)
+    worker.o.hasServed = true
     worker.o.callers.wrappingSubtract(1, ordering: .acquiringAndReleasing)
     release()
   }

@@ -59,6 +59,7 @@ extension Ref where Object == Link {
     unsafe typed.initialize(to: Link(pool: pool, origin: origin, stream: stream, peer: peer))
     let link = unsafe Ref(typed)
     pool.o.worker.o.callers.wrappingAdd(1, ordering: .acquiringAndReleasing)
+    pool.o.worker.o.links &+= 1
     guard stream.start() else {
       link.end(reset: true)
       throw Failure(.io, "the connection cannot be watched")
@@ -124,6 +125,7 @@ extension Ref where Object == Link {
   fileprivate func buried() {
     let worker = o.pool.o.worker
     free()
+    worker.o.links &-= 1
     worker.o.callers.wrappingSubtract(1, ordering: .acquiringAndReleasing)
   }
 }

@@ -25,6 +25,11 @@ struct Worker: ~Copyable {
   /// they are gone.
   var firstCaller: Ref<Channel>? = nil
   let callers = Atomic<Int64>(0)
+  /// Connections among these. The loop's.
+  var links: Int64 = 0
+  /// A client's: who runs the loop. And whether something was done since it was on offer.
+  let lending: Ref<Lending>?
+  var hasServed = false
   var guest: WorkerGuest? = nil
   /// Events of this turn, for the thread that ticks.
   var batch = List<Event>()
@@ -59,7 +64,7 @@ struct Worker: ~Copyable {
   init(
     server: Ref<Server>, loop: Ref<Loop>, handler: Ref<StreamHandler>,
     channelHandler: Ref<StreamHandler>,
-    counters: consuming Counters, index: Int, stopMail: Ref<Mail>
+    counters: consuming Counters, index: Int, stopMail: Ref<Mail>, lending: Ref<Lending>?
   ) {
     self.server = server
     self.loop = loop
@@ -68,6 +73,7 @@ struct Worker: ~Copyable {
     self.counters = counters
     self.index = index
     self.stopMail = stopMail
+    self.lending = lending
   }
 
   deinit {
@@ -78,6 +84,7 @@ struct Worker: ~Copyable {
     channelHandler.free()
     proxyHandler?.free()
     stopMail.free()
+    lending?.free()
   }
 
   static func make(server: Ref<Server>, index: Int) throws(Failure) -> Ref<Worker> {
@@ -90,14 +97,15 @@ struct Worker: ~Copyable {
       loop.free()
       throw .noMemory
     }
+    let lending = server.o.slot.o.kind == .client ? Ref<Lending>(make: Lending()) : nil
     // From here on the worker frees them, also where it gets no memory itself.
     guard
       let worker = Ref(
         make: Worker(
           server: server, loop: loop, handler: handler, channelHandler: channelHandler,
-          counters: counters, index: index, stopMail: mail))
+          counters: counters, index: index, stopMail: mail, lending: lending))
     else { throw .noMemory }
-    guard worker.o.retiredLock.isUsable else {
+    guard worker.o.retiredLock.isUsable, lending?.o.isUsable ?? true else {
       worker.free()
       throw .noMemory
     }
@@ -175,13 +183,16 @@ extension Ref where Object == Worker {
     }
   }
 
+  /// Once: what this brings about is for the next turn, which does not wait.
+  func deliverOwnMail() {
+    if o.ownMail.isEmpty { return }
+    let mail = o.ownMail
+    o.ownMail = MailChain()
+    mail.deliver()
+  }
+
   func turnEnded() {
-    // Once: what this brings about is for the next turn, which does not wait.
-    if !o.ownMail.isEmpty {
-      let mail = o.ownMail
-      o.ownMail = MailChain()
-      mail.deliver()
-    }
+    deliverOwnMail()
     if !o.batch.isEmpty {
       o.server.o.queue.push(&o.batch)
       // Memory ran out for the rest: no waiting for another event.
@@ -303,7 +314,10 @@ extension Ref where Object == Worker {
   func run() {
     unsafe ThreadContext.loop = unsafe o.loop.opaque
     o.loop.o.isSheltered = true
-    while !o.isFinished { o.loop.turn(timeout: patience) }
+    while !o.isFinished {
+      o.loop.turn(timeout: patience)
+      if o.hasServed { offerLoop() }
+    }
     // What the last turn ended is buried in one more.
     o.loop.turn(timeout: 0)
     unsafe ThreadContext.loop = nil
