@@ -224,10 +224,9 @@ extension Ref where Object == Fetch {
 
   /// The loop of a client that does nothing else, unless callbacks are for another thread.
   private func borrowLoop() -> Ref<Worker>? {
-    if locked({ mustTick }) { return nil }
     // What brings it on may be what this thread has asked for.
     if unsafe ThreadContext.isTicking(o.server.opaque) { o.server.sendGathered() }
-    return o.server.borrowLoop()
+    return o.server.borrowLoop { locked { !mustTick } }
   }
 
   /// The response's handle.

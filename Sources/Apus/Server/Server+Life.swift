@@ -11,7 +11,7 @@ extension Ref where Object == Server {
   // ---- start
 
   func start() throws(Failure) {
-    if o.state == .stopping, !isInCallback { reapIfStopped() }
+    if !isInCallback { reapIfStopped() }
     sweepRetired()
     o.lock.lock()
     defer { o.lock.unlock() }

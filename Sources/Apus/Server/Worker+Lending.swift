@@ -114,12 +114,14 @@ extension Ref where Object == Worker {
 }
 
 extension Ref where Object == Server {
-  /// The worker whose loop this thread may run until it calls `drive`, which it must.
-  func borrowLoop() -> Ref<Worker>? {
+  /// The worker whose loop this thread may run, which it must then `drive`. Once it runs
+  /// the condition is looked at, under the lock.
+  func borrowLoop(if isFit: () -> Bool) -> Ref<Worker>? {
     guard o.slot.o.kind == .client else { return nil }
     o.lock.lock()
     defer { o.lock.unlock() }
-    guard o.state == .running, o.hasThreads, o.workers.count == 1, o.workers[0].borrowLoop()
+    guard o.state == .running, o.hasThreads, o.workers.count == 1, isFit(),
+      o.workers[0].borrowLoop()
     else { return nil }
     return o.workers[0]
   }
