@@ -24,23 +24,31 @@ import COpenSSL
     self.cipher = unsafe SSL_CIPHER_get_name(cipher).map { unsafe Text(characters: $0) } ?? Text("")
     var name = ByteBuffer()
     if let given = unsafe SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) {
-      let text = unsafe Text(characters: given)
-      name.append(text.bytes)
+      name = Self.kept(unsafe Text(characters: given).bytes)
     }
     var alpn = ByteBuffer()
     var start: UnsafePointer<UInt8>? = nil
     var count: UInt32 = 0
     unsafe SSL_get0_alpn_selected(ssl, &start, &count)
     if let start = unsafe start {
-      unsafe alpn.append(Span(_unsafeStart: start, count: Int(count)))
+      alpn = Self.kept(unsafe Span(_unsafeStart: start, count: Int(count)))
     }
     isResumed = unsafe tls_is_resumed(ssl) == 1
     unsafe certificate = unsafe SSL_get1_peer_certificate(ssl)
     result = unsafe SSL_get_verify_result(ssl)
-    let isWhole = name.terminate() && alpn.terminate()
+    let isWhole = !name.failed && !alpn.failed
     self.name = name
     self.alpn = alpn
     if !isWhole { return nil }
+  }
+
+  /// Text with a NUL behind it, in no more memory than it takes: each connection has some.
+  private static func kept(_ text: Bytes) -> ByteBuffer {
+    var buffer = ByteBuffer()
+    buffer.reserve(text.count &+ 1, upTo: text.count &+ 1)
+    buffer.append(text)
+    _ = buffer.terminate()
+    return buffer
   }
 
   deinit { if let certificate = unsafe certificate { unsafe X509_free(certificate) } }
