@@ -3,7 +3,7 @@
 # the list and nothing else, so that no reference can point upward. A protocol
 # folder needs Base and Text alone. Who may import what is checked as well.
 #
-# ctest: rules timeout=900
+# ctest: rules
 set -euo pipefail
 top=${APUS_SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
 cd "$top/Sources/Apus"
@@ -19,17 +19,20 @@ failed=0
 checked=0
 fail() { echo "FAILED: $1"; failed=1; }
 
-# Type-checks folders, of those that there are.
-check() { # check WHAT FOLDER...
-  local what=$1 folder files=() output
-  shift
+sources() { # sources FOLDER...: the files, of those folders that there are
+  local folder
   for folder in "$@"; do
-    if [ -d "$folder" ]; then
-      mapfile -t -O "${#files[@]}" files < <(find "$folder" -name '*.swift' | LC_ALL=C sort)
-    fi
-  done
+    if [ -d "$folder" ]; then find "$folder" -name '*.swift'; fi
+  done | LC_ALL=C sort
+}
+
+# Type-checks a layer, with what it may know of beside it.
+check() { # check WHAT LAYER FOLDER...
+  local what=$1 layer=$2 files output
+  shift 2
+  mapfile -t files < <(sources "$layer" | sed 's/^/-primary-file\n/'; sources "$@")
   checked=$((checked + 1))
-  output=$(swiftc -typecheck -swift-version 6 -parse-as-library -module-name Apus \
+  output=$(swiftc -frontend -typecheck -swift-version 6 -parse-as-library -module-name Apus \
     -enable-experimental-feature Lifetimes -suppress-warnings \
     -I "$top/include" -I "$top/Sources/CSystem" -I "$top/Sources/CZlib" -I "$top/Sources/COpenSSL" \
     "${files[@]}" 2>&1) || {
@@ -44,18 +47,18 @@ done
 loose=$(find . -maxdepth 1 -name '*.swift')
 [ -z "$loose" ] || fail "a source outside the layers: $loose"
 
-below=()
+below=()  # the layers that stand above it in the list
 for layer in "${layers[@]}"; do
   # All of them together are the library, whose build has shown it.
   if [ "$layer" = "${layers[-1]}" ]; then continue; fi
-  below+=("$layer")
-  if [ -d "$layer" ] && [ -n "$(find "$layer" -name '*.swift')" ]; then
+  if [ -n "$(sources "$layer")" ]; then
     if [[ $protocols == *" $layer "* ]]; then
-      check "$layer with Base and Text" Base Text "$layer"
+      check "$layer with Base and Text" "$layer" Base Text
     else
-      check "$layer with what is above it (${below[*]})" "${below[@]}"
+      check "$layer with what is above it (${below[*]:-nothing})" "$layer" "${below[@]}"
     fi
   fi
+  below+=("$layer")
 done
 [ "$checked" -gt 0 ] || fail "no layer found"
 

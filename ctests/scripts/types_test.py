@@ -17,7 +17,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.environ.get("APUS_SOURCE") or os.path.dirname(os.path.dirname(HERE))
 EXPORT = re.compile(r'@_cdecl\("(\w+)"\)\s*((?:@\w+(?:\([^)]*\))?\s+)*)public func (\w+)\(')
-FLAGS = ["-typecheck", "-swift-version", "6", "-parse-as-library", "-module-name", "Apus",
+FLAGS = ["-typecheck", "-wmo", "-swift-version", "6", "-parse-as-library", "-module-name", "Apus",
          "-enable-experimental-feature", "Lifetimes", "-strict-memory-safety",
          "-suppress-warnings",
          "-I", os.path.join(TOP, "include"), "-I", os.path.join(TOP, "Sources/CSystem"),

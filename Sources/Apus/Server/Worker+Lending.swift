@@ -5,7 +5,6 @@
 // and for a moment. Mail of others, or time, makes it take the loop back, as soon as the
 // borrower is out of it; and the borrower leaves when he is not alone any more.
 
-import CSystem
 import Synchronization
 
 struct Lending: ~Copyable {
@@ -48,7 +47,7 @@ extension Ref where Object == Worker {
     var visits = lending.o.visits
     while true {
       lending.o.lock.unlock()
-      let isMail = sys_wait_readable(o.loop.o.mailbox.descriptor, Lending.moment) > 0
+      let isMail = o.loop.o.mailbox.waitForMail(Lending.moment)
       lending.o.lock.lock()
       while isMail, lending.o.holder == .borrower {
         lending.o.isAwaited = true
