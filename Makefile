@@ -55,7 +55,7 @@ check: stage ## build, and run the tests of ctests/
 	cmake -S ctests -B $(CTESTS) -DCMAKE_PREFIX_PATH=$(STAGE) -DAPUS_PREFIX=$(STAGE) \
 	  -DAPUS_BUILD=$(CURDIR)/$(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION)
 	cmake --build $(CTESTS)
-	ctest --test-dir $(CTESTS) $(CTEST_FLAGS) -j2 --output-on-failure --timeout 300
+	ctest --test-dir $(CTESTS) $(CTEST_FLAGS) -j3 --output-on-failure --timeout 300
 
 unit: ## run the tests of Tests/
 	swift test
@@ -73,7 +73,7 @@ test: ## run everything, from nothing; the quick tests come first
 	$(MAKE) check
 	$(MAKE) unit
 	$(MAKE) simulate
-	APUS_FUZZ_SEED=1 $(MAKE) fuzz TIME=15
+	APUS_FUZZ_SEED=1 $(MAKE) fuzz TIME=60
 	$(MAKE) check EMBEDDED=1
 	$(MAKE) sanitize
 endif

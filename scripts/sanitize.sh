@@ -45,5 +45,5 @@ cmake --build "build/ctests-$sanitizer"
 
 export TSAN_OPTIONS="second_deadlock_stack=1${TSAN_OPTIONS:+ $TSAN_OPTIONS}"
 export ASAN_OPTIONS="detect_leaks=1 detect_stack_use_after_return=1${ASAN_OPTIONS:+ $ASAN_OPTIONS}"
-ctest --test-dir "build/ctests-$sanitizer" -j2 -LE 'rules|nosanitize' --output-on-failure \
+ctest --test-dir "build/ctests-$sanitizer" -j3 -LE 'rules|nosanitize' --output-on-failure \
   --timeout 300 "$@"

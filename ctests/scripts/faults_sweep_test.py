@@ -5,7 +5,7 @@ is a crash, a hang, a leak, a malformed reply, or a server that does not serve a
 
     faults_sweep_test.py [FUNCTION...]    all three dispatches, or of some functions only
 """
-# ctest: nosanitize timeout=900
+# ctest: once nosanitize timeout=900
 import concurrent.futures
 import errno
 import json

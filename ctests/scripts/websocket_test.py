@@ -118,7 +118,9 @@ async def test_offers(server, chance, step):
 
 
 async def test_websockets(server, chance, is_whole):
-    await test_offers(server, chance, 1 if is_whole else 7)
+    # A library with a sanitizer in it is slow, and all offers are met without.
+    all_offers = is_whole and not os.environ.get("APUS_SANITIZE")
+    await test_offers(server, chance, 1 if all_offers else 7)
     for path in ("/echo", "/fragments"):
         large = (bytes(LARGEST), chance.randbytes(LARGEST), "x" * LARGEST)
         async with connect(server.ws + path, max_size=None) as socket:

@@ -47,13 +47,12 @@ extension Ref where Object == Worker {
     var visits = lending.o.visits
     while true {
       lending.o.lock.unlock()
-      let isMail = o.loop.o.mailbox.waitForMail(Lending.moment)
+      _ = o.loop.o.mailbox.waitForMail(Lending.moment)
       lending.o.lock.lock()
-      while isMail, lending.o.holder == .borrower {
+      while lending.o.holder == .borrower {
         lending.o.isAwaited = true
         lending.o.changed.wait(lending.o.lock, until: -1)
       }
-      if lending.o.holder == .borrower { continue }
       // What mail there was a borrower may have seen to.
       if visits == lending.o.visits || !o.loop.o.mailbox.isEmpty || isBusy { break }
       visits = lending.o.visits
