@@ -2,7 +2,7 @@
  * events.c - what streams of events cost the server: memory of those that are idle and of
  * those that are not read, and the time to hand an event to many.
  *
- * Usage: events CONNECTIONS EVENTS
+ * Usage: events CONNECTIONS EVENTS [bare]
  *
  * A child process serves, with one worker; this one has the clients. It prints, as a line
  * of names and numbers: kib, resident KiB for each idle connection; for each burst of 1 and
@@ -10,6 +10,9 @@
  * microseconds of each (us1, us16) and of those in the kernel (kernel1, kernel16); and for a
  * client that reads nothing while 40,000 events come, the KiB that it costs (stalled) where
  * its high-water mark is 64 KiB and nobody else waits for the same events.
+ *
+ * bare: the child is no server but a loop that sends as many bytes to each socket, one call
+ * each: what an event for each costs at the least. It prints the rates and times alone.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -117,6 +120,70 @@ static int serve(int orders, int answers) {
       answer.number = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
       answer.other = microseconds(usage.ru_stime);
     }
+  } while (1);
+}
+
+/* ------------------------------------------------- the loop that is no server */
+
+static int *sockets, socket_count;
+
+static void welcome(int listener) {
+  static const char head[] = "HTTP/1.1 200 OK\r\n\r\n";
+  char request[512];
+  int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+  if (fd < 0 || recv(fd, request, sizeof request, 0) <= 0) die("accept");
+  if (send(fd, head, sizeof head - 1, MSG_NOSIGNAL) < 0) die("head");
+  sockets = realloc(sockets, (size_t)(socket_count + 1) * sizeof *sockets);
+  sockets[socket_count++] = fd;
+}
+
+/* How many there are, without those that have been closed. */
+static int count_sockets(void) {
+  char byte;
+  int left = 0;
+  for (int i = 0; i < socket_count; i++) {
+    ssize_t got = recv(sockets[i], &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+    if (got < 0 && errno == EAGAIN) {
+      sockets[left++] = sockets[i];
+    } else {
+      close(sockets[i]);
+    }
+  }
+  return socket_count = left;
+}
+
+static void send_each(int times) {
+  char chunk[CHUNK];
+  memset(chunk, 'e', sizeof chunk);
+  for (int turn = 0; turn < times; turn++) {
+    for (int i = 0; i < socket_count; i++) {
+      if (send(sockets[i], chunk, sizeof chunk, MSG_NOSIGNAL) != sizeof chunk) die("send");
+    }
+  }
+}
+
+static int serve_bare(int orders, int answers) {
+  struct sockaddr_in at = {.sin_family = AF_INET};
+  socklen_t length = sizeof at;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (bind(listener, (struct sockaddr *)&at, sizeof at) != 0 || listen(listener, 4096) != 0 ||
+      getsockname(listener, (struct sockaddr *)&at, &length) != 0) {
+    die("listen");
+  }
+  struct answer answer = {ntohs(at.sin_port), 0};
+  struct order order;
+  struct pollfd waits[2] = {{orders, POLLIN, 0}, {listener, POLLIN, 0}};
+  do {
+    if (write(answers, &answer, sizeof answer) != sizeof answer) return 1;
+    while (poll(waits, 2, -1) > 0 && !(waits[0].revents & POLLIN)) welcome(listener);
+    if (read(orders, &order, sizeof order) != sizeof order) return 0;
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    answer = (struct answer){microseconds(usage.ru_utime) + microseconds(usage.ru_stime),
+                             microseconds(usage.ru_stime)};
+    if (order.what == 'p') send_each(order.burst);
+    if (order.what == 's') answer = (struct answer){count_sockets(), 0};
   } while (1);
 }
 
@@ -239,6 +306,7 @@ static void measure_stalled(int port, int connections) {
 int main(int argc, char **argv) {
   int connections = argc > 1 ? atoi(argv[1]) : 1000;
   int events = argc > 2 ? atoi(argv[2]) : 160;
+  int is_bare = argc > 3;
   struct rlimit limit;
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
@@ -248,7 +316,7 @@ int main(int argc, char **argv) {
   if (child < 0) die("fork");
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    _exit(serve(order_pipe[0], answer_pipe[1]));
+    _exit((is_bare ? serve_bare : serve)(order_pipe[0], answer_pipe[1]));
   }
   int port = (int)receive_answer().number;
   descriptors = calloc((size_t)connections, sizeof *descriptors);
@@ -271,8 +339,9 @@ int main(int argc, char **argv) {
   ask('p', 0, 1);
   drain((long long)connections * CHUNK);
   long long after = ask('m', 0, 0).number;
-  printf("connections %d kib %.3f ", connections, (double)(after - before) / connections / 1024);
+  if (!is_bare) printf("kib %.3f ", (double)(after - before) / connections / 1024);
   measure(connections, events, 1);
+  if (is_bare) return 0;
   measure(connections, events, 16);
   int few = connections < 100 ? connections : 100;
   for (int i = few; i < connections; i++) close(descriptors[i]);

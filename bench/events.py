@@ -35,7 +35,9 @@ second of CPU time of the server's process, and µs are CPU time for each delive
 
 A connection costs one `send()` in a turn of the loop, however many events there are for it:
 the first columns are the price of that call, of which user space has a small part, and the
-others that of the events themselves.
+others that of the events themselves. The bare loop does nothing but that call, with as many
+bytes, for each of as many sockets: nothing that sends each event to each client at once can
+do more than that for a second of CPU time on the machine.
 
 ## Memory
 
@@ -63,10 +65,16 @@ def build(prefix, folder):
     return program
 
 
+def run_once(*words):
+    said = subprocess.run([str(word) for word in words], check=True, text=True,
+                          stdout=subprocess.PIPE, timeout=600).stdout.split()
+    return {said[at]: float(said[at + 1]) for at in range(0, len(said), 2)}
+
+
 def run(program, connections, events):
-    words = subprocess.run([program, str(connections), str(events)], check=True, text=True,
-                           stdout=subprocess.PIPE, timeout=600).stdout.split()
-    return {words[at]: float(words[at + 1]) for at in range(0, len(words), 2)}
+    bare = run_once(program, connections, events, "bare")
+    found = run_once(program, connections, events)
+    return {**found, "bare": bare["rate1"], "share": found["rate1"] / bare["rate1"]}
 
 
 def middle(rounds, name):
@@ -94,9 +102,10 @@ def page(found, rounds):
         for name, key in (("one event at a time", "rate1"), ("16 at a time", "rate16"))] + [
         [f"idle stream, of {most:,}", "≤ 2 KiB", f"{middle(largest, 'kib'):.2f} KiB",
          "yes" if middle(largest, "kib") <= 2 else "no"]])
-    fan = table(["streams", "deliveries/s, one", "range", "µs", "user", "deliveries/s, 16",
-                 "range", "µs", "user"], [
-        [f"{count:,}", f"{middle(each, 'rate1'):,.0f}", span(each, "rate1", ",.0f"),
+    fan = table(["streams", "a bare loop", "deliveries/s, one", "range", "of the bare loop's", "µs",
+                 "user", "deliveries/s, 16", "range", "µs", "user"], [
+        [f"{count:,}", f"{middle(each, 'bare'):,.0f}", f"{middle(each, 'rate1'):,.0f}",
+         span(each, "rate1", ",.0f"), f"{middle(each, 'share'):.0%}",
          f"{middle(each, 'us1'):.2f}", f"{middle(each, 'us1') - middle(each, 'kernel1'):.2f}",
          f"{middle(each, 'rate16'):,.0f}", span(each, "rate16", ",.0f"),
          f"{middle(each, 'us16'):.3f}", f"{middle(each, 'us16') - middle(each, 'kernel16'):.3f}"]
