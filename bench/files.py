@@ -21,13 +21,18 @@ def catalogue(scratch):
 
 
 def prepare(scratch, chosen):
-    """The files, for each server in a folder of its own."""
+    """The files, for each server in a folder of its own. They are the same: where a file's
+    pages lie has a part in what sending it costs."""
+    common = os.path.join(scratch, "files")
+    os.makedirs(common)
+    for name, size in SIZES.items():
+        with open(os.path.join(common, name), "wb") as file:
+            file.write(os.urandom(size))
     for server in chosen:
         folder = os.path.join(scratch, server.name, "files")
         os.makedirs(folder, exist_ok=True)
-        for name, size in SIZES.items():
-            with open(os.path.join(folder, name), "wb") as file:
-                file.write(os.urandom(size))
+        for name in SIZES:
+            os.link(os.path.join(common, name), os.path.join(folder, name))
 
 
 def run(arguments, scratch, chosen, throughput, say):

@@ -14,7 +14,7 @@ page for the server is [benchmarks](benchmarks.md).
 METHOD = """\
 ## How it is measured
 
-- Each server serves the same sizes of random bytes from a memory file system, with one
+- Each server serves the same files of random bytes from a memory file system, with one
   worker, over connections that are kept, loaded by wrk with one thread.
 - CPU is the server's own, user and system, divided by the requests. Figures are medians
   over the rounds, in which the servers take turns; "× nginx" is the median of the ratios
