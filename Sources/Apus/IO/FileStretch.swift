@@ -17,8 +17,9 @@ import CSystem
 
   deinit { file.release() }
 
-  /// A turn of the loop sends no more than that of one: others have their turns.
-  static var mostAtOnce: Int64 { 2 << 20 }
+  /// A turn of the loop sends no more than that of one: others have their turns. It is more
+  /// than a socket holds: what waits in the kernel goes out as the peer reads, without us.
+  static var mostAtOnce: Int64 { 8 << 20 }
   private static var blockSize: Int { 64 * 1024 }
 
   enum Outcome {
