@@ -420,6 +420,13 @@ APUS_API int32_t apus_server_set_descriptor_reserve(apus_server server, int32_t 
 APUS_API int32_t apus_server_set_header_timeout(apus_server server, int32_t ms);
 /* Between two reads of a body. Default 30,000. Past it: 408. */
 APUS_API int32_t apus_server_set_body_timeout(apus_server server, int32_t ms);
+/* The least rate of a body: bytes_per_second, 0 (any) to 1,000,000,000, on average, once
+ * grace_ms, 1 to 86,400,000, have passed. Default 240 and 5,000. Past it: 408. What a body
+ * was faster lets it rest later, for as long as apus_server_set_body_timeout() does. The
+ * time in which the server does not read the body does not count, nor that in which a
+ * 100 (Continue) is due. */
+APUS_API int32_t apus_server_set_body_rate(apus_server server, int32_t bytes_per_second,
+                                           int32_t grace_ms);
 /* While replies wait and the peer takes none of them. Default 30,000. Past it
  * the connection is reset. */
 APUS_API int32_t apus_server_set_write_timeout(apus_server server, int32_t ms);
