@@ -1141,6 +1141,9 @@ APUS_API int32_t apus_server_set_origin_policy(apus_server server, int32_t polic
 APUS_API int32_t apus_server_set_max_message(apus_server server, int64_t bytes);
 /* Frames of a message: 1 to 1,000,000. Default 1024. Above it: 1008. */
 APUS_API int32_t apus_server_set_max_fragments(apus_server server, int32_t frames);
+/* Pings and pongs in a second: 1 to 1,000,000. Default 1000. Above it: 1008. Pings are
+ * answered as they come; while output waits, the newest alone, once it has gone. */
+APUS_API int32_t apus_server_set_max_controls(apus_server server, int32_t per_second);
 /* The high-water mark that each channel has at first: 1 to 2^40 bytes. Default 1 MiB. */
 APUS_API int32_t apus_server_set_channel_high_water(apus_server server, int64_t bytes);
 /* Bytes of messages of a channel that may wait for the host, each of which counts for
