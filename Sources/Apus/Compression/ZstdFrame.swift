@@ -28,7 +28,7 @@ struct ZstdFrame {
       if count == 5, due == 5 { readDescriptor() }
       if count == due, window > ZstdFrame.largestWindow { return false }
     }
-    made &+= UInt64(more)
+    made &+= UInt64(truncatingIfNeeded: more)
     if count < due || sizeLength == 0 { return true }
     return isEnd ? made == size : made <= size
   }

@@ -2,6 +2,8 @@
 // deadline comes: the limit that holds by then may have moved on, and the timer
 // is set again. So a request costs no timer at all.
 
+import Synchronization
+
 extension Ref where Object == Connection {
   /// What the connection waits for, and until when (microseconds; 0: no limit).
   private var wait: (status: Int32, until: Int64) {
