@@ -41,7 +41,12 @@
  * returns 0 or NULL on failure. In both cases apus_last_error() has the code
  * and apus_last_error_message() a sentence, for the calling thread, until the
  * thread's next failing call. A function sets its out-parameters only on
- * success; any out-parameter may be NULL.
+ * success; any out-parameter may be NULL. Where -1 is a value, as "not known",
+ * errors come as INT32_MIN or INT64_MIN, by the result's type.
+ * errno is no part of the interface: any call may change it, also one that
+ * succeeds, and what it says means nothing. The system's reason for a failure,
+ * where there is one, is in apus_last_error_message(). Who needs errno across a
+ * call saves it.
  * COMMON CODES: any function that takes a handle may give APUS_E_HANDLE; any
  * function may give APUS_E_FORK in the child of a fork(). They are not repeated
  * below: "Errors" names what comes on top of them.
@@ -420,6 +425,13 @@ APUS_API int32_t apus_server_set_descriptor_reserve(apus_server server, int32_t 
 APUS_API int32_t apus_server_set_header_timeout(apus_server server, int32_t ms);
 /* Between two reads of a body. Default 30,000. Past it: 408. */
 APUS_API int32_t apus_server_set_body_timeout(apus_server server, int32_t ms);
+/* The least rate of a body, on average and in bytes a second: 0 to 1,000,000,000. Default
+ * 240; 0: any. It counts once grace_ms have passed, 1 to 86,400,000, default 5,000. Past
+ * it: 408. What a body was faster lets it rest later, for as long as
+ * apus_server_set_body_timeout() does. The time in which the server does not read the body
+ * does not count, nor that in which a 100 (Continue) is due. */
+APUS_API int32_t apus_server_set_body_rate(apus_server server, int32_t bytes_per_second,
+                                           int32_t grace_ms);
 /* While replies wait and the peer takes none of them. Default 30,000. Past it
  * the connection is reset. */
 APUS_API int32_t apus_server_set_write_timeout(apus_server server, int32_t ms);
@@ -1134,6 +1146,9 @@ APUS_API int32_t apus_server_set_origin_policy(apus_server server, int32_t polic
 APUS_API int32_t apus_server_set_max_message(apus_server server, int64_t bytes);
 /* Frames of a message: 1 to 1,000,000. Default 1024. Above it: 1008. */
 APUS_API int32_t apus_server_set_max_fragments(apus_server server, int32_t frames);
+/* Pings and pongs in a second: 1 to 1,000,000. Default 1000. Above it: 1008. Pings are
+ * answered as they come; while output waits, the newest alone, once it has gone. */
+APUS_API int32_t apus_server_set_max_controls(apus_server server, int32_t per_second);
 /* The high-water mark that each channel has at first: 1 to 2^40 bytes. Default 1 MiB. */
 APUS_API int32_t apus_server_set_channel_high_water(apus_server server, int64_t bytes);
 /* Bytes of messages of a channel that may wait for the host, each of which counts for
@@ -1830,7 +1845,8 @@ APUS_API int32_t apus_client_set_max_connections(apus_client client, int32_t per
  * Errors: APUS_E_ARGUMENT (negative, or over a day). Thread: any. Since 0.1. */
 APUS_API int32_t apus_client_set_idle_connection_timeout(apus_client client, int32_t ms);
 
-/* Has all connections made to a Unix socket, whatever the URLs' hosts; NULL ends it.
+/* Has all connections made to a Unix socket, whatever the URLs' hosts, those of channels,
+ * too; NULL ends it. No proxy is asked then.
  * Errors: APUS_E_ARGUMENT (empty, or 108 bytes and more). Thread: any. Since 0.1. */
 APUS_API int32_t apus_client_set_unix_socket(apus_client client, const char *path);
 
@@ -1849,7 +1865,9 @@ APUS_API int32_t apus_client_set_bearer(apus_client client, const char *token);
 
 /* Has requests go through a proxy: "http://", "socks5://" or "socks5h://", with
  * "name:password@" if it wants that, a host and a port (80, 1080). Names of servers are
- * the proxy's to look up. NULL: no proxy.
+ * the proxy's to look up. An http proxy hears name and password by Basic, and by Digest
+ * (RFC 7616: SHA-256, MD5) once it has asked for that. Channels go through it as well,
+ * by CONNECT. NULL: no proxy.
  * Errors: APUS_E_ARGUMENT; APUS_E_UNSUPPORTED (another scheme).
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_client_set_proxy(apus_client client, const char *url);
@@ -2413,7 +2431,8 @@ typedef void (*apus_source_fn)(void *context, apus_source source);
 typedef void (*apus_source_event_fn)(void *context, apus_source source, const char *type,
                                      const char *id, const char *data, size_t length);
 /* A stream has ended, or an attempt failed: why, the status of an answer (0: none came),
- * and in how many milliseconds it connects anew; -1: it is closed for good. */
+ * and in how many milliseconds it connects anew; -1: it is closed for good. Inside it
+ * apus_last_error_message() has the sentence that goes with the code. */
 typedef void (*apus_source_error_fn)(void *context, apus_source source, int32_t code,
                                      int32_t status, int32_t again_ms);
 

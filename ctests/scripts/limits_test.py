@@ -13,7 +13,7 @@ from common import SOURCE, check, report
 SIZES = {"KiB": 1 << 10, "MiB": 1 << 20}
 # What sets a limit or a time by its name, and the prefixes that the tables leave out.
 LIMIT = re.compile(r"_set_(max_\w+|\w*timeout|\w*high_water|\w*inbox|\w*interval|heartbeat|retry"
-                   r"|redirects|reconnect|topic_history|form_memory|descriptor_reserve)$")
+                   r"|body_rate|redirects|reconnect|topic_history|form_memory|descriptor_reserve)$")
 # Those whose default is another's, which has a row.
 SAME = {
     "apus_channel_set_max_message", "apus_channel_set_high_water", "apus_writer_set_high_water",

@@ -48,6 +48,9 @@ PLAUSIBLE = {
 }
 BY_FUNCTION = {
     ("apus_channel_set_reconnect", "min_ms"): "1000",
+    ("apus_server_set_body_rate", "bytes_per_second"): "240",
+    ("apus_server_set_max_controls", "per_second"): "100",
+    ("apus_server_set_body_rate", "grace_ms"): "5000",
     ("apus_channel_set_reconnect", "max_ms"): "1000",
     ("apus_source_set_retry", "most_ms"): "1000",
     ("apus_writer_event", "event"): '"add"', ("apus_server_publish_event", "event"): '"add"',
@@ -202,6 +205,9 @@ BAD = {
                                       "origins": ["NULL", '"a"', '"http://a/b"', '"http://"']},
     "apus_server_set_max_message": {"bytes": span(1, "1LL << 40", INT64)},
     "apus_server_set_max_fragments": {"frames": span(1, 1000000)},
+    "apus_server_set_max_controls": {"per_second": span(1, 1000000)},
+    "apus_server_set_body_rate": {"bytes_per_second": span(0, 1000000000),
+                                  "grace_ms": span(1, 86400000)},
     "apus_server_set_ping_interval": {"ms": span(0, 86400000)},
     "apus_server_set_channel_high_water": {"bytes": span(1, "1LL << 40", INT64)},
     "apus_server_set_channel_inbox": {"bytes": span(1, "1LL << 40", INT64)},

@@ -181,6 +181,40 @@ def stalled_body(mode):
         server.serves()
 
 
+POST = b"POST %s HTTP/1.1\r\nHost: a\r\n"
+SIZED = b"Content-Length: %d\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def slow_body(mode):
+    """A body that drips, at once or after a start in haste, gets 408."""
+    with Server(mode, body_ms=1000, body_rate=1000) as server:
+        for target in (b"/", b"/stream"):
+            with server.peer() as sized, server.peer() as chunked, server.peer() as hasty:
+                hasty.send(POST % target + SIZED % 1000000 + bytes(500000))
+                drip(sized, POST % target + SIZED % 1000000, b"x")
+                drip(chunked, POST % target + CHUNKED, b"1\r\nx\r\n")
+                drip(hasty, b"", b"x")
+                for peer in (sized, chunked, hasty):
+                    peer.expect_refusal(408)
+        server.counts(COUNT_REFUSED_TIMEOUT, 6)
+        server.serves()
+
+
+def steady_body(mode):
+    """A body that is slow and keeps the rate is taken, as is one without a rate."""
+    for rate in (2, 0):
+        with Server(mode, body_ms=30000, body_rate=rate) as server:
+            with server.peer() as peer:
+                peer.send(POST % b"/stream" + SIZED % 50)
+                for _ in range(50):
+                    if select.select([peer.socket], [], [], 0.03)[0]:
+                        break
+                    peer.send(b"x")
+                reply = peer.reply()
+                need(reply and reply[2] == b"50", f"50 bytes at ease get {reply}")
+
+
 def reader_stops(mode):
     """A client that takes nothing of its reply is reset."""
     with Server(mode, write_ms=400) as server:
@@ -347,8 +381,8 @@ def pull(peer, rest, total):
 
 
 def main():
-    tests = [silent, slow_head, stalled_body, reader_stops, slow_reader, connections,
-             descriptors, resets, unread_pipeline]
+    tests = [silent, slow_head, stalled_body, slow_body, steady_body, reader_stops,
+             slow_reader, connections, descriptors, resets, unread_pipeline]
     wanted = sys.argv[1:]
     for mode in ("worker", "tick", "threadless"):
         for test in tests:

@@ -47,6 +47,13 @@ static void test_shape(enum mode mode) {
   CHECK_INT(0, apus_server_destroy(server));
   CHECK_CODE(APUS_E_HANDLE, apus_handle_kind(server));
   CHECK_CODE(APUS_E_HANDLE, apus_server_set_workers(server, 1));
+  /* The handle is looked at first, whatever else is wrong. */
+  CHECK_CODE(APUS_E_HANDLE, apus_channel_on_open(server, NULL, NULL, NULL));
+  CHECK_CODE(APUS_E_HANDLE, apus_channel_on_message(server, NULL, NULL, NULL));
+  CHECK_CODE(APUS_E_HANDLE, apus_channel_on_error(server, NULL, NULL, NULL));
+  CHECK_CODE(APUS_E_HANDLE, apus_channel_recv(server, NULL, -2));
+  CHECK_CODE(APUS_E_HANDLE, apus_server_on_message(server, -1, NULL, NULL, NULL));
+  CHECK_CODE(APUS_E_HANDLE, apus_request_on_body(request, NULL, NULL, NULL));
 }
 
 static int compare(const void *left, const void *right) {

@@ -9,8 +9,8 @@ private func listen<Function>(
   _ add: (Ref<ChannelListeners>) -> Bool
 ) -> Int32 {
   let result = boundary { () throws(Failure) in
-    guard callback.isSet else { throw Failure(.argument, "the function must not be NULL") }
-    return try withChannel(handle) { channel throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in
+      guard callback.isSet else { throw Failure(.argument, "the function must not be NULL") }
       try channel.locked { () throws(Failure) in
         guard let listeners = channel.listening(), add(listeners) else { throw .noMemory }
         channel.listenersChanged(hears: isMessage)
@@ -85,11 +85,11 @@ public func apusChannelRecv(
   _ handle: UInt64, _ message: UnsafeMutablePointer<apus_message>?, _ timeout: Int32
 ) -> Int32 {
   boundary { () throws(Failure) in
-    guard let message = unsafe message else {
-      throw Failure(.argument, "the message must not be NULL")
-    }
-    guard timeout >= -1 else { throw Failure(.argument, "a time limit is -1 or more") }
-    return try withChannel(handle) { channel throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in
+      guard let message = unsafe message else {
+        throw Failure(.argument, "the message must not be NULL")
+      }
+      guard timeout >= -1 else { throw Failure(.argument, "a time limit is -1 or more") }
       guard let letter = try channel.receive(timeout: timeout) else { return 0 }
       unsafe message.pointee.opcode = Int32(letter.o.opcode)
       unsafe message.pointee.final = letter.o.isFinal ? 1 : 0

@@ -117,6 +117,11 @@ public func apusServerSetMaxFragments(_ handle: UInt64, _ frames: Int32) -> Int3
   set(handle, Int64(frames), in: 1...1_000_000) { $0.messages.frames = Int($1) }
 }
 
+@_cdecl("apus_server_set_max_controls")
+public func apusServerSetMaxControls(_ handle: UInt64, _ perSecond: Int32) -> Int32 {
+  set(handle, Int64(perSecond), in: 1...1_000_000) { $0.messages.controls = Int($1) }
+}
+
 @_cdecl("apus_server_set_channel_high_water")
 public func apusServerSetChannelHighWater(_ handle: UInt64, _ bytes: Int64) -> Int32 {
   set(handle, bytes, in: 1...(1 << 40)) { $0.channelHighWater = $1 }

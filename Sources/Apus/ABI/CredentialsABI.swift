@@ -94,6 +94,7 @@ public func apusClientSetProxy(_ handle: UInt64, _ url: UnsafePointer<CChar>?) -
     let given = try unsafe optional(url)
     if let given { _ = try ProxyURL(given.bytes) }
     try replace(&client.o.proxy, given)
+    client.forgetProxyChallenge()
   }
 }
 
@@ -123,5 +124,6 @@ public func apusClientUseEnvironment(_ handle: UInt64) -> Int32 {
     _ = try ProxyURL(proxy.bytes)
     try replace(&client.o.noProxy, unsafe Environment.value("no_proxy"))
     try replace(&client.o.proxy, proxy)
+    client.forgetProxyChallenge()
   }
 }

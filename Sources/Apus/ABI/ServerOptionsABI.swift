@@ -155,6 +155,16 @@ public func apusServerSetBodyTimeout(_ handle: UInt64, _ milliseconds: Int32) ->
   set(handle, milliseconds, in: 0...86_400_000) { $0.o.options.bodyTimeout = Int64(milliseconds) }
 }
 
+@_cdecl("apus_server_set_body_rate")
+public func apusServerSetBodyRate(_ handle: UInt64, _ bytes: Int32, _ grace: Int32) -> Int32 {
+  set(handle) { server throws(Failure) in
+    try check(bytes, in: 0...1_000_000_000)
+    try check(grace, in: 1...86_400_000)
+    server.o.options.bodyRate = Int64(bytes)
+    server.o.options.bodyGrace = Int64(grace)
+  }
+}
+
 @_cdecl("apus_server_set_write_timeout")
 public func apusServerSetWriteTimeout(_ handle: UInt64, _ milliseconds: Int32) -> Int32 {
   set(handle, milliseconds, in: 0...86_400_000) { $0.o.options.writeTimeout = Int64(milliseconds) }

@@ -21,7 +21,7 @@ extension Ref where Object == ChannelClient {
   func expired() {
     switch o.stage {
     case .waiting: begin()
-    case .dialing, .asking:
+    case .dialing, .tunnelling, .asking:
       failed(Failure(.timeout, "the connection was not open in time"))
     case .idle, .open: break
     }
@@ -31,31 +31,55 @@ extension Ref where Object == ChannelClient {
 
   func begin() {
     let channel = o.channel
-    var host = ByteBuffer()
     channel.o.lock.lock()
     guard o.run == o.currentRun, channel.o.state == .connecting, let address = o.address else {
       return channel.o.lock.unlock()
     }
-    host.append(o.url.bytes.extracting(address.hostName))
-    o.secureHost.clear()
-    var isSecure = o.isSecure
-    o.securePort = address.port
+    o.host.clear()
+    o.host.append(o.url.bytes.extracting(address.hostName))
+    o.usesTLS = o.isSecure
+    o.port = address.port
     o.status = 0
     let timeout = o.connectTimeout
     channel.o.lock.unlock()
     guard let worker, !worker.o.isDraining else { return finish() }
-    if !isSecure, wantsTLS(for: host.bytes) {
-      isSecure = true
-      if o.securePort == 80 { o.securePort = 443 }
+    if !o.usesTLS, wantsTLS(for: o.host.bytes) {
+      o.usesTLS = true
+      if o.port == 80 { o.port = 443 }
     }
-    if isSecure { o.secureHost.append(host.bytes) }
     if timeout > 0 { setTimer(timeout &* 1000) }
+    o.proxyAnswers = 0
+    dial(on: worker.o.loop)
+  }
+
+  /// Makes a connection to the server, its proxy, or the Unix socket. The time limit is
+  /// that of the handshake, too.
+  private func dial(on loop: Ref<Loop>) {
     o.stage = .dialing
+    var path = ByteBuffer()
     do throws(Failure) {
-      // The time limit is that of the handshake, too.
-      o.dialer = try unsafe Ref<Dialer>.start(
-        on: worker.o.loop, host: host.bytes, port: o.securePort, timeout: 0,
-        owner: channel.opaque, done: dialed)
+      let client = try o.channel.o.server.httpClient()
+      try client.locked { () throws(Failure) in path.append(client.o.unixPath.bytes) }
+      if o.host.failed || !path.terminate() { throw .noMemory }
+      if path.isEmpty {
+        // RFC 6455 §4.1: through a proxy by CONNECT.
+        try client.findRoute(to: o.host.bytes, port: o.port, isPlain: false, &o.route)
+      } else {
+        o.route = ProxyRoute()
+      }
+      let owner = unsafe o.channel.opaque
+      if let start = unsafe path.pointer, !path.isEmpty {
+        o.dialer = try unsafe Ref<Dialer>.start(
+          on: loop, unixPath: Text(start: start, count: path.count), timeout: 0, owner: owner,
+          done: dialed)
+      } else if let proxy = o.route.proxy {
+        o.dialer = try unsafe Ref<Dialer>.start(
+          on: loop, host: o.route.text.bytes.extracting(proxy.host), port: proxy.port, timeout: 0,
+          owner: owner, done: dialed)
+      } else {
+        o.dialer = try unsafe Ref<Dialer>.start(
+          on: loop, host: o.host.bytes, port: o.port, timeout: 0, owner: owner, done: dialed)
+      }
     } catch {
       failed(error)
     }
@@ -79,7 +103,12 @@ extension Ref where Object == ChannelClient {
     } catch {
       return failed(error)
     }
-    if o.secureHost.isEmpty { ask() } else { startTLS() }
+    if o.route.isTunnel { startTunnel() } else { goOn() }
+  }
+
+  /// The way to the server stands.
+  func goOn() {
+    if o.usesTLS { startTLS() } else { ask() }
   }
 
   /// With the time limit of the attempt.
@@ -87,7 +116,7 @@ extension Ref where Object == ChannelClient {
     guard let connection = o.attempt else { return }
     do throws(Failure) {
       let tls = try o.channel.o.server.httpClient().tlsClient()
-      let session = try tls.makeSession(host: o.secureHost.bytes, port: o.securePort)
+      let session = try tls.makeSession(host: o.host.bytes, port: o.port)
       connection.o.stream.secure(by: session)
     } catch {
       failed(error)
@@ -261,9 +290,22 @@ extension Ref where Object == ChannelClient {
     o.stage = .idle
     o.dialer?.cancel()
     o.dialer = nil
+    dropConnection()
+  }
+
+  private func dropConnection() {
+    o.tunnel?.free()
+    o.tunnel = nil
     let attempt = o.attempt
     o.attempt = nil
     attempt?.die(reset: true)
+  }
+
+  /// Dials the proxy once more.
+  func dialAgain() {
+    dropConnection()
+    guard let worker, !worker.o.isDraining else { return finish() }
+    dial(on: worker.o.loop)
   }
 
   /// Whether it may be tried again. The caller holds the channel's lock.

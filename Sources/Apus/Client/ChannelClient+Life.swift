@@ -217,6 +217,7 @@ extension Ref where Object == ChannelClient {
     let again = isCurrent && isLost && mayTryAgain
     channel.o.output.clear()
     channel.o.postponed.clear()
+    channel.o.isPongDue = false
     channel.o.unsent.store(0, ordering: .relaxed)
     channel.o.wantsDrain.store(false, ordering: .relaxed)
     if again { channel.o.state = .connecting }

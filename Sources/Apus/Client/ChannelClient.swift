@@ -10,7 +10,7 @@ import Synchronization
 
 @safe struct ChannelClient: ~Copyable {
   enum Stage {
-    case idle, dialing, asking, open, waiting
+    case idle, dialing, tunnelling, asking, open, waiting
   }
 
   let channel: Ref<Channel>
@@ -44,9 +44,14 @@ import Synchronization
   var stage = Stage.idle
   let timer: Ref<Timer>
   var dialer: Ref<Dialer>? = nil
-  /// Whom a secure connection is to be with.
-  var secureHost = ByteBuffer()
-  var securePort: UInt16 = 0
+  /// Whom the connection is to be with, and how to get there.
+  var host = ByteBuffer()
+  var port: UInt16 = 0
+  var usesTLS = false
+  var route = ProxyRoute()
+  var tunnel: Ref<Tunnel>? = nil
+  /// How often its proxy's challenges were answered in this attempt.
+  var proxyAnswers = 0
   /// The connection until it is open.
   var attempt: Ref<Connection>? = nil
   /// What the request asked for.
@@ -61,7 +66,10 @@ import Synchronization
     self.messages = messages
   }
 
-  deinit { timer.free() }
+  deinit {
+    timer.free()
+    tunnel?.free()
+  }
 
   /// Bytes of the request's fields.
   static var mostFields: Int { 32 * 1024 }
@@ -114,7 +122,8 @@ private func received(
   _ owner: UnsafeMutableRawPointer, _ start: UnsafeMutablePointer<UInt8>, _ count: Int
 ) -> Int {
   guard let client = unsafe attempted(owner) else { return count }
-  return unsafe client.takeResponse(Span(_unsafeStart: start, count: count))
+  let bytes = unsafe Span(_unsafeStart: start, count: count)
+  return client.o.stage == .tunnelling ? client.takeTunnel(bytes) : client.takeResponse(bytes)
 }
 
 private func buried(_ owner: UnsafeMutableRawPointer) {
@@ -137,10 +146,7 @@ extension ChannelClient {
   static let handler = unsafe Ref<StreamHandler>(
     make: StreamHandler(
       received: received,
-      inputEnded: {
-        unsafe attempted($0)?.failed(
-          Failure(.closed, "the server closed the connection in the handshake"))
-      },
+      inputEnded: { unsafe attempted($0)?.inputEnded() },
       drained: { _ in },
       failed: { unsafe attempted($0)?.broken($1) },
       expired: { _ in },

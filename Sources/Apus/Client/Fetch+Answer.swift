@@ -16,6 +16,10 @@ extension Ref where Object == Fetch {
       if answers(bytes) { o.run.plan = .follow }
       return
     }
+    if status == 407 {
+      if answersProxy(bytes) { o.run.plan = .follow }
+      return
+    }
     guard o.options.redirects > 0, RedirectPolicy.isRedirection(status) else { return }
     let name = Text("location")
     guard let field = o.run.head.field(name.bytes, in: bytes) else { return }

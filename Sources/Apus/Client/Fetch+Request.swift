@@ -72,7 +72,7 @@ extension Ref where Object == Fetch {
       o.run.fields.append(to: &output, secrets: o.run.isHome, content: tellsBody)
     }
     try appendAuthorization(to: &output)
-    if o.run.route.kind == .plain { try appendProxyAuthorization(to: &output) }
+    try appendProxyAuthorization(to: &output)
     if o.options.usesCookies, !o.run.isHome || !o.run.fields.has("cookie"),
       let loop = o.worker?.o.loop
     {

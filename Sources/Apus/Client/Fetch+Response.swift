@@ -231,7 +231,7 @@ extension Ref where Object == Fetch {
   }
 
   /// Lets go of the connection, for the next one or for good.
-  private func leave(_ link: Ref<Link>, isReusable: Bool) {
+  func leave(_ link: Ref<Link>, isReusable: Bool) {
     o.run.link = nil
     o.run.origin = nil
     // A request that was cut short cannot be followed by another one.
@@ -246,7 +246,7 @@ extension Ref where Object == Fetch {
   func inputEnded() {
     guard let link = o.run.link else { return }
     if o.run.stage == .tunnelling {
-      return finish(Failure(.closed, "the proxy closed the connection"))
+      return tunnelEnded(link)
     }
     if o.run.stage == .securing {
       return finish(Failure(.closed, "the server closed the connection in the TLS handshake"))

@@ -43,8 +43,10 @@ struct FetchRun: ~Copyable {
   var retries: Int32 = 0
 
   // ---- the way
-  var route = FetchRoute()
-  var socks: Ref<Socks5>? = nil
+  var route = ProxyRoute()
+  var tunnel: Ref<Tunnel>? = nil
+  /// How often its proxy's challenges were answered.
+  var proxyAnswers = 0
   var origin: Ref<PoolOrigin>? = nil
   var dialer: Ref<Dialer>? = nil
   /// Why there is no dialer.
@@ -89,7 +91,7 @@ struct FetchRun: ~Copyable {
   deinit {
     decoder?.free()
     digest?.free()
-    socks?.free()
+    tunnel?.free()
     file?.free()
   }
 

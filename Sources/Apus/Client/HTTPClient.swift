@@ -18,6 +18,8 @@ import Synchronization
   /// The proxy's URL, which is checked, and what is reached without it.
   var proxy = ByteBuffer()
   var noProxy = ByteBuffer()
+  /// What the proxy has asked for, if that is Digest.
+  var proxyDigest: Ref<Digest>? = nil
   /// Through the proxy by CONNECT always.
   var tunnels = false
   /// Hosts that want TLS are remembered, if that is wanted.
@@ -30,6 +32,7 @@ import Synchronization
 
   deinit {
     jar?.free()
+    proxyDigest?.free()
     tls?.free()
   }
 }

@@ -16,7 +16,7 @@ import Synchronization
   let kind: Kind
   let run: UInt32
   var letter: Ref<EventLetter>? = nil
-  var code: Int32 = 0
+  var failure: Failure? = nil
   var status: Int32 = 0
   var again: Int32 = 0
 
@@ -53,10 +53,10 @@ extension Ref where Object == Source {
     if unsafe o.onOpen.isSet { send(SourceNote(.open, of: self)) }
   }
 
-  func tellError(_ code: Int32, status: Int32, again: Int32) {
+  func tellError(_ failure: Failure, status: Int32, again: Int32) {
     guard unsafe o.onError.isSet else { return }
     var note = SourceNote(.error, of: self)
-    note.code = code
+    note.failure = failure
     note.status = status
     note.again = again
     send(note)
@@ -116,9 +116,12 @@ extension Ref where Object == Source {
       o.server.insideGuest { unsafe callback.function?(callback.context, handle) }
     case .error:
       let callback = unsafe o.onError
-      let (code, status, again) = (note.o.code, note.o.status, note.o.again)
+      let (status, again) = (note.o.status, note.o.again)
+      let failure = note.o.failure ?? Failure(.closed, "the stream has ended")
       o.server.insideGuest {
-        unsafe callback.function?(callback.context, handle, code, status, again)
+        // The sentence, since none comes with the call.
+        ThreadContext.note(failure)
+        unsafe callback.function?(callback.context, handle, failure.code.rawValue, status, again)
       }
     case .event:
       guard let letter = note.o.letter else { return }

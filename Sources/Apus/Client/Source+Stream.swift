@@ -77,7 +77,7 @@ extension Ref where Object == Source {
     o.lock.unlock()
     guard mayTry else { return nil }
     let status = o.isStream ? 200 : o.status
-    tellError(failure.code.rawValue, status: status, again: Int32(truncatingIfNeeded: delay))
+    tellError(failure, status: status, again: Int32(truncatingIfNeeded: delay))
     prepareNext()
     return delay &* 1000
   }
@@ -124,7 +124,7 @@ extension Ref where Object == Source {
     o.lock.unlock()
     if !isOwn {
       let status = o.isStream ? 200 : o.status
-      tellError(failure.code.rawValue, status: status, again: -1)
+      tellError(failure, status: status, again: -1)
     }
     o.home = nil
     // From here on another thread may open it anew.

@@ -21,6 +21,11 @@ import CZlib
   private var state = State.start
   /// The first byte of deflate.
   private var first: UInt8? = nil
+  /// What is wrong behind the bytes that were given: their taker has them first, as it
+  /// would if they had come in a piece of their own.
+  private var pending: Failure? = nil
+  /// The frame of zstd that is being decoded.
+  private var frame = ZstdFrame()
   /// What came of it so far.
   var produced: Int64 = 0
   /// What waits for the next stage. It has memory of its own, since it is written to
@@ -77,6 +82,8 @@ import CZlib
         guard index < input.count else { return }
         // RFC 1952 §2.3.1: ID1.
         if coding == .gzip, input[index] != 0x1F { throw coding.trailing }
+        if coding == .zstd, !ZstdFrame.mayBegin(with: input[index]) { throw coding.trailing }
+        frame = ZstdFrame()
         if let stream = unsafe stream, unsafe inflateReset(stream) != Z_OK {
           throw coding.malformed
         }
@@ -85,6 +92,7 @@ import CZlib
         if index < input.count { throw coding.trailing }
         return
       case .inside:
+        if let pending { throw pending }
         let before = index
         let made = try step(input, at: &index, to: &buffer, most: most)
         if made > 0 { return }
@@ -146,7 +154,9 @@ import CZlib
       case Z_OK, Z_BUF_ERROR: break
       case Z_STREAM_END: isEnd = true
       case Z_MEM_ERROR: throw .noMemory
-      default: throw coding.malformed
+      default:
+        if made == 0 { throw coding.malformed }
+        pending = coding.malformed
       }
     } else if let decoder = unsafe decoder {
       let result = unsafe piece.withUnsafeBufferPointer { source in
@@ -154,6 +164,9 @@ import CZlib
       }
       if result == CODING_MALFORMED { throw coding.malformed }
       isEnd = result == CODING_END
+      if coding == .zstd, !frame.take(piece.extracting(first: used), made: made, isEnd: isEnd) {
+        throw coding.malformed
+      }
     } else {
       throw coding.malformed
     }

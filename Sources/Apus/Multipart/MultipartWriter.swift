@@ -143,7 +143,8 @@ struct MultipartWriter: ~Copyable {
   }
 
   /// As the HTML standard has it for names in multipart/form-data: quotes and line ends
-  /// are percent-encoded, and nothing else is.
+  /// are percent-encoded, and nothing else is: no backslash either, also where a name ends
+  /// in one. A reader that takes it to escape the quote behind it misreads browsers, too.
   private mutating func appendEscaped(_ name: Bytes) {
     for index in 0..<name.count {
       switch name[index] {

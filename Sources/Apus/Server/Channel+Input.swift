@@ -117,16 +117,29 @@ extension Ref where Object == Channel {
     unsafe start[count] = behind
   }
 
-  /// RFC 6455 §5.5.2: a Pong with the same payload, as soon as is practical.
+  /// RFC 6455 §5.5.2: a Pong with the same payload, as soon as is practical. While output
+  /// waits that is later, and then for the newest Ping alone (§5.5.3): a peer that asks and
+  /// takes nothing costs no more than one.
   private func pinged(_ payload: Bytes) {
     o.lock.lock()
-    do throws(Failure) {
-      // Past the mark nothing is added: a peer that takes nothing asks in vain.
-      if buffered < o.highWater { try send(payload, opcode: Opcode.pong) }
-    } catch {
+    if !o.output.isEmpty || o.connection?.o.stream.o.isBlocked ?? false {
+      o.latePing.truncate(to: 0)
+      o.latePing.append(payload)
+      o.isPongDue = !o.latePing.failed
+    } else {
       // It closes, or the stream has failed.
+      try? send(payload, opcode: Opcode.pong)
     }
     o.lock.unlock()
+  }
+
+  /// Answers the newest ping, once output has gone.
+  func answerLatePing() {
+    o.isPongDue = false
+    o.lock.lock()
+    try? send(o.latePing.bytes, opcode: Opcode.pong)
+    o.lock.unlock()
+    o.latePing.clear()
   }
 
   private func ponged(_ start: UnsafeMutablePointer<UInt8>, _ count: Int) {

@@ -194,6 +194,7 @@ extension Ref where Object == Channel {
     let left = Int64(connection.o.stream.o.buffered)
     o.unsent.store(left, ordering: .relaxed)
     if connection.o.isClosing, left == 0 { return closeIfSaid() }
+    if o.isPongDue, !connection.o.stream.o.isBlocked { answerLatePing() }
     tellDrained()
     if left > 0 { armTimer() }
   }

@@ -148,6 +148,9 @@ typealias ClosedFunction =
   var hasKept = false
   var lastHeard: Int64 = 0
   var lastPing: Int64 = 0
+  /// The payload of the newest ping that is not answered, while output waits.
+  var latePing = ByteBuffer()
+  var isPongDue = false
   /// Since when the receiver counts control frames.
   var controlsSince: Int64 = 0
   var closeDeadline: Int64 = 0

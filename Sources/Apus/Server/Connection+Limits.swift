@@ -2,6 +2,8 @@
 // deadline comes: the limit that holds by then may have moved on, and the timer
 // is set again. So a request costs no timer at all.
 
+import Synchronization
+
 extension Ref where Object == Connection {
   /// What the connection waits for, and until when (microseconds; 0: no limit).
   private var wait: (status: Int32, until: Int64) {
@@ -13,8 +15,7 @@ extension Ref where Object == Connection {
     if o.stream.o.isPaused, !isUpgradeDue { return (0, 0) }
     if o.current != nil {
       return o.machine.isInBody
-        ? (408, limit(options.bodyTimeout, from: o.since))
-        : (408, limit(options.headerTimeout, from: o.since))
+        ? (408, bodyEnd(options)) : (408, limit(options.headerTimeout, from: o.since))
     }
     if let first = o.first { return (101, ticketEnd(of: first, options)) }
     // A handshake has the time of a head, however much of it has come.
@@ -31,6 +32,47 @@ extension Ref where Object == Connection {
     defer { exchange.o.lock.unlock() }
     guard let upgrade = exchange.o.upgrade, !exchange.o.isReplied else { return 0 }
     return limit(options.upgradeTimeout, from: upgrade.o.since)
+  }
+
+  /// Until when more of a body is due: the time between two reads, or the least rate.
+  private func bodyEnd(_ options: ServerOptions) -> Int64 {
+    let end = limit(options.bodyTimeout, from: o.since)
+    if options.bodyRate == 0 || isContinueOwed { return end }
+    let due = o.since &+ o.patience
+    return end == 0 ? due : min(end, due)
+  }
+
+  /// Whether the peer may wait for a 100 (Continue) that has not gone yet.
+  private var isContinueOwed: Bool {
+    guard let exchange = o.current, exchange.o.head.expectsContinue else { return false }
+    if !exchange.o.isShared, exchange.o.isAway.load(ordering: .acquiring) { return true }
+    return exchange.locked { exchange.o.continueDue }
+  }
+
+  /// A body begins.
+  @inline(never)
+  func startPatience() { o.patience = server.o.options.bodyGrace &* 1000 }
+
+  /// Bytes of a body came, or none: reading it pauses. Each byte buys time; what is saved
+  /// up by haste is no more than a body may rest, so that none is fast once and then drips.
+  func notePatience(bytes: Int) {
+    let now = o.worker.o.loop.o.now
+    let passed = now &- o.since
+    o.since = now
+    let server = o.worker.o.server
+    let rate = server.o.options.bodyRate
+    guard rate > 0 else { return }
+    // No trap: it is not 0. No overflow: a piece has been in memory.
+    let bought = Int64(bytes) &* 1_000_000 / rate
+    let rest = server.o.options.bodyTimeout
+    let most = rest == 0 ? Int64.max : max(server.o.options.bodyGrace, rest) &* 1000
+    o.patience = min(o.patience &- passed &+ bought, most)
+  }
+
+  /// The host takes no more of a body for now: its peer's time stands still.
+  func holdBody() {
+    notePatience(bytes: 0)
+    o.stream.pause(true)
   }
 
   private func limit(_ milliseconds: Int64, from start: Int64) -> Int64 {

@@ -186,6 +186,8 @@ extension Ref where Object == Connection {
       return
     }
     o.stream.pause(false)
+    // It was this side that the body has waited for.
+    if o.current != nil { o.since = o.worker.o.loop.o.now }
     if o.stream.o.hasInput {
       o.stream.deliver()
     } else if o.current != nil {

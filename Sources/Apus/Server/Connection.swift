@@ -46,6 +46,8 @@ struct Connection: ~Copyable {
   var isHeadBegun = false
   /// When the current wait for the peer began.
   var since: Int64
+  /// How much of it is left, in a body with a least rate, in microseconds.
+  var patience: Int64 = 0
   // The worker's list of its connections.
   var nextOfWorker: Ref<Connection>? = nil
   var previousOfWorker: Ref<Connection>? = nil
@@ -156,7 +158,7 @@ extension Ref where Object == Connection {
       }
       guard let exchange = o.current ?? startExchange() else { break }
       if exchange.o.isDispatched, isAwaited(exchange) {
-        o.stream.pause(true)
+        holdBody()
         break
       }
       let step = o.machine.next(
@@ -168,13 +170,15 @@ extension Ref where Object == Connection {
       case .head(let range):
         takeHead(exchange, bytes.extracting(range))
         // Most requests have no body; a streamed one waits for its handler.
-        if o.machine.isEnded, o.isOpen, !exchange.o.isDispatched {
+        if !o.machine.isEnded {
+          startPatience()
+        } else if o.isOpen, !exchange.o.isDispatched {
           endRequest(exchange)
         }
       case .body(let range):
         takeBody(exchange, bytes.extracting(range))
         if o.isOpen, exchange.o.isDispatched, isThrottled(exchange) {
-          o.stream.pause(true)
+          holdBody()
           return index
         }
       case .trailer(let field):
@@ -299,12 +303,14 @@ extension Ref where Object == Connection {
     exchange.o.continueDue = false
     if isShared { exchange.o.lock.unlock() }
     guard isDue else { return }
+    // The body may come from here on.
+    if exchange == o.current { o.since = o.worker.o.loop.o.now }
     o.stream.writing()?.o.append("HTTP/1.1 100 Continue\r\n\r\n")
     o.stream.o.loop.addDirty(o.stream)
   }
 
   func takeBody(_ exchange: Ref<Exchange>, _ piece: Bytes) {
-    o.since = o.worker.o.loop.o.now
+    notePatience(bytes: piece.count)
     if exchange.o.isDispatched {
       o.worker.deliver(exchange, piece, last: 0)
       return

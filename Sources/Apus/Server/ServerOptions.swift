@@ -15,6 +15,9 @@ struct ServerOptions {
   /// Milliseconds; 0: none.
   var headerTimeout: Int64 = 10_000
   var bodyTimeout: Int64 = 30_000
+  /// Bytes a second that a body must come to on average; 0: any. And until that counts.
+  var bodyRate: Int64 = 240
+  var bodyGrace: Int64 = 5_000
   var writeTimeout: Int64 = 30_000
   var keepAliveTimeout: Int64 = 60_000
   var drainTimeout: Int64 = 5_000

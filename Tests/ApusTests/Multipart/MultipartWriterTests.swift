@@ -105,6 +105,7 @@ private func crlf(_ text: String) -> String {
 
   @Test(arguments: [
     ("a\"b", "a%22b"), ("a\r\nb", "a%0D%0Ab"), ("\r", "%0D"), ("%22", "%22"), ("a\\b", "a\\b"),
+    ("a\\", "a\\"),
     ("\u{E9}", "\u{E9}"), ("a'b;c=d", "a'b;c=d"), ("../x", "../x"),
   ])
   func escapes(_ name: String, _ expected: String) throws {

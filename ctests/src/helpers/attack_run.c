@@ -11,6 +11,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "replies.h"
 #include "ws.h"
 
 #include <fcntl.h>
@@ -22,18 +23,6 @@
 #define LATENCIES 4000000
 
 /* ---------------------------------------------------------------- the server */
-
-static void hello(void *context, apus_request request) {
-  (void)context;
-  apus_reply_text(request, 200, "hello");
-}
-
-static void echo(void *context, apus_request request) {
-  size_t length = 0;
-  (void)context;
-  const void *data = apus_request_body(request, &length);
-  apus_reply(request, 200, "text/plain", data, length);
-}
 
 static void large(void *context, apus_request request) {
   static char bytes[100000];
@@ -91,9 +80,9 @@ static int serve(const char *folder) {
   CHECK_INT(0, apus_server_set_header_timeout(server, HEADER_MS));
   CHECK_INT(0, apus_server_set_body_timeout(server, HEADER_MS));
   CHECK_INT(0, apus_server_set_write_timeout(server, HEADER_MS));
-  CHECK(apus_server_get(server, "/hello", hello, NULL, NULL) >= 0);
+  CHECK(apus_server_get(server, "/hello", reply_hello, NULL, NULL) >= 0);
   CHECK(apus_server_get(server, "/large", large, NULL, NULL) >= 0);
-  CHECK(apus_server_post(server, "/echo", echo, NULL, NULL) >= 0);
+  CHECK(apus_server_post(server, "/echo", reply_echo, NULL, NULL) >= 0);
   CHECK(apus_server_serve_folder(server, "/f", folder) >= 0);
   int32_t route = apus_server_websocket(server, "/ws", NULL, NULL, NULL);
   CHECK_INT(0, apus_server_on_message(server, route, send_back, NULL, NULL));

@@ -20,6 +20,12 @@
 
 #include <sys/resource.h>
 
+enum { GRACE_MS = 500 };
+
+static int32_t set_body_rate(apus_server server, int32_t bytes_per_second) {
+  return apus_server_set_body_rate(server, bytes_per_second, GRACE_MS);
+}
+
 static const struct {
   const char *name;
   int32_t (*set)(apus_server server, int32_t value);
@@ -31,6 +37,7 @@ static const struct {
     {"reserve", apus_server_set_descriptor_reserve},
     {"header_ms", apus_server_set_header_timeout},
     {"body_ms", apus_server_set_body_timeout},
+    {"body_rate", set_body_rate},
     {"write_ms", apus_server_set_write_timeout},
     {"keep_alive_ms", apus_server_set_keep_alive_timeout},
 };

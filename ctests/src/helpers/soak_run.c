@@ -13,6 +13,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "replies.h"
 #include "ws.h"
 
 #include <sys/mman.h>
@@ -140,18 +141,6 @@ static pid_t start_load(int32_t port) {
 
 /* ---------------------------------------------------------------- the server */
 
-static void hello(void *context, apus_request request) {
-  (void)context;
-  apus_reply_text(request, 200, "hello");
-}
-
-static void echo(void *context, apus_request request) {
-  size_t length = 0;
-  (void)context;
-  const void *data = apus_request_body(request, &length);
-  apus_reply(request, 200, "text/plain", data, length);
-}
-
 static void pieces(void *context, apus_request request) {
   (void)context;
   apus_writer writer = apus_writer_make(request);
@@ -171,10 +160,10 @@ static apus_server make_server(int32_t *port, int32_t *secure) {
   apus_server server = apus_server_make();
   CHECK_INT(0, apus_server_set_workers(server, 2));
   CHECK_INT(0, apus_server_set_dispatch(server, APUS_DISPATCH_WORKER));
-  CHECK(apus_server_get(server, "/hello", hello, NULL, NULL) >= 0);
-  CHECK(apus_server_get(server, "/", hello, NULL, NULL) >= 0);
-  CHECK(apus_server_post(server, "/", echo, NULL, NULL) >= 0);
-  CHECK(apus_server_post(server, "/echo", echo, NULL, NULL) >= 0);
+  CHECK(apus_server_get(server, "/hello", reply_hello, NULL, NULL) >= 0);
+  CHECK(apus_server_get(server, "/", reply_hello, NULL, NULL) >= 0);
+  CHECK(apus_server_post(server, "/", reply_echo, NULL, NULL) >= 0);
+  CHECK(apus_server_post(server, "/echo", reply_echo, NULL, NULL) >= 0);
   CHECK(apus_server_get(server, "/pieces", pieces, NULL, NULL) >= 0);
   CHECK(apus_server_serve_folder(server, "/f", folder) >= 0);
   int32_t route = apus_server_websocket(server, "/ws", NULL, NULL, NULL);

@@ -120,6 +120,8 @@ static void on_error(void *context, apus_source source, int32_t code, int32_t st
                      int32_t again_ms) {
   CHECK(context == &told);
   CHECK_INT(APUS_KIND_SOURCE, apus_handle_kind(source));
+  CHECK_INT(code, apus_last_error());
+  CHECK(apus_last_error_message()[0] != '\0');
   atomic_store(&told.code, code);
   atomic_store(&told.status, status);
   atomic_store(&told.again, again_ms);

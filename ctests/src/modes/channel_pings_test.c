@@ -1,0 +1,118 @@
+/*
+ * channel_pings_test.c - pings without end: each is answered while the peer takes the
+ * answers, the newest alone once it does not, and above a rate the channel ends.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "../helpers/ws.h"
+
+enum { PINGS = 300 };
+
+static struct heard heard;
+static char piece[16384];
+
+static void open_listening(void *context, apus_channel channel, apus_request request) {
+  heard_listen(context, channel);
+  heard_open(context, channel, request);
+}
+
+static apus_channel start(struct app *app, enum mode mode, int32_t most, struct client *client) {
+  heard_reset(&heard);
+  app_make(app, mode);
+  CHECK_INT(0, apus_server_set_max_controls(app->server, most));
+  app_websocket(app, "/ws", open_listening, &heard);
+  harness_start(app);
+  client_open_small(client, app->port, 32768);
+  ws_ask(client, "/ws", "");
+  ws_accepted(client, NULL);
+  return heard_opened(&heard);
+}
+
+static void send_pings(struct client *client, int count) {
+  for (int i = 0; i < count; i++) {
+    char text[16];
+    snprintf(text, sizeof text, "ping %d", i);
+    ws_send(client, WS_FINAL | APUS_OPCODE_PING, text, strlen(text));
+  }
+}
+
+static void expect_pong(struct client *client, int number) {
+  char text[16];
+  snprintf(text, sizeof text, "ping %d", number);
+  WS_EXPECT(client, WS_FINAL | APUS_OPCODE_PONG, text, strlen(text));
+}
+
+static void test_each(enum mode mode) {
+  struct app app;
+  struct client client;
+  start(&app, mode, 1000, &client);
+  send_pings(&client, PINGS);
+  for (int i = 0; i < PINGS; i++) expect_pong(&client, i);
+  WS_SETTLED(&client);
+  client_close(&client);
+  harness_stop(&app);
+}
+
+/* Sends until even the kernel takes no more: what is left after two messages of the
+ * peer's, and so two turns of the loop, stays. Returns how many pieces went. */
+static int fill(apus_channel channel, struct client *client) {
+  int count = 0;
+  do {
+    while (apus_channel_send_binary(channel, piece, sizeof piece) == 0) count++;
+    CHECK_INT(APUS_E_FULL, apus_last_error());
+    for (int i = 0; i < 2; i++) {
+      int heard_before = heard_count(&heard, 'm');
+      ws_text(client, "a turn");
+      EVENTUALLY(heard_count(&heard, 'm') == heard_before + 1);
+    }
+  } while (apus_channel_buffered(channel) == 0);
+  return count;
+}
+
+/* The peer takes nothing: all that waits for it is one answer. */
+static void test_newest(enum mode mode) {
+  struct app app;
+  struct client client;
+  apus_channel channel = start(&app, mode, 1000, &client);
+  for (int round = 0; round < 3; round++) {
+    int count = fill(channel, &client);
+    int heard_before = heard_count(&heard, 'm');
+    send_pings(&client, PINGS);
+    ws_text(&client, "behind the pings");
+    EVENTUALLY(heard_count(&heard, 'm') == heard_before + 1);
+    while (count-- > 0) WS_EXPECT(&client, WS_FINAL | APUS_OPCODE_BINARY, piece, sizeof piece);
+    expect_pong(&client, PINGS - 1);
+    EVENTUALLY(apus_channel_buffered(channel) == 0);
+  }
+  /* Then each again, an empty one too. */
+  ws_send(&client, WS_FINAL | APUS_OPCODE_PING, "", 0);
+  WS_EXPECT(&client, WS_FINAL | APUS_OPCODE_PONG, "", 0);
+  WS_SETTLED(&client);
+  client_close(&client);
+  harness_stop(&app);
+}
+
+static void test_rate(enum mode mode) {
+  struct app app;
+  struct client client;
+  start(&app, mode, 3, &client);
+  /* In one piece, so that they are of one second. */
+  static const char pings[] = "\x89\x80mask\x8a\x80mask\x89\x80mask\x89\x80mask";
+  client_send(&client, pings, sizeof pings - 1);
+  for (int i = 0; i < 2; i++) WS_EXPECT(&client, WS_FINAL | APUS_OPCODE_PONG, "", 0);
+  WS_CLOSED_WITH(&client, 1008);
+  ws_close(&client, 1008, "");
+  CLIENT_ENDS(&client);
+  EVENTUALLY(heard_count(&heard, 'c') == 1);
+  client_close(&client);
+  harness_stop(&app);
+}
+
+int main(int argc, char **argv) {
+  static const struct harness_case cases[] = {
+      {"each", test_each},
+      {"newest", test_newest},
+      {"rate", test_rate},
+  };
+  return harness_main("channel_pings_test", argc, argv, CASES(cases));
+}
