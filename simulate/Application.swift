@@ -70,12 +70,15 @@ final class Application {
     set(apus_server_set_workers(server, 0), "workers")
     set(apus_server_set_dispatch(server, Int32(world.chance.below(2))), "dispatch")
     let limits = world.limits
-    set(apus_server_set_header_timeout(server, limits.header), "header timeout")
-    set(apus_server_set_body_timeout(server, limits.body), "body timeout")
+    set(apus_server_set_header_timeout(server, limits.headTime), "header timeout")
+    set(apus_server_set_body_timeout(server, limits.bodyTime), "body timeout")
     set(apus_server_set_write_timeout(server, limits.write), "write timeout")
     set(apus_server_set_keep_alive_timeout(server, limits.keepAlive), "keep-alive timeout")
     set(apus_server_set_drain_timeout(server, limits.drain), "drain timeout")
-    set(apus_server_set_max_pipelined(server, Int32(world.chance.pick([1, 2, 64]))), "pipelined")
+    set(apus_server_set_max_pipelined(server, limits.pipelined), "pipelined")
+    set(apus_server_set_max_head(server, limits.head), "head")
+    set(apus_server_set_max_body(server, limits.body), "body")
+    set(apus_server_set_max_message(server, limits.message), "message")
     set(apus_server_set_high_water(server, limits.highWater), "high water")
     set(apus_server_set_descriptor_reserve(server, 4), "reserve")
     set(apus_server_get(server, "/plan/:id", handle, context(), drop), "route")
@@ -169,6 +172,7 @@ final class Application {
     plan.handled += 1
     world.note("handler", plan.id)
     world.check(plan.handled == 1, "request \(plan.id) is handled twice")
+    world.check(!plan.isTooLarge || plan.kind == .stream, "request \(plan.id) has too large a body")
     world.check(!plan.isForbidden, "request \(plan.id) is handled behind a refused one")
   }
 
@@ -201,6 +205,7 @@ final class Application {
     took(named, plan)
     if plan.isHostsLast { took(apus_reply_set_header(request, "Connection", "close"), plan) }
     let type = "application/octet-stream"
+    Buffers.handed(body.count)
     took(apus_reply(request, 200, type, body, body.count), plan)
   }
 
@@ -280,6 +285,7 @@ final class Application {
     while work.sent < work.target {
       let count = min(work.target - work.sent, least + world.chance.below(least * 4))
       let piece = Array(work.body[work.sent..<(work.sent + count)])
+      Buffers.handed(count)
       let result = apus_writer_write(work.writer, piece, count)
       if result == Int32(APUS_E_FULL) { return }
       if result < 0 {
@@ -371,30 +377,5 @@ final class Application {
     world.check(
       connected.count == disconnected.count,
       "\(connected.count) connections have come and \(disconnected.count) gone")
-  }
-}
-
-final class Upload {
-  let plan: Plan
-  var bytes: [UInt8] = []
-  var isOver = false
-  init(_ plan: Plan) { self.plan = plan }
-}
-
-final class Writing {
-  let plan: Plan
-  let writer: apus_writer
-  let body: [UInt8]
-  let target: Int
-  var sent = 0
-  var isOver = false
-  var isEnded = false
-  var closes = 0
-
-  init(_ plan: Plan, _ writer: apus_writer) {
-    self.plan = plan
-    self.writer = writer
-    body = plan.body
-    target = plan.kind == .broken ? plan.size / 2 : plan.size
   }
 }

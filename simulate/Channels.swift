@@ -121,6 +121,7 @@ extension Application {
 
   private func sendWaiting(_ work: ChannelWork) {
     while let next = work.waiting.first, !work.isEnded, !isGone {
+      Buffers.handed(next.bytes.count)
       let result =
         next.opcode == 1
         ? apus_channel_send_text(work.channel, next.bytes, next.bytes.count)

@@ -238,6 +238,7 @@ extension Client {
     let context = UnsafeMutableRawPointer(bitPattern: plan.id + 1)
     set(apus_channel_set_reconnect(channel, plan.reconnects, 100, 1000), "reconnect")
     set(apus_channel_set_deflate(channel, 0), "deflate")
+    set(apus_channel_set_max_message(channel, world.limits.message), "largest message")
     set(apus_channel_set_connect_timeout(channel, 3000), "connect timeout")
     set(apus_channel_on_open(channel, channelOpened, context, nil), "on_open")
     set(apus_channel_on_message(channel, channelHeard, context, nil), "on_message")
@@ -275,7 +276,9 @@ extension Client {
       return
     }
     let size = world.chance.size(upTo: world.chance.pick([500, 50_000]))
-    let message = WebSocketScript.message(plan.id + 500, plan.sent.count, size, isText: false)
+    let most = min(size, Int(world.limits.message))
+    let message = WebSocketScript.message(plan.id + 500, plan.sent.count, most, isText: false)
+    Buffers.handed(message.count)
     let result = apus_channel_send_binary(plan.channel, message, message.count)
     world.check(
       result == 0 || result == Int32(APUS_E_CLOSED) || result == Int32(APUS_E_STATE),

@@ -51,6 +51,8 @@ extension Application {
 
   private func took(_ result: Int32) {
     if result >= 0 { return }
+    // A stop ends all streams, before their hosts hear of it.
+    if result == Int32(APUS_E_STATE), world.isServerEnding { return }
     world.check(
       result == Int32(APUS_E_CLOSED) || (isGone && result == Int32(APUS_E_HANDLE)),
       "a stream of events gives \(result)")
@@ -61,6 +63,7 @@ extension Application {
     if isGone || work.isEnded || work.closes > 0 { return }
     while work.written < script.count {
       let data = EventScript.data(script.id, work.written)
+      Buffers.handed(data.utf8.count)
       let result = apus_writer_event(
         work.writer, nil, "\(work.written)", data, data.utf8.count)
       if result == Int32(APUS_E_FULL) { return }

@@ -14,6 +14,8 @@ struct Simulate {
     let arguments = CommandLine.arguments
     Fixture.make()
     Crash.watch()
+    // What is made once is not part of any run.
+    _ = run(0, isTracing: false)
     var code: Int32 = 2
     if arguments.count == 3, arguments[1] == "seed", let seed = UInt64(arguments[2]) {
       code = replay(seed)
@@ -41,9 +43,10 @@ struct Simulate {
     world.prepare()
     Scenario().run()
     world.statistics.virtualSeconds = Int((world.now - 1_000_000_000) / 1_000_000)
-    let outcome = Outcome(
-      hash: world.hash, broken: world.broken, statistics: world.statistics, memory: allocations)
+    var outcome = Outcome(
+      hash: world.hash, broken: world.broken, statistics: world.statistics, memory: Memory.count)
     world.end()
+    if !Memory.end() { outcome.broken.append("memory is written to that was given back") }
     return outcome
   }
 

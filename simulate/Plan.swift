@@ -65,6 +65,11 @@ final class Plan {
   }
 
   var body: [UInt8] { Plan.bytes(id, size) }
+  /// The server takes no bodies of that size.
+  var isTooLarge: Bool { upload.count > world.limits.body }
+  /// Its handler had it before it was refused: that takes the connection with it, unless
+  /// it was the next one to be answered.
+  var isRefusedLate: Bool { isTooLarge && kind == .stream && handled > 0 }
   var hasBody: Bool { kind == .upload || kind == .stream }
 
   var path: String {
@@ -111,6 +116,7 @@ final class Plan {
 
   /// Compares what has come with what is due.
   func check(_ reply: Reply) {
+    world.check(!isTooLarge, "request \(id): a body of \(upload.count) bytes is taken")
     world.check(
       reply.status == status, "request \(id) \(kind): status \(reply.status), not \(status)")
     guard reply.status == 200, status == 200 else { return }

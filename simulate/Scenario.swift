@@ -6,30 +6,38 @@ import CSystem
 
 /// The limits that the server of a run has, in milliseconds and bytes.
 struct Limits {
-  let header: Int32
-  let body: Int32
+  let headTime: Int32
+  let bodyTime: Int32
   let write: Int32
   let keepAlive: Int32
   let drain: Int32
   let ping: Int32
   let close: Int32
   let highWater: Int64
+  let pipelined: Int32
+  let head: Int32
+  let body: Int64
+  let message: Int64
 
   init(_ chance: inout Chance) {
-    header = Int32(chance.pick([700, 3000, 10_000]))
-    body = Int32(chance.pick([700, 3000, 30_000]))
+    headTime = Int32(chance.pick([700, 3000, 10_000]))
+    bodyTime = Int32(chance.pick([700, 3000, 30_000]))
     write = Int32(chance.pick([1000, 5000, 30_000]))
     keepAlive = Int32(chance.pick([800, 5000, 60_000]))
     drain = Int32(chance.pick([0, 50, 1000, 5000]))
     ping = Int32(chance.pick([500, 5000, 30_000]))
     close = Int32(chance.pick([300, 5000]))
     highWater = Int64(chance.pick([1024, 20_000, 262_144]))
+    pipelined = Int32(chance.pick([1, 2, 64]))
+    head = Int32(chance.pick([1024, 8192, 32_768]))
+    body = Int64(chance.pick([2000, 40_000, 160_000]))
+    message = Int64(chance.pick([2000, 40_000, 160_000]))
   }
 
   /// After so long at the latest who does nothing has been shut out, in microseconds: with
   /// the time for a refusal to be read, and two steps of the timers.
   var longest: Int64 {
-    let most = max(header, body, write, keepAlive, 2 * ping + close)
+    let most = max(headTime, bodyTime, write, keepAlive, 2 * ping + close)
     return Int64(most) * 1000 + Int64(write) * 1000 + 2_000_000 + 500_000
   }
 }

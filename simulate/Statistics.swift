@@ -38,6 +38,9 @@ struct Statistics {
   var connections = 0
   var systemCalls = 0
   var virtualSeconds = 0
+  /// The most bytes of memory in a run, and how far it stayed below what was allowed.
+  var mostMemory = 0
+  var leastSpare = Int.max
 
   mutating func add(_ fault: Fault) { faults[fault.rawValue] += 1 }
 
@@ -52,6 +55,8 @@ struct Statistics {
     connections += other.connections
     systemCalls += other.systemCalls
     virtualSeconds += other.virtualSeconds
+    mostMemory = max(mostMemory, other.mostMemory)
+    leastSpare = min(leastSpare, other.leastSpare)
   }
 
   func json(seeds: Int, seconds: Double, broken: [UInt64]) -> String {
@@ -60,6 +65,7 @@ struct Statistics {
       ("messages", messages), ("events", events), ("fetches", fetches),
       ("connections", connections), ("systemCalls", systemCalls),
       ("virtualSeconds", virtualSeconds), ("checks", checks),
+      ("mostMemory", mostMemory), ("leastSpareMemory", leastSpare),
     ].map { "  \"\($0.0)\": \($0.1)" }
     let injected = Fault.allCases.map { "    \"\($0)\": \(faults[$0.rawValue])" }
     let time = (seconds * 10).rounded() / 10

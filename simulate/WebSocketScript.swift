@@ -45,11 +45,14 @@ final class WebSocketScript: Script {
   }
 
   private static func nonsense() -> ([UInt8], [Int]) {
-    switch world.chance.below(6) {
+    switch world.chance.below(7) {
     case 0: return (WireFrame(1, [97], isMasked: false).bytes, [1002])
     case 1: return (WireFrame(1, [0xC0, 0x80], isMasked: true).bytes, [1007])
     case 2: return (WireFrame(3, [], isMasked: true).bytes, [1002])
     case 3: return (WireFrame(0, [1], isMasked: true).bytes, [1002])
+    case 5:
+      let bytes = [UInt8](repeating: 1, count: Int(world.limits.message) + 1)
+      return (WireFrame(2, bytes, isMasked: true).bytes, [1009])
     case 4: return (WireFrame(9, [1], isFinal: false, isMasked: true).bytes, [1002])
     default:
       var frame = WireFrame(2, [1], isMasked: true)
@@ -124,7 +127,8 @@ final class WebSocketScript: Script {
   private func send(_ index: Int) {
     let isText = world.chance.once(in: 2)
     let size = world.chance.size(upTo: world.chance.once(in: 10) ? 100_000 : 3000)
-    let message = WebSocketScript.message(id, index, size, isText: isText)
+    let most = min(size, Int(world.limits.message))
+    let message = WebSocketScript.message(id, index, most, isText: isText)
     sent.append(message)
     world.statistics.messages += 1
     var rest = message[...]

@@ -104,7 +104,11 @@ final class World {
   }
 
   /// Once it is the run that is on.
-  func prepare() { startTime = now }
+  func prepare() {
+    startTime = now
+    Timers.loops = []
+    Buffers.begin()
+  }
 
   /// Lets go of everything: ends and scripts hold each other.
   func end() {
