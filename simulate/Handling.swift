@@ -2,6 +2,24 @@
 
 import CApus
 
+/// Callbacks of the library's find the run through these.
+func planOf(_ request: apus_request) -> Plan? {
+  guard let id = numberOf(request), id < world.plans.count else {
+    world.fail("a handler without its request's number")
+    return nil
+  }
+  return world.plans[id]
+}
+
+/// A request's number, which is in its path; asked again where memory was refused.
+func numberOf(_ request: apus_request) -> Int? {
+  if let text = apus_request_param(request, "id", nil) { return Int(String(cString: text)) }
+  world.check(world.isLack(apus_last_error()), "a request without its number")
+  return Memory.withPlenty {
+    apus_request_param(request, "id", nil).flatMap { Int(String(cString: $0)) }
+  }
+}
+
 final class Upload {
   let plan: Plan
   var bytes: [UInt8] = []

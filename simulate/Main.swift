@@ -15,7 +15,9 @@ struct Simulate {
     Fixture.make()
     Crash.watch()
     // What is made once is not part of any run.
-    _ = run(0, isTracing: false)
+    isWarm = false
+    for seed in 0..<8 { _ = run(UInt64(seed), isTracing: false) }
+    isWarm = true
     var code: Int32 = 2
     if arguments.count == 3, arguments[1] == "seed", let seed = UInt64(arguments[2]) {
       code = replay(seed)

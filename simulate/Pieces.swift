@@ -25,6 +25,31 @@ enum Memory {
     return piece
   }()
 
+  /// Whether some is refused now: not while a host sets something up.
+  nonisolated(unsafe) static var isScarce = false
+  /// Buffers and lists, whose size follows from what peers send: they are made by growing.
+  private static let leastGrown = 256
+  private static let leastMade = 2048
+
+  /// Whether a piece is refused, which is counted: whoever is concerned may come to grief.
+  static func refuses(_ size: Int, isGrown: Bool) -> Bool {
+    guard isScarce, size >= (isGrown ? leastGrown : leastMade),
+      world.chance.once(in: world.faults.noMemory)
+    else { return false }
+    world.statistics.add(.noMemory)
+    world.note("no memory", size)
+    world.lackMemory()
+    return true
+  }
+
+  /// The host does something for which there is memory.
+  static func withPlenty<Result>(_ body: () -> Result) -> Result {
+    let was = isScarce
+    isScarce = false
+    defer { isScarce = was }
+    return body()
+  }
+
   static func make(_ size: Int, isZeroed: Bool) -> UnsafeMutableRawPointer? {
     guard let piece = isZeroed ? calloc(1, size + head) : malloc(size + head) else { return nil }
     count += 1
@@ -76,7 +101,7 @@ enum Memory {
 }
 
 @_cdecl("sys_allocate") func systemAllocate(_ size: Int) -> UnsafeMutableRawPointer? {
-  Memory.make(size, isZeroed: false)
+  Memory.refuses(size, isGrown: false) ? nil : Memory.make(size, isZeroed: false)
 }
 @_cdecl("sys_allocate_zeroed") func systemAllocateZeroed(_ size: Int) -> UnsafeMutableRawPointer? {
   Memory.make(size, isZeroed: true)
@@ -84,7 +109,8 @@ enum Memory {
 @_cdecl("sys_reallocate") func systemReallocate(
   _ memory: UnsafeMutableRawPointer?, _ size: Int
 ) -> UnsafeMutableRawPointer? {
-  guard let memory else { return systemAllocate(size) }
+  if Memory.refuses(size, isGrown: true) { return nil }
+  guard let memory else { return Memory.make(size, isZeroed: false) }
   return Memory.remake(memory, size)
 }
 @_cdecl("sys_free") func systemFree(_ memory: UnsafeMutableRawPointer?) {

@@ -18,6 +18,10 @@ struct Limits {
   let head: Int32
   let body: Int64
   let message: Int64
+  /// Events that a topic keeps, and how many are published in all.
+  let history: Int
+  let publications: Int
+  let closesSlow: Bool
 
   init(_ chance: inout Chance) {
     headTime = Int32(chance.pick([700, 3000, 10_000]))
@@ -32,6 +36,9 @@ struct Limits {
     head = Int32(chance.pick([1024, 8192, 32_768]))
     body = Int64(chance.pick([2000, 40_000, 160_000]))
     message = Int64(chance.pick([2000, 40_000, 160_000]))
+    history = chance.pick([0, 3, 10, 100])
+    publications = chance.within(0...40)
+    closesSlow = chance.once(in: 3)
   }
 
   /// After so long at the latest who does nothing has been shut out, in microseconds: with
@@ -59,7 +66,7 @@ final class Scenario {
   private var lastDrive: Int64 = 0
 
   init() {
-    world.faults = Faults(&world.chance)
+    if isWarm { world.faults = Faults(&world.chance) }
     drive = world.chance.pick(Drive.allCases)
     hasClient = world.chance.once(in: 2)
     peers = world.chance.within(hasClient ? 0...4 : 1...6)
@@ -72,6 +79,8 @@ final class Scenario {
     world.say("\(drive), \(peers) peers, \(world.limits), \(world.table.limit) descriptors")
     world.say("\(world.faults)")
     application.makeServer()
+    application.publishLater()
+    world.connect = { [self] make in connect(make) }
     for _ in 0..<peers {
       world.later(world.chance.size(upTo: 500_000)) { [self] in
         connect { world.script($0) }
@@ -84,6 +93,8 @@ final class Scenario {
     if world.chance.once(in: 10) {
       world.hostLater(world.chance.size(upTo: 800_000)) { application.endEarly() }
     }
+    Memory.isScarce = true
+    defer { Memory.isScarce = false }
     go { world.scriptsLeft == 0 && (client.left == 0 || client.isHostGone) }
     finish(application)
   }
@@ -215,6 +226,7 @@ extension Application {
   }
 
   func tick(_ timeout: Int32) {
+    if isPulling { return pull(timeout) }
     let result = apus_server_tick(server, timeout)
     world.check(
       result >= 0 || isGone || (result == Int32(APUS_E_STATE) && !isRunning),

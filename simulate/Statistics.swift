@@ -33,8 +33,11 @@ struct Statistics {
   var requests = 0
   var replies = 0
   var messages = 0
+  var packed = 0
   var events = 0
   var fetches = 0
+  /// What hosts without callbacks took.
+  var pulled = 0
   var connections = 0
   var systemCalls = 0
   var virtualSeconds = 0
@@ -50,8 +53,10 @@ struct Statistics {
     requests += other.requests
     replies += other.replies
     messages += other.messages
+    packed += other.packed
     events += other.events
     fetches += other.fetches
+    pulled += other.pulled
     connections += other.connections
     systemCalls += other.systemCalls
     virtualSeconds += other.virtualSeconds
@@ -62,7 +67,8 @@ struct Statistics {
   func json(seeds: Int, seconds: Double, broken: [UInt64]) -> String {
     let numbers = [
       ("seeds", seeds), ("broken", broken.count), ("requests", requests), ("replies", replies),
-      ("messages", messages), ("events", events), ("fetches", fetches),
+      ("messages", messages), ("packed", packed), ("events", events), ("fetches", fetches),
+      ("pulled", pulled),
       ("connections", connections), ("systemCalls", systemCalls),
       ("virtualSeconds", virtualSeconds), ("checks", checks),
       ("mostMemory", mostMemory), ("leastSpareMemory", leastSpare),
@@ -92,6 +98,7 @@ struct Faults {
   var dialRefused = 0
   var dialStalled = 0
   var noAddress = 0
+  var noMemory = 0
 
   /// None, few, or many: a run without any shows more than one where all breaks at once.
   init() {}
@@ -121,5 +128,6 @@ struct Faults {
     dialRefused = rate(&chance, 16)
     dialStalled = rate(&chance, 24)
     noAddress = rate(&chance, 12)
+    if chance.once(in: 4) { noMemory = chance.pick([20, 100, 500]) }
   }
 }

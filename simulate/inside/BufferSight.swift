@@ -92,7 +92,7 @@ extension Weighing {
     add(exchange.o.output)
     guard let events = exchange.o.writer.events else { return }
     limit(
-      Int(events.o.weight), Int(exchange.o.writer.highWater + events.o.allowance) + piece,
+      Int(events.o.weight), Int(exchange.o.writer.highWater + events.o.allowance) + piece + 512,
       "bytes of events that wait")
     sum.bytes += events.o.weight
   }
