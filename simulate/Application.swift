@@ -79,6 +79,11 @@ final class Application {
     set(apus_server_post(server, "/upload/:id", handle, context(), drop), "route")
     let post = Int32(APUS_POST)
     set(apus_server_route_stream(server, post, "/stream/:id", stream, context(), drop), "route")
+    let forms = apus_server_route_form(server, post, "/form/:id", handle, context(), drop)
+    set(forms, "route")
+    set(apus_server_set_max_form(server, limits.form), "form")
+    set(apus_server_set_form_memory(server, limits.formMemory), "form memory")
+    set(apus_server_set_upload_folder(server, Fixture.folder), "folder")
     set(apus_server_on_connect(server, connect, context(), drop), "listener")
     set(apus_server_on_disconnect(server, disconnect, context(), drop), "listener")
     makeChannels()
@@ -160,7 +165,9 @@ final class Application {
   }
 
   func checkBody(_ plan: Plan, _ request: apus_request) {
-    if plan.hasBody {
+    if let form = plan.form {
+      _ = form.check(request, plan.id)
+    } else if plan.hasBody {
       var length = 0
       let data = apus_request_body(request, &length)
       let body = UnsafeRawBufferPointer(start: data, count: length)
@@ -181,7 +188,7 @@ final class Application {
   func respond(_ plan: Plan, _ request: apus_request) {
     world.check(plan.isSent, "request \(plan.id) is handled before it has come")
     switch plan.kind {
-    case .now, .upload: reply(plan, request)
+    case .now, .upload, .form: reply(plan, request)
     case .later:
       world.check(apus_request_defer(request) == 0, "a request cannot be deferred")
       owe(.request(request))

@@ -51,6 +51,8 @@ enum Buffers {
   private static let ofLoop = 96 * 1024
   private static let ofConnection = 4096
   private static let ofExchange = 8192
+  /// What a part on its way to the disk gathers, and its parser.
+  private static let ofForm = 96 * 1024
   /// Of all that the host has asked for, whose size it knows.
   private static var ofHost: Int {
     var bytes = 192 * 1024
@@ -58,6 +60,9 @@ enum Buffers {
       // The loop lets go of it in its next turn.
       if plan.isDestroyed, waits > plan.destroyedAt + 32 { continue }
       bytes += 2 * (plan.upload.count + plan.size) + 16 * 1024
+    }
+    for plan in world.plans where plan.form != nil {
+      bytes += 2 * min(plan.upload.count, Int(world.limits.formMemory)) + ofForm
     }
     bytes += world.channels.count * 16 * 1024 + world.sources.count * 32 * 1024
     return bytes

@@ -287,6 +287,7 @@ extension Client {
       world.check(
         result == 0 || result == Int32(APUS_E_CLOSED) || world.isLack(result),
         "a close gives \(result)")
+      if world.isLack(result) { sendLater(plan) }
       return
     }
     let size = world.chance.size(upTo: world.chance.pick([500, 50_000]))
@@ -303,9 +304,14 @@ extension Client {
       plan.sent.append(message)
       world.statistics.messages += 1
     } else if result != Int32(APUS_E_CLOSED), world.lacks > 0 {
-      let opens = plan.opens
-      world.hostLater(10_000) { [self] in if plan.opens == opens { send(plan) } }
+      sendLater(plan)
     }
+  }
+
+  /// Once there may be memory again.
+  private func sendLater(_ plan: ChannelPlan) {
+    let opens = plan.opens
+    world.hostLater(10_000) { [self] in if plan.opens == opens { send(plan) } }
   }
 
   private var channelHeard: apus_message_fn {

@@ -1,4 +1,4 @@
-// The simulator: the library, whole and unchanged, on a simulated system.
+// The simulator: the library, whole and unchanged, on a simulated system. TLS is left out.
 //
 //   simulate seeds FIRST COUNT JSON   runs many seeds, some of them twice; 1 if any fails
 //   simulate seed NUMBER              runs one twice, with its trace
@@ -113,9 +113,11 @@ struct Simulate {
   }
 }
 
-/// The one real file, which the server sends.
+/// The real files: the one that the server sends, and those without a name of uploads.
 enum Fixture {
   nonisolated(unsafe) static var path = ""
+  /// Where uploads go.
+  nonisolated(unsafe) static var folder = ""
   nonisolated(unsafe) static var bytes: [UInt8] = []
 
   static func make() {
@@ -125,9 +127,14 @@ enum Fixture {
     bytes = Plan.bytes(99, 70_000)
     _ = write(descriptor, bytes, bytes.count)
     close(descriptor)
+    folder = path + ".uploads"
+    mkdir(folder, 0o700)
   }
 
-  static func remove() { unlink(path) }
+  static func remove() {
+    unlink(path)
+    rmdir(folder)
+  }
 }
 
 /// A crash names its seed too.

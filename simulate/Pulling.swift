@@ -135,7 +135,15 @@ extension Client {
     }
   }
 
+  /// Nobody brings anything any more.
+  var isStopped: Bool { isOnServer && !(world.application?.isRunning ?? false) }
+
   func receive(_ plan: ChannelPlan) {
+    if isStopped {
+      plan.isEnded = true
+      world.check(apus_channel_destroy(plan.channel) == 1, "a client's channel has gone")
+      return done()
+    }
     while !isHostGone, !plan.isEnded {
       var message = apus_message()
       let result = apus_channel_recv(plan.channel, &message, 0)

@@ -18,6 +18,9 @@ struct Limits {
   let head: Int32
   let body: Int64
   let message: Int64
+  /// Bytes of a form, and of those in memory.
+  let form: Int64
+  let formMemory: Int64
   /// Events that a topic keeps, and how many are published in all.
   let history: Int
   let publications: Int
@@ -36,6 +39,8 @@ struct Limits {
     head = Int32(chance.pick([1024, 8192, 32_768]))
     body = Int64(chance.pick([2000, 40_000, 160_000]))
     message = Int64(chance.pick([2000, 40_000, 160_000]))
+    form = Int64(chance.pick([1500, 20_000, 300_000]))
+    formMemory = Int64(chance.pick([0, 500, 20_000, 1_000_000]))
     history = chance.pick([0, 3, 10, 100])
     publications = chance.within(0...40)
     closesSlow = chance.once(in: 3)

@@ -55,7 +55,9 @@ extension Client {
     result = apus_source_open(source)
     world.check(result == 0, "a source does not open: \(result)")
     if result != 0 { return end(plan) }
-    if plan.isPulled { poll(until: { plan.isEnded }, { [self] in take(plan) }) }
+    if plan.isPulled {
+      poll(until: { plan.isEnded }, { [self] in isStopped ? end(plan) : take(plan) })
+    }
   }
 
   private static func plan(_ context: UnsafeMutableRawPointer?) -> SourcePlan? {

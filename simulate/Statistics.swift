@@ -38,6 +38,7 @@ struct Statistics {
   var fetches = 0
   /// What hosts without callbacks took.
   var pulled = 0
+  var partsOnDisk = 0
   var connections = 0
   var systemCalls = 0
   var virtualSeconds = 0
@@ -57,6 +58,7 @@ struct Statistics {
     events += other.events
     fetches += other.fetches
     pulled += other.pulled
+    partsOnDisk += other.partsOnDisk
     connections += other.connections
     systemCalls += other.systemCalls
     virtualSeconds += other.virtualSeconds
@@ -68,7 +70,7 @@ struct Statistics {
     let numbers = [
       ("seeds", seeds), ("broken", broken.count), ("requests", requests), ("replies", replies),
       ("messages", messages), ("packed", packed), ("events", events), ("fetches", fetches),
-      ("pulled", pulled),
+      ("pulled", pulled), ("partsOnDisk", partsOnDisk),
       ("connections", connections), ("systemCalls", systemCalls),
       ("virtualSeconds", virtualSeconds), ("checks", checks),
       ("mostMemory", mostMemory), ("leastSpareMemory", leastSpare),
