@@ -5,17 +5,6 @@
 import CApus
 import CSystem
 
-/// Callbacks of the library's find the run through these.
-private func planOf(_ request: apus_request) -> Plan? {
-  guard let text = apus_request_param(request, "id", nil), let id = Int(String(cString: text)),
-    id < world.plans.count
-  else {
-    world.fail("a handler without its request's number")
-    return nil
-  }
-  return world.plans[id]
-}
-
 final class Application {
   private(set) var server: apus_server = 0
   private(set) var isGone = false
@@ -26,13 +15,16 @@ final class Application {
   /// Once in so many callbacks something unexpected is done in one; 0: never.
   private let mischief: Int
   let isDestroyedInside: Bool
+  /// It takes events, and has no callbacks for what comes as such.
+  let isPulling: Bool
   private var owed: [Owed] = []
   /// What there is of channels, by their handles.
   var channels: [apus_channel: ChannelWork] = [:]
   var streams: [apus_writer: EventWork] = [:]
+  var topicWorks: [apus_writer: TopicWork] = [:]
 
   /// A handle of the host's that is to be ended.
-  private enum Owed {
+  enum Owed {
     case request(apus_request)
     case writer(apus_writer)
   }
@@ -40,6 +32,7 @@ final class Application {
   init() {
     mischief = world.chance.pick([0, 0, 4, 20])
     isDestroyedInside = world.chance.once(in: 12)
+    isPulling = world.chance.once(in: 4)
   }
 
   /// A context that must be dropped once.
@@ -68,24 +61,34 @@ final class Application {
     server = apus_server_make()
     world.check(server != 0, "no server")
     set(apus_server_set_workers(server, 0), "workers")
-    set(apus_server_set_dispatch(server, Int32(world.chance.below(2))), "dispatch")
+    set(apus_server_set_dispatch(server, isPulling ? 0 : Int32(world.chance.below(2))), "dispatch")
     let limits = world.limits
-    set(apus_server_set_header_timeout(server, limits.header), "header timeout")
-    set(apus_server_set_body_timeout(server, limits.body), "body timeout")
+    set(apus_server_set_header_timeout(server, limits.headTime), "header timeout")
+    set(apus_server_set_body_timeout(server, limits.bodyTime), "body timeout")
     set(apus_server_set_write_timeout(server, limits.write), "write timeout")
     set(apus_server_set_keep_alive_timeout(server, limits.keepAlive), "keep-alive timeout")
     set(apus_server_set_drain_timeout(server, limits.drain), "drain timeout")
-    set(apus_server_set_max_pipelined(server, Int32(world.chance.pick([1, 2, 64]))), "pipelined")
+    set(apus_server_set_max_pipelined(server, limits.pipelined), "pipelined")
+    set(apus_server_set_max_head(server, limits.head), "head")
+    set(apus_server_set_max_body(server, limits.body), "body")
+    set(apus_server_set_max_message(server, limits.message), "message")
     set(apus_server_set_high_water(server, limits.highWater), "high water")
     set(apus_server_set_descriptor_reserve(server, 4), "reserve")
+    let handle = isPulling ? nil : self.handle
     set(apus_server_get(server, "/plan/:id", handle, context(), drop), "route")
     set(apus_server_post(server, "/upload/:id", handle, context(), drop), "route")
     let post = Int32(APUS_POST)
     set(apus_server_route_stream(server, post, "/stream/:id", stream, context(), drop), "route")
+    let forms = apus_server_route_form(server, post, "/form/:id", handle, context(), drop)
+    set(forms, "route")
+    set(apus_server_set_max_form(server, limits.form), "form")
+    set(apus_server_set_form_memory(server, limits.formMemory), "form memory")
+    set(apus_server_set_upload_folder(server, Fixture.folder), "folder")
     set(apus_server_on_connect(server, connect, context(), drop), "listener")
     set(apus_server_on_disconnect(server, disconnect, context(), drop), "listener")
     makeChannels()
     makeEvents()
+    makeTopics()
     if world.chance.once(in: 3) {
       set(apus_server_on_reply(server, replied, context(), drop), "listener")
     }
@@ -127,6 +130,7 @@ final class Application {
     endOwed()
     endChannels()
     endEvents()
+    topicWorks = [:]
     let result = apus_server_destroy(server)
     world.check(result == 1, "destroying a live server gives \(result)")
     isGone = true
@@ -156,42 +160,53 @@ final class Application {
     guard let application = world.application, let plan = planOf(request) else { return }
     guard application.enter() else { return }
     application.began(plan)
-    if plan.hasBody {
+    application.checkBody(plan, request)
+    application.respond(plan, request)
+  }
+
+  func checkBody(_ plan: Plan, _ request: apus_request) {
+    if let form = plan.form {
+      _ = form.check(request, plan.id)
+    } else if plan.hasBody {
       var length = 0
       let data = apus_request_body(request, &length)
       let body = UnsafeRawBufferPointer(start: data, count: length)
       world.check(body.elementsEqual(plan.upload), "request \(plan.id): \(length) bytes of body")
     }
-    application.respond(plan, request)
   }
 
-  private func began(_ plan: Plan) {
+  func began(_ plan: Plan) {
     plan.handled += 1
     world.note("handler", plan.id)
     world.check(plan.handled == 1, "request \(plan.id) is handled twice")
+    world.check(!plan.isTooLarge || plan.kind == .stream, "request \(plan.id) has too large a body")
     world.check(!plan.isForbidden, "request \(plan.id) is handled behind a refused one")
   }
 
   // ---- answers
 
-  private func respond(_ plan: Plan, _ request: apus_request) {
+  func respond(_ plan: Plan, _ request: apus_request) {
     world.check(plan.isSent, "request \(plan.id) is handled before it has come")
     switch plan.kind {
-    case .now, .upload: reply(plan, request)
+    case .now, .upload, .form: reply(plan, request)
     case .later:
       world.check(apus_request_defer(request) == 0, "a request cannot be deferred")
       owe(.request(request))
-      world.hostLater(plan.delay) { [self] in
-        if isGone { return }
-        reply(plan, request)
-        settle(.request(request))
-        _ = apus_request_destroy(request)
-      }
+      replyLater(plan, request)
     case .pieces, .measured, .broken: write(plan, request)
     case .file:
       _ = apus_reply_set_header(request, "X-Id", "\(plan.id)")
       took(apus_reply_file(request, world.filePath, nil), plan)
     case .nothing, .missing, .stream: break
+    }
+  }
+
+  func replyLater(_ plan: Plan, _ request: apus_request) {
+    world.hostLater(plan.delay) { [self] in
+      if isGone { return }
+      reply(plan, request)
+      settle(.request(request))
+      _ = apus_request_destroy(request)
     }
   }
 
@@ -201,12 +216,13 @@ final class Application {
     took(named, plan)
     if plan.isHostsLast { took(apus_reply_set_header(request, "Connection", "close"), plan) }
     let type = "application/octet-stream"
+    Buffers.handed(body.count)
     took(apus_reply(request, 200, type, body, body.count), plan)
   }
 
   /// A call on a reply worked, or there was a reason.
   private func took(_ result: Int32, _ plan: Plan) {
-    if result >= 0 { return }
+    if result >= 0 || world.isLack(result) { return }
     world.check(
       result == Int32(APUS_E_CLOSED) || (isGone && result == Int32(APUS_E_HANDLE)),
       "request \(plan.id) \(plan.kind): a reply gives \(result)")
@@ -236,6 +252,7 @@ final class Application {
     let plan = upload.plan
     world.check(!upload.isOver, "request \(plan.id): bytes behind the last")
     guard enter() else { return }
+    world.note("body", plan.id, bytes.count)
     upload.bytes.append(contentsOf: bytes)
     world.check(
       plan.upload.starts(with: upload.bytes), "request \(plan.id): wrong bytes of a body")
@@ -280,6 +297,7 @@ final class Application {
     while work.sent < work.target {
       let count = min(work.target - work.sent, least + world.chance.below(least * 4))
       let piece = Array(work.body[work.sent..<(work.sent + count)])
+      Buffers.handed(count)
       let result = apus_writer_write(work.writer, piece, count)
       if result == Int32(APUS_E_FULL) { return }
       if result < 0 {
@@ -332,9 +350,9 @@ final class Application {
 
   // ---- what the host owes
 
-  var holdsSome: Bool { !owed.isEmpty || !streams.isEmpty }
+  var holdsSome: Bool { !owed.isEmpty || !streams.isEmpty || !topicWorks.isEmpty }
 
-  private func owe(_ owing: Owed) { owed.append(owing) }
+  func owe(_ owing: Owed) { owed.append(owing) }
 
   private func settle(_ paid: Owed) {
     owed.removeAll {
@@ -371,30 +389,5 @@ final class Application {
     world.check(
       connected.count == disconnected.count,
       "\(connected.count) connections have come and \(disconnected.count) gone")
-  }
-}
-
-final class Upload {
-  let plan: Plan
-  var bytes: [UInt8] = []
-  var isOver = false
-  init(_ plan: Plan) { self.plan = plan }
-}
-
-final class Writing {
-  let plan: Plan
-  let writer: apus_writer
-  let body: [UInt8]
-  let target: Int
-  var sent = 0
-  var isOver = false
-  var isEnded = false
-  var closes = 0
-
-  init(_ plan: Plan, _ writer: apus_writer) {
-    self.plan = plan
-    self.writer = writer
-    body = plan.body
-    target = plan.kind == .broken ? plan.size / 2 : plan.size
   }
 }

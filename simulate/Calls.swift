@@ -197,6 +197,16 @@ private func sendable(_ end: End, _ count: Int) -> Int64 {
   _ events: UnsafeMutablePointer<epoll_event>?,
   _ capacity: Int32, _ timeout: Int32
 ) -> Int32 {
+  Timers.look(poller)
+  Buffers.look()
+  defer { Timers.waited(poller) }
+  return wait(poller, events, capacity, timeout)
+}
+
+private func wait(
+  _ poller: Int32, _ events: UnsafeMutablePointer<epoll_event>?, _ capacity: Int32,
+  _ timeout: Int32
+) -> Int32 {
   world.statistics.systemCalls += 1
   guard let poller = world.table[poller] as? Poller, let events else { return -EBADF }
   world.advance(to: world.now + Int64(world.chance.within(1...30)))

@@ -1,4 +1,4 @@
-// The system's other calls: descriptors, listeners, names, clocks, memory and threads.
+// The system's other calls: descriptors, listeners, names, clocks and threads.
 
 import CSystem
 import Glibc
@@ -44,6 +44,7 @@ private func made(_ descriptor: Descriptor) -> Int32 {
 
 @_cdecl("sys_close") func systemClose(_ number: Int32) -> Int32 {
   if number < DescriptorTable.base { return close(number) }
+  if world.table[number] is Poller { Timers.end(number) }
   guard let descriptor = world.table.remove(number) else {
     world.fail("a descriptor is closed that is not open: \(number)")
     return -1
@@ -125,7 +126,7 @@ private func made(_ descriptor: Descriptor) -> Int32 {
   systemWallSeconds()
 }
 
-// ---- chance and memory
+// ---- chance
 
 @_cdecl("ssl_random") func systemRandom(_ bytes: UnsafeMutablePointer<UInt8>?, _ count: Int)
   -> Int32
@@ -133,28 +134,6 @@ private func made(_ descriptor: Descriptor) -> Int32 {
   guard let bytes else { return 0 }
   for index in 0..<count { bytes[index] = UInt8(truncatingIfNeeded: world.chance.next()) }
   return 1
-}
-
-/// Pieces of memory that the library has.
-nonisolated(unsafe) var allocations = 0
-
-private func counted(_ memory: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  if memory != nil { allocations += 1 }
-  return memory
-}
-
-@_cdecl("sys_allocate") func systemAllocate(_ size: Int) -> UnsafeMutableRawPointer? {
-  counted(malloc(size))
-}
-@_cdecl("sys_allocate_zeroed") func systemAllocateZeroed(_ size: Int) -> UnsafeMutableRawPointer? {
-  counted(calloc(1, size))
-}
-@_cdecl("sys_reallocate") func systemReallocate(
-  _ memory: UnsafeMutableRawPointer?, _ size: Int
-) -> UnsafeMutableRawPointer? { memory == nil ? systemAllocate(size) : realloc(memory, size) }
-@_cdecl("sys_free") func systemFree(_ memory: UnsafeMutableRawPointer?) {
-  if memory != nil { allocations -= 1 }
-  free(memory)
 }
 
 // ---- threads: there is one

@@ -10,12 +10,16 @@ final class ChannelPlan {
   /// The origin leaves once in so many messages; 0: never.
   let leavesIn: Int
   let reconnects: Int32
+  let isPulled: Bool
+  let offersDeflate: Bool
   var channel: apus_channel = 0
   var connections = 0
   var opens = 0
   var closes = 0
   var sent: [[UInt8]] = []
   var returned = 0
+  /// What was sent on the connection before and was not seen to come back.
+  var older: [[UInt8]] = []
   var isEnded = false
   var hasTrouble = false
   var troublesBefore = 0
@@ -27,5 +31,7 @@ final class ChannelPlan {
     leavesIn = world.chance.once(in: 3) ? world.chance.within(1...4) : 0
     reconnects = world.chance.pick([0, 1, 3])
     hasTrouble = refusals > 0
+    isPulled = world.chance.once(in: 3)
+    offersDeflate = world.chance.once(in: 2)
   }
 }

@@ -12,6 +12,7 @@ final class ChannelWork {
   var waiting: [(opcode: Int32, bytes: [UInt8])] = []
   var isKept = false
   var isEnded = false
+  var isPulled = false
   init(_ channel: apus_channel, _ script: WebSocketScript) {
     self.channel = channel
     self.script = script
@@ -20,10 +21,13 @@ final class ChannelWork {
 
 extension Application {
   func makeChannels() {
+    let opened = isPulling ? nil : self.opened
     let route = apus_server_websocket(server, "/socket/:id", opened, context(), drop)
     set(route, "websocket")
-    set(apus_server_on_message(server, route, heard, context(), drop), "on_message")
-    set(apus_server_on_close(server, route, closed, context(), drop), "on_close")
+    if !isPulling {
+      set(apus_server_on_message(server, route, heard, context(), drop), "on_message")
+      set(apus_server_on_close(server, route, closed, context(), drop), "on_close")
+    }
     let limits = world.limits
     set(apus_server_set_ping_interval(server, limits.ping), "ping")
     set(apus_server_set_channel_close_timeout(server, limits.close), "close timeout")
@@ -36,9 +40,9 @@ extension Application {
   private var opened: apus_open_fn {
     { _, channel, request in
       guard let application = world.application else { return }
-      guard let text = apus_request_param(request, "id", nil), let id = Int(String(cString: text)),
-        let script = world.sockets[id]
-      else { return world.fail("a channel of nobody") }
+      guard let id = numberOf(request), let script = world.sockets[id] else {
+        return world.fail("a channel of nobody")
+      }
       world.check(application.channels[channel] == nil, "a channel is opened twice")
       let work = ChannelWork(channel, script)
       application.channels[channel] = work
@@ -48,7 +52,7 @@ extension Application {
     }
   }
 
-  private func prepare(_ work: ChannelWork) {
+  func prepare(_ work: ChannelWork) {
     let drained: apus_channel_fn = { _, channel in
       guard let application = world.application, application.enter(),
         let work = application.channels[channel]
@@ -57,9 +61,10 @@ extension Application {
       application.sendWaiting(work)
     }
     let own = apus_channel_on_drain(work.channel, drained, context(), drop)
-    world.check(own == 0 || own == Int32(APUS_E_CLOSED), "on_drain gives \(own)")
+    world.check(
+      own == 0 || own == Int32(APUS_E_CLOSED) || world.isLack(own), "on_drain gives \(own)")
     if world.chance.once(in: 4) { _ = apus_channel_subscribe(work.channel, "topic") }
-    if world.chance.once(in: 6) {
+    if !work.isPulled, world.chance.once(in: 6) {
       work.isKept = apus_channel_keep(work.channel) == 0
     }
     if world.chance.once(in: 6) { _ = apus_channel_ping(work.channel, "abc", 3) }
@@ -76,7 +81,8 @@ extension Application {
     if world.chance.once(in: 2) {
       let result = apus_channel_close(work.channel, 1000, nil, 0)
       world.check(
-        result == 0 || result == Int32(APUS_E_CLOSED), "closing a channel gives \(result)")
+        result == 0 || result == Int32(APUS_E_CLOSED) || world.isLack(result),
+        "closing a channel gives \(result)")
     } else {
       work.isEnded = true
       channels[work.channel] = nil
@@ -95,7 +101,7 @@ extension Application {
     }
   }
 
-  private func echo(_ work: ChannelWork, _ opcode: Int32, _ bytes: UnsafeRawBufferPointer) {
+  func echo(_ work: ChannelWork, _ opcode: Int32, _ bytes: UnsafeRawBufferPointer) {
     let script = work.script
     world.note("message", script.id, work.handled)
     world.check(work.closes == 0, "a message behind the close")
@@ -111,7 +117,7 @@ extension Application {
       world.topics += 1
       let text = "topic \(world.topics)"
       let result = apus_server_publish(server, "topic", 1, text, text.utf8.count, 0)
-      world.check(result >= 0, "publishing gives \(result)")
+      world.check(result >= 0 || world.isLack(result), "publishing gives \(result)")
     }
     if !work.isEnded, world.chance.once(in: 40) {
       script.hasHostEnded = true
@@ -121,6 +127,7 @@ extension Application {
 
   private func sendWaiting(_ work: ChannelWork) {
     while let next = work.waiting.first, !work.isEnded, !isGone {
+      Buffers.handed(next.bytes.count)
       let result =
         next.opcode == 1
         ? apus_channel_send_text(work.channel, next.bytes, next.bytes.count)
@@ -129,8 +136,13 @@ extension Application {
         work.script.wasFull = true
         return
       }
+      if world.isLack(result) {
+        // It was not sent, and may be later.
+        return world.hostLater(10_000) { [self] in if work.closes == 0 { sendWaiting(work) } }
+      }
       world.check(
-        result == 0 || result == Int32(APUS_E_CLOSED), "sending on a channel gives \(result)")
+        result == 0 || result == Int32(APUS_E_CLOSED) || world.isLack(result),
+        "sending on a channel gives \(result)")
       work.waiting.removeFirst()
     }
   }

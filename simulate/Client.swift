@@ -40,15 +40,19 @@ final class Client {
     left = fetches + channels + sources
     for _ in 0..<fetches {
       let plan = world.fetchPlan()
-      world.hostLater(world.chance.size(upTo: 800_000)) { [self] in begin(plan) }
+      world.hostLater(world.chance.size(upTo: 800_000)) { [self] in
+        Memory.withPlenty { begin(plan) }
+      }
     }
     for _ in 0..<channels {
       let plan = world.channelPlan()
-      world.hostLater(world.chance.size(upTo: 800_000)) { [self] in open(plan) }
+      world.hostLater(world.chance.size(upTo: 800_000)) { [self] in Memory.withPlenty { open(plan) }
+      }
     }
     for _ in 0..<sources {
       let plan = world.sourcePlan()
-      world.hostLater(world.chance.size(upTo: 800_000)) { [self] in open(plan) }
+      world.hostLater(world.chance.size(upTo: 800_000)) { [self] in Memory.withPlenty { open(plan) }
+      }
     }
   }
 
@@ -146,7 +150,10 @@ final class Client {
         if !isHostGone, !plan.isDestroyed { _ = apus_fetch_resume(plan.fetch) }
       }
     case 2: _ = apus_fetch_state(plan.fetch)
-    case 3: world.check(apus_fetch_start(plan.fetch) < 0, "a running fetch starts")
+    case 3:
+      // Where news are queued it may be done by now, and could start anew.
+      if isOnServer, world.application?.isPulling ?? true { break }
+      world.check(apus_fetch_start(plan.fetch) < 0, "a running fetch starts")
     default: _ = apus_fetch_wait(plan.fetch, 0)
     }
     return !plan.isDestroyed
@@ -237,15 +244,19 @@ extension Client {
     plan.channel = channel
     let context = UnsafeMutableRawPointer(bitPattern: plan.id + 1)
     set(apus_channel_set_reconnect(channel, plan.reconnects, 100, 1000), "reconnect")
-    set(apus_channel_set_deflate(channel, 0), "deflate")
+    set(apus_channel_set_deflate(channel, plan.offersDeflate ? 1 : 0), "deflate")
+    set(apus_channel_set_max_message(channel, world.limits.message), "largest message")
     set(apus_channel_set_connect_timeout(channel, 3000), "connect timeout")
     set(apus_channel_on_open(channel, channelOpened, context, nil), "on_open")
-    set(apus_channel_on_message(channel, channelHeard, context, nil), "on_message")
+    if !plan.isPulled {
+      set(apus_channel_on_message(channel, channelHeard, context, nil), "on_message")
+    }
     set(apus_channel_on_close(channel, channelClosed, context, nil), "on_close")
     plan.troublesBefore = world.troubles
     let result = apus_channel_open(channel, "ws://10.0.1.1:8001/channel/\(plan.id)")
     world.check(result == 0, "a channel does not open: \(result)")
-    if result != 0 { done() }
+    if result != 0 { return done() }
+    if plan.isPulled { poll(until: { plan.isEnded }, { [self] in receive(plan) }) }
   }
 
   private static func channel(_ context: UnsafeMutableRawPointer?) -> ChannelPlan? {
@@ -261,6 +272,8 @@ extension Client {
       world.check(!client.isHostGone, "a channel opens whose client is destroyed")
       world.check(plan.closes == 0, "a channel opens that is closed")
       world.check(plan.opens <= plan.connections, "a channel opens without a connection")
+      // Echoes of the connection before may still wait to be received.
+      if plan.isPulled { plan.older += plan.sent[plan.returned...] }
       plan.returned = 0
       plan.sent = []
       client.send(plan)
@@ -271,33 +284,55 @@ extension Client {
     if plan.isEnded || isHostGone { return }
     if plan.sent.count == plan.target {
       let result = apus_channel_close(plan.channel, 1000, nil, 0)
-      world.check(result == 0 || result == Int32(APUS_E_CLOSED), "a close gives \(result)")
+      world.check(
+        result == 0 || result == Int32(APUS_E_CLOSED) || world.isLack(result),
+        "a close gives \(result)")
+      if world.isLack(result) { sendLater(plan) }
       return
     }
     let size = world.chance.size(upTo: world.chance.pick([500, 50_000]))
-    let message = WebSocketScript.message(plan.id + 500, plan.sent.count, size, isText: false)
+    let most = max(1, min(size, Int(world.limits.message)))
+    let message = WebSocketScript.message(
+      plan.id + 500, plan.opens * 20 + plan.sent.count, most, isText: false)
+    Buffers.handed(message.count)
     let result = apus_channel_send_binary(plan.channel, message, message.count)
     world.check(
-      result == 0 || result == Int32(APUS_E_CLOSED) || result == Int32(APUS_E_STATE),
+      result == 0 || result == Int32(APUS_E_CLOSED) || result == Int32(APUS_E_STATE)
+        || world.isLack(result),
       "a client's channel sends: \(result)")
     if result == 0 {
       plan.sent.append(message)
       world.statistics.messages += 1
+    } else if result != Int32(APUS_E_CLOSED), world.lacks > 0 {
+      sendLater(plan)
     }
+  }
+
+  /// Once there may be memory again.
+  private func sendLater(_ plan: ChannelPlan) {
+    let opens = plan.opens
+    world.hostLater(10_000) { [self] in if plan.opens == opens { send(plan) } }
   }
 
   private var channelHeard: apus_message_fn {
     { context, _, _, data, length in
       guard let client = world.client, let plan = Client.channel(context) else { return }
-      world.note("channel message", plan.id)
-      world.check(!client.isHostGone, "a message of a client that is destroyed")
-      world.check(plan.closes == 0, "a message behind the close")
-      guard plan.returned < plan.sent.count else { return world.fail("an echo of nothing") }
-      let bytes = UnsafeRawBufferPointer(start: data, count: length)
-      world.check(bytes.elementsEqual(plan.sent[plan.returned]), "a wrong echo")
-      plan.returned += 1
-      client.send(plan)
+      client.hear(plan, UnsafeRawBufferPointer(start: data, count: length))
     }
+  }
+
+  func hear(_ plan: ChannelPlan, _ bytes: UnsafeRawBufferPointer) {
+    world.note("channel message", plan.id)
+    world.check(!isHostGone, "a message of a client that is destroyed")
+    world.check(plan.closes == 0, "a message behind the close")
+    if let index = plan.older.firstIndex(where: { bytes.elementsEqual($0) }) {
+      plan.older.removeFirst(index + 1)
+      return
+    }
+    guard plan.returned < plan.sent.count else { return world.fail("an echo of nothing") }
+    world.check(bytes.elementsEqual(plan.sent[plan.returned]), "a wrong echo")
+    plan.returned += 1
+    send(plan)
   }
 
   private var channelClosed: apus_closed_fn {

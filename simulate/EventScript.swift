@@ -8,7 +8,7 @@ final class EventScript: Script {
   let leavesAfter: Int
   private var reader = ReplyReader()
   private var seen = 0
-  private var looked = 0
+  private var lines = EventLines()
   private var isOver = false
   private var isStalled = false
   var hasHostEnded = false
@@ -60,26 +60,12 @@ final class EventScript: Script {
 
   /// Reads the events that have come since.
   private func judge(_ body: [UInt8]) {
-    while let length = blankLine(body, looked) {
-      let text = String(decoding: body[looked..<length], as: UTF8.self)
-      looked = length
-      let lines = text.split(separator: "\n")
-      guard let first = lines.first(where: { $0.hasPrefix("id: ") }) else { continue }
-      let data = lines.first { $0.hasPrefix("data: ") }?.dropFirst(6) ?? ""
-      world.check(first == "id: \(seen)", "stream \(id): \(first) comes as number \(seen)")
+    while let (number, data) = lines.next(body) {
+      world.check(number == "\(seen)", "stream \(id): \(number) comes as number \(seen)")
       world.check(data == EventScript.data(id, seen), "stream \(id): event \(seen) is wrong")
       seen += 1
       world.statistics.events += 1
     }
-  }
-
-  /// Where the first event from a place on ends.
-  private func blankLine(_ body: [UInt8], _ start: Int) -> Int? {
-    guard body.count > start + 1 else { return nil }
-    for index in (start + 1)..<body.count where body[index] == 10 && body[index - 1] == 10 {
-      return index + 1
-    }
-    return nil
   }
 
   private var mayBeCut: Bool {

@@ -26,9 +26,9 @@ extension Application {
   private var began: apus_events_fn {
     { _, writer, request in
       guard let application = world.application, application.enter() else { return }
-      guard let text = apus_request_param(request, "id", nil), let id = Int(String(cString: text)),
-        let script = world.streams[id]
-      else { return world.fail("a stream of nobody") }
+      guard let id = numberOf(request), let script = world.streams[id] else {
+        return world.fail("a stream of nobody")
+      }
       world.check(application.streams[writer] == nil, "a stream begins twice")
       let work = EventWork(writer, script)
       application.streams[writer] = work
@@ -50,7 +50,9 @@ extension Application {
   }
 
   private func took(_ result: Int32) {
-    if result >= 0 { return }
+    if result >= 0 || world.isLack(result) { return }
+    // A stop ends all streams, before their hosts hear of it.
+    if result == Int32(APUS_E_STATE), world.isServerEnding || world.lacks > 0 { return }
     world.check(
       result == Int32(APUS_E_CLOSED) || (isGone && result == Int32(APUS_E_HANDLE)),
       "a stream of events gives \(result)")
@@ -61,9 +63,13 @@ extension Application {
     if isGone || work.isEnded || work.closes > 0 { return }
     while work.written < script.count {
       let data = EventScript.data(script.id, work.written)
+      Buffers.handed(data.utf8.count)
       let result = apus_writer_event(
         work.writer, nil, "\(work.written)", data, data.utf8.count)
       if result == Int32(APUS_E_FULL) { return }
+      if world.isLack(result) {
+        return world.hostLater(world.chance.size(upTo: 100_000)) { [self] in write(work) }
+      }
       took(result)
       if result < 0 { return }
       work.written += 1

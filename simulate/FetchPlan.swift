@@ -39,7 +39,8 @@ final class FetchPlan {
   var responses = 0
   var completions = 0
   var isCancelled = false
-  var isDestroyed = false
+  var isDestroyed = false { didSet { destroyedAt = Buffers.waits } }
+  private(set) var destroyedAt = 0
   var isPaused = false
   let limits: (connect: Int32, response: Int32, idle: Int32)
 

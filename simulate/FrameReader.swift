@@ -82,6 +82,9 @@ struct MessageReader {
   private var opcode: UInt8 = 0
   private var payload: [UInt8] = []
   private(set) var problem: String?
+  /// What messages may be packed by.
+  var deflate: WireDeflate?
+  private var isPacked = false
 
   enum News {
     case nothing
@@ -90,7 +93,11 @@ struct MessageReader {
   }
 
   mutating func take(_ frame: WireFrame) -> News {
-    if frame.reserved != 0 { problem = "reserved bits" }
+    let isFirst = frame.opcode == 1 || frame.opcode == 2
+    if frame.reserved != 0, frame.reserved != 4 || deflate == nil || !isFirst {
+      problem = "reserved bits"
+    }
+    if isFirst { isPacked = frame.reserved == 4 }
     if frame.opcode >= 8 {
       if !frame.isFinal || frame.payload.count > 125 { problem = "a control frame in pieces" }
       return .control(frame.opcode, frame.payload)
@@ -100,6 +107,12 @@ struct MessageReader {
     payload += frame.payload
     guard frame.isFinal else { return .nothing }
     defer { (opcode, payload) = (0, []) }
-    return .message(opcode, payload)
+    if !isPacked { return .message(opcode, payload) }
+    guard let message = deflate?.unpack(payload) else {
+      problem = "a packed message that is none"
+      return .nothing
+    }
+    world.statistics.packed += 1
+    return .message(opcode, message)
   }
 }

@@ -48,7 +48,7 @@ final class HTTPScript: Script {
       || (manner == .halfCloses && hasLeft)
       || pouring.isStopped
       // One that is broken off takes the connection with it, and what is due before it.
-      || plans[..<asked].contains { $0.kind == .broken }
+      || plans[..<asked].contains { $0.kind == .broken || $0.isRefusedLate }
   }
   private var sawCut = false
   private var hasHeardClose = false
@@ -110,6 +110,7 @@ final class HTTPScript: Script {
       pouring.add(request.head)
       pouring.add(request.body)
       pouring.mark { plan.isSent = true }
+      if plan.isTooLarge { isRefused = true }
       if manner == .hostile, world.chance.once(in: 3) { sendNonsense() }
     }
   }
@@ -118,7 +119,7 @@ final class HTTPScript: Script {
   private func sendNonsense() {
     isRefused = true
     world.statistics.add(.hostileBytes)
-    pouring.add(Array(world.chance.pick(Hostile.heads).utf8))
+    pouring.add(Array(world.chance.pick(Hostile.heads + [Hostile.longHead]).utf8))
   }
 
   // ---- answers
@@ -167,7 +168,8 @@ final class HTTPScript: Script {
     answered += 1
     // A handler that leaves with its server has not answered.
     if reply.status == 500, world.isServerEnding { return }
-    plan.check(reply)
+    // Without memory a handler answers so.
+    if reply.status != 500 || world.lacks == 0 { plan.check(reply) }
     if reply.field("connection") == "close" {
       sawCut = true
       world.check(
@@ -186,7 +188,13 @@ final class HTTPScript: Script {
         (400...505).contains(reply.status), "nonsense was answered with \(reply.status)")
       return true
     }
-    if reply.status == 500, world.isServerEnding, reply.field("connection") == "close" {
+    if reply.status == 500, world.isServerEnding || world.lacks > 0,
+      reply.field("connection") == "close"
+    {
+      return true
+    }
+    if reply.status == 413 {
+      world.check(plan?.isTooLarge ?? false, "413 for a body that is not too large")
       return true
     }
     if reply.status == 408 {
@@ -258,6 +266,13 @@ final class HTTPScript: Script {
 
 /// What no server takes.
 enum Hostile {
+  /// Longer than this server takes.
+  static var longHead: String {
+    let field = "X-Long: " + String(repeating: "long", count: 20) + "\r\n"
+    let count = Int(world.limits.head) / field.utf8.count + 1
+    return "GET / HTTP/1.1\r\nHost: a\r\n" + String(repeating: field, count: count) + "\r\n"
+  }
+
   static let heads = [
     "GET / HTTP/1.1\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",

@@ -1,4 +1,4 @@
-// The simulator: the library, whole and unchanged, on a simulated system.
+// The simulator: the library, whole and unchanged, on a simulated system. TLS is left out.
 //
 //   simulate seeds FIRST COUNT JSON   runs many seeds, some of them twice; 1 if any fails
 //   simulate seed NUMBER              runs one twice, with its trace
@@ -14,6 +14,10 @@ struct Simulate {
     let arguments = CommandLine.arguments
     Fixture.make()
     Crash.watch()
+    // What is made once is not part of any run.
+    isWarm = false
+    for seed in 0..<8 { _ = run(UInt64(seed), isTracing: false) }
+    isWarm = true
     var code: Int32 = 2
     if arguments.count == 3, arguments[1] == "seed", let seed = UInt64(arguments[2]) {
       code = replay(seed)
@@ -41,9 +45,10 @@ struct Simulate {
     world.prepare()
     Scenario().run()
     world.statistics.virtualSeconds = Int((world.now - 1_000_000_000) / 1_000_000)
-    let outcome = Outcome(
-      hash: world.hash, broken: world.broken, statistics: world.statistics, memory: allocations)
+    var outcome = Outcome(
+      hash: world.hash, broken: world.broken, statistics: world.statistics, memory: Memory.count)
     world.end()
+    if !Memory.end() { outcome.broken.append("memory is written to that was given back") }
     return outcome
   }
 
@@ -108,9 +113,11 @@ struct Simulate {
   }
 }
 
-/// The one real file, which the server sends.
+/// The real files: the one that the server sends, and those without a name of uploads.
 enum Fixture {
   nonisolated(unsafe) static var path = ""
+  /// Where uploads go.
+  nonisolated(unsafe) static var folder = ""
   nonisolated(unsafe) static var bytes: [UInt8] = []
 
   static func make() {
@@ -120,9 +127,14 @@ enum Fixture {
     bytes = Plan.bytes(99, 70_000)
     _ = write(descriptor, bytes, bytes.count)
     close(descriptor)
+    folder = path + ".uploads"
+    mkdir(folder, 0o700)
   }
 
-  static func remove() { unlink(path) }
+  static func remove() {
+    unlink(path)
+    rmdir(folder)
+  }
 }
 
 /// A crash names its seed too.

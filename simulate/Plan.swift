@@ -18,6 +18,8 @@ final class Plan {
     case upload
     case stream
     case file
+    /// With a form, which is parsed as it arrives.
+    case form
   }
 
   let id: Int
@@ -26,6 +28,7 @@ final class Plan {
   let delay: Int
   let isHead: Bool
   let upload: [UInt8]
+  let form: FormPlan?
   let isChunked: Bool
   let expectsContinue: Bool
   let isLast: Bool
@@ -41,15 +44,18 @@ final class Plan {
   init(_ id: Int, isLast: Bool) {
     self.id = id
     self.isLast = isLast
-    kind = Kind.allCases[world.chance.weighted([40, 12, 12, 8, 3, 3, 3, 10, 8, 5])]
+    kind = Kind.allCases[world.chance.weighted([40, 12, 12, 8, 3, 3, 3, 10, 8, 5, 6])]
     size = world.chance.size(upTo: world.chance.once(in: 8) ? 200_000 : 4000)
     delay = world.chance.size(upTo: 300_000)
     isHostsLast = kind == .now && world.chance.once(in: 12)
     isHead = kind == .now && world.chance.once(in: 10)
-    let hasBody = kind == .upload || kind == .stream
+    let hasBody = kind == .upload || kind == .stream || kind == .form
+    form = kind == .form ? FormPlan(id) : nil
     upload =
-      hasBody
-      ? Plan.bytes(id + 7, world.chance.size(upTo: world.chance.once(in: 8) ? 150_000 : 3000)) : []
+      form?.body
+      ?? (!hasBody
+        ? []
+        : Plan.bytes(id + 7, world.chance.size(upTo: world.chance.once(in: 8) ? 150_000 : 3000)))
     isChunked = hasBody && world.chance.once(in: 2)
     expectsContinue = hasBody && world.chance.once(in: 4)
   }
@@ -65,10 +71,18 @@ final class Plan {
   }
 
   var body: [UInt8] { Plan.bytes(id, size) }
-  var hasBody: Bool { kind == .upload || kind == .stream }
+  /// The server takes no bodies of that size.
+  var isTooLarge: Bool {
+    upload.count > Int(kind == .form ? world.limits.form : world.limits.body)
+  }
+  /// Its handler had it before it was refused: that takes the connection with it, unless
+  /// it was the next one to be answered.
+  var isRefusedLate: Bool { isTooLarge && kind == .stream && handled > 0 }
+  var hasBody: Bool { kind == .upload || kind == .stream || kind == .form }
 
   var path: String {
     switch kind {
+    case .form: "/form/\(id)"
     case .upload: "/upload/\(id)"
     case .stream: "/stream/\(id)"
     case .missing: "/missing/\(id)"
@@ -82,6 +96,9 @@ final class Plan {
     var head = "\(method) \(path) HTTP/1.1\r\nHost: sim\r\n"
     if isLast { head += "Connection: close\r\n" }
     for index in 0..<world.chance.below(4) { head += "X-Filler-\(index): \(id * index)\r\n" }
+    if kind == .form {
+      head += "Content-Type: multipart/form-data; boundary=\(FormPlan.boundary)\r\n"
+    }
     if expectsContinue { head += "Expect: 100-continue\r\n" }
     var body: [UInt8] = []
     if isChunked {
@@ -111,11 +128,12 @@ final class Plan {
 
   /// Compares what has come with what is due.
   func check(_ reply: Reply) {
+    world.check(!isTooLarge, "request \(id): a body of \(upload.count) bytes is taken")
     world.check(
       reply.status == status, "request \(id) \(kind): status \(reply.status), not \(status)")
     guard reply.status == 200, status == 200 else { return }
     world.check(
-      reply.field("x-id") == "\(id)",
+      reply.field("x-id") == "\(id)" || (reply.field("x-id") == nil && world.lacks > 0),
       "request \(id): the reply of \(reply.field("x-id") ?? "nobody")")
     let due = kind == .file ? world.fileBytes : hasBody ? upload : body
     world.check(

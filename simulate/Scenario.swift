@@ -6,30 +6,50 @@ import CSystem
 
 /// The limits that the server of a run has, in milliseconds and bytes.
 struct Limits {
-  let header: Int32
-  let body: Int32
+  let headTime: Int32
+  let bodyTime: Int32
   let write: Int32
   let keepAlive: Int32
   let drain: Int32
   let ping: Int32
   let close: Int32
   let highWater: Int64
+  let pipelined: Int32
+  let head: Int32
+  let body: Int64
+  let message: Int64
+  /// Bytes of a form, and of those in memory.
+  let form: Int64
+  let formMemory: Int64
+  /// Events that a topic keeps, and how many are published in all.
+  let history: Int
+  let publications: Int
+  let closesSlow: Bool
 
   init(_ chance: inout Chance) {
-    header = Int32(chance.pick([700, 3000, 10_000]))
-    body = Int32(chance.pick([700, 3000, 30_000]))
+    headTime = Int32(chance.pick([700, 3000, 10_000]))
+    bodyTime = Int32(chance.pick([700, 3000, 30_000]))
     write = Int32(chance.pick([1000, 5000, 30_000]))
     keepAlive = Int32(chance.pick([800, 5000, 60_000]))
     drain = Int32(chance.pick([0, 50, 1000, 5000]))
     ping = Int32(chance.pick([500, 5000, 30_000]))
     close = Int32(chance.pick([300, 5000]))
     highWater = Int64(chance.pick([1024, 20_000, 262_144]))
+    pipelined = Int32(chance.pick([1, 2, 64]))
+    head = Int32(chance.pick([1024, 8192, 32_768]))
+    body = Int64(chance.pick([2000, 40_000, 160_000]))
+    message = Int64(chance.pick([2000, 40_000, 160_000]))
+    form = Int64(chance.pick([1500, 20_000, 300_000]))
+    formMemory = Int64(chance.pick([0, 500, 20_000, 1_000_000]))
+    history = chance.pick([0, 3, 10, 100])
+    publications = chance.within(0...40)
+    closesSlow = chance.once(in: 3)
   }
 
   /// After so long at the latest who does nothing has been shut out, in microseconds: with
   /// the time for a refusal to be read, and two steps of the timers.
   var longest: Int64 {
-    let most = max(header, body, write, keepAlive, 2 * ping + close)
+    let most = max(headTime, bodyTime, write, keepAlive, 2 * ping + close)
     return Int64(most) * 1000 + Int64(write) * 1000 + 2_000_000 + 500_000
   }
 }
@@ -51,7 +71,7 @@ final class Scenario {
   private var lastDrive: Int64 = 0
 
   init() {
-    world.faults = Faults(&world.chance)
+    if isWarm { world.faults = Faults(&world.chance) }
     drive = world.chance.pick(Drive.allCases)
     hasClient = world.chance.once(in: 2)
     peers = world.chance.within(hasClient ? 0...4 : 1...6)
@@ -64,6 +84,8 @@ final class Scenario {
     world.say("\(drive), \(peers) peers, \(world.limits), \(world.table.limit) descriptors")
     world.say("\(world.faults)")
     application.makeServer()
+    application.publishLater()
+    world.connect = { [self] make in connect(make) }
     for _ in 0..<peers {
       world.later(world.chance.size(upTo: 500_000)) { [self] in
         connect { world.script($0) }
@@ -76,6 +98,8 @@ final class Scenario {
     if world.chance.once(in: 10) {
       world.hostLater(world.chance.size(upTo: 800_000)) { application.endEarly() }
     }
+    Memory.isScarce = true
+    defer { Memory.isScarce = false }
     go { world.scriptsLeft == 0 && (client.left == 0 || client.isHostGone) }
     finish(application)
   }
@@ -207,6 +231,7 @@ extension Application {
   }
 
   func tick(_ timeout: Int32) {
+    if isPulling { return pull(timeout) }
     let result = apus_server_tick(server, timeout)
     world.check(
       result >= 0 || isGone || (result == Int32(APUS_E_STATE) && !isRunning),

@@ -11,6 +11,7 @@ final class SocketOrigin {
   private var messages = MessageReader()
   private var hasSentClose = false
   private var echoed = 0
+  private var deflate: WireDeflate?
   private var isOver = false
 
   init(_ end: End, _ pouring: Pouring, _ id: Int, _ request: RequestReader.Request) {
@@ -24,13 +25,24 @@ final class SocketOrigin {
     let accept = SocketOrigin.accept(key)
     let head =
       "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-      + "Sec-WebSocket-Accept: \(accept)\r\n\r\n"
+      + "Sec-WebSocket-Accept: \(accept)\r\n"
+      + agree(request.field("sec-websocket-extensions")) + "\r\n"
     if plan.refusals >= plan.connections {
       pouring.add(Array("HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n".utf8))
       isOver = true
       return
     }
     pouring.add(Array(head.utf8))
+  }
+
+  /// The line that says so, if messages may be packed.
+  private func agree(_ offer: String?) -> String {
+    world.check((offer != nil) == plan.offersDeflate, "a channel offers \(offer ?? "nothing")")
+    guard let offer, world.chance.once(in: 2) else { return "" }
+    let answer = WireDeflate.answer(to: offer)
+    deflate = WireDeflate(answer, isClient: false)
+    messages.deflate = deflate
+    return "Sec-WebSocket-Extensions: \(answer)\r\n"
   }
 
   static func accept(_ key: String) -> String {
@@ -74,12 +86,15 @@ final class SocketOrigin {
 
   private func echo(_ opcode: UInt8, _ payload: [UInt8]) {
     echoed += 1
-    var rest = payload[...]
+    let packed = world.chance.once(in: 4) ? nil : deflate?.pack(payload)
+    var rest = (packed ?? payload)[...]
     var code = opcode
     repeat {
       let piece = Array(rest.prefix(1 + world.chance.size(upTo: max(1, rest.count))))
       rest = rest.dropFirst(piece.count)
-      pouring.add(WireFrame(code, piece, isFinal: rest.isEmpty, isMasked: false).bytes)
+      var frame = WireFrame(code, piece, isFinal: rest.isEmpty, isMasked: false)
+      if packed != nil, code != 0 { frame.reserved = 4 }
+      pouring.add(frame.bytes)
       code = 0
       if world.chance.once(in: 6) {
         pouring.add(WireFrame(9, [1, 2], isMasked: false).bytes)

@@ -6,6 +6,7 @@ import CApus
 final class SourcePlan {
   let id: Int
   let count: Int
+  let isPulled: Bool
   var source: apus_source = 0
   var seen = 0
   var connections = 0
@@ -15,6 +16,7 @@ final class SourcePlan {
   init(_ id: Int) {
     self.id = id
     count = world.chance.within(1...12)
+    isPulled = world.chance.once(in: 3)
   }
 
   /// What the origin says from an event on: some of what is left, and whether it ends there.
@@ -43,14 +45,19 @@ extension Client {
     if source == 0 { return done() }
     plan.source = source
     let context = UnsafeMutableRawPointer(bitPattern: plan.id + 1)
-    var result = apus_source_on_event(source, told, context, nil)
-    world.check(result == 0, "a source's listener: \(result)")
-    result = apus_source_on_error(source, failed, context, nil)
+    if !plan.isPulled {
+      let result = apus_source_on_event(source, told, context, nil)
+      world.check(result == 0, "a source's listener: \(result)")
+    }
+    var result = apus_source_on_error(source, failed, context, nil)
     world.check(result == 0, "a source's listener: \(result)")
     plan.troublesBefore = world.troubles
     result = apus_source_open(source)
     world.check(result == 0, "a source does not open: \(result)")
-    if result != 0 { end(plan) }
+    if result != 0 { return end(plan) }
+    if plan.isPulled {
+      poll(until: { plan.isEnded }, { [self] in isStopped ? end(plan) : take(plan) })
+    }
   }
 
   private static func plan(_ context: UnsafeMutableRawPointer?) -> SourcePlan? {
@@ -68,17 +75,28 @@ extension Client {
   private var told: apus_source_event_fn {
     { context, _, _, id, data, length in
       guard let client = world.client, let plan = Client.plan(context) else { return }
-      world.note("source", plan.id, plan.seen)
-      world.check(!client.isHostGone && !plan.isEnded, "an event of a source that has ended")
-      plan.seen += 1
-      world.statistics.events += 1
-      let name = id.map { String(cString: $0) } ?? ""
-      world.check(name == "\(plan.seen)", "event \(name) of a source comes as \(plan.seen)")
-      let bytes = UnsafeRawBufferPointer(start: data, count: length)
-      world.check(
-        bytes.elementsEqual(EventScript.data(plan.id, plan.seen).utf8), "an event is wrong")
-      if plan.seen == plan.count { client.end(plan) }
+      client.hear(plan, id, UnsafeRawBufferPointer(start: data, count: length))
     }
+  }
+
+  func hear(_ plan: SourcePlan, _ id: UnsafePointer<CChar>?, _ bytes: UnsafeRawBufferPointer) {
+    world.note("source", plan.id, plan.seen)
+    world.check(!isHostGone && !plan.isEnded, "an event of a source that has ended")
+    plan.seen += 1
+    world.statistics.events += 1
+    let name = id.map { String(cString: $0) } ?? ""
+    world.check(name == "\(plan.seen)", "event \(name) of a source comes as \(plan.seen)")
+    world.check(
+      bytes.elementsEqual(EventScript.data(plan.id, plan.seen).utf8), "an event is wrong")
+    if plan.seen == plan.count { end(plan) }
+  }
+
+  /// It has closed for good, and there is nothing more to take.
+  func gaveUp(_ plan: SourcePlan, _ code: Int32) {
+    world.check(
+      world.troubles != plan.troublesBefore || world.hasJumped || isEnding,
+      "a source gives up: \(code)")
+    end(plan)
   }
 
   private var failed: apus_source_error_fn {
@@ -89,10 +107,8 @@ extension Client {
       if again == -1 {
         world.check(
           apus_source_state(source) == Int32(APUS_STATE_CLOSED), "a source closes and is open")
-        world.check(
-          world.troubles != plan.troublesBefore || world.hasJumped || client.isEnding,
-          "a source gives up: \(code)")
-        client.end(plan)
+        // Who takes events learns of it behind the last.
+        if !plan.isPulled { client.gaveUp(plan, code) }
       }
     }
   }

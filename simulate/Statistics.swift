@@ -33,11 +33,18 @@ struct Statistics {
   var requests = 0
   var replies = 0
   var messages = 0
+  var packed = 0
   var events = 0
   var fetches = 0
+  /// What hosts without callbacks took.
+  var pulled = 0
+  var partsOnDisk = 0
   var connections = 0
   var systemCalls = 0
   var virtualSeconds = 0
+  /// The most bytes of memory in a run, and how far it stayed below what was allowed.
+  var mostMemory = 0
+  var leastSpare = Int.max
 
   mutating func add(_ fault: Fault) { faults[fault.rawValue] += 1 }
 
@@ -47,19 +54,26 @@ struct Statistics {
     requests += other.requests
     replies += other.replies
     messages += other.messages
+    packed += other.packed
     events += other.events
     fetches += other.fetches
+    pulled += other.pulled
+    partsOnDisk += other.partsOnDisk
     connections += other.connections
     systemCalls += other.systemCalls
     virtualSeconds += other.virtualSeconds
+    mostMemory = max(mostMemory, other.mostMemory)
+    leastSpare = min(leastSpare, other.leastSpare)
   }
 
   func json(seeds: Int, seconds: Double, broken: [UInt64]) -> String {
     let numbers = [
       ("seeds", seeds), ("broken", broken.count), ("requests", requests), ("replies", replies),
-      ("messages", messages), ("events", events), ("fetches", fetches),
+      ("messages", messages), ("packed", packed), ("events", events), ("fetches", fetches),
+      ("pulled", pulled), ("partsOnDisk", partsOnDisk),
       ("connections", connections), ("systemCalls", systemCalls),
       ("virtualSeconds", virtualSeconds), ("checks", checks),
+      ("mostMemory", mostMemory), ("leastSpareMemory", leastSpare),
     ].map { "  \"\($0.0)\": \($0.1)" }
     let injected = Fault.allCases.map { "    \"\($0)\": \(faults[$0.rawValue])" }
     let time = (seconds * 10).rounded() / 10
@@ -86,6 +100,7 @@ struct Faults {
   var dialRefused = 0
   var dialStalled = 0
   var noAddress = 0
+  var noMemory = 0
 
   /// None, few, or many: a run without any shows more than one where all breaks at once.
   init() {}
@@ -115,5 +130,6 @@ struct Faults {
     dialRefused = rate(&chance, 16)
     dialStalled = rate(&chance, 24)
     noAddress = rate(&chance, 12)
+    if chance.once(in: 4) { noMemory = chance.pick([20, 100, 500]) }
   }
 }

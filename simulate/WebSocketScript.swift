@@ -32,24 +32,30 @@ final class WebSocketScript: Script {
   private var lastTopic = 0
   /// From this message on nothing is handled any more.
   private(set) var forbidden = Int.max
-  private let dueCodes: [Int]
-  private let nonsense: [UInt8]
+  private var dueCodes: [Int]
+  private var nonsense: [UInt8]
+  private let offer: String?
+  private var deflate: WireDeflate?
 
   init(_ end: End, id: Int) {
     self.id = id
     manner = Manner.allCases[world.chance.weighted([50, 8, 8, 8, 8, 14])]
     target = world.chance.within(0...8)
     pouring = Pouring(end)
+    offer = world.chance.once(in: 3) ? WireDeflate.offer() : nil
     (nonsense, dueCodes) = WebSocketScript.nonsense()
     super.init(end)
   }
 
   private static func nonsense() -> ([UInt8], [Int]) {
-    switch world.chance.below(6) {
+    switch world.chance.below(7) {
     case 0: return (WireFrame(1, [97], isMasked: false).bytes, [1002])
     case 1: return (WireFrame(1, [0xC0, 0x80], isMasked: true).bytes, [1007])
     case 2: return (WireFrame(3, [], isMasked: true).bytes, [1002])
     case 3: return (WireFrame(0, [1], isMasked: true).bytes, [1002])
+    case 5:
+      let bytes = [UInt8](repeating: 1, count: Int(world.limits.message) + 1)
+      return (WireFrame(2, bytes, isMasked: true).bytes, [1009])
     case 4: return (WireFrame(9, [1], isFinal: false, isMasked: true).bytes, [1002])
     default:
       var frame = WireFrame(2, [1], isMasked: true)
@@ -67,11 +73,12 @@ final class WebSocketScript: Script {
     let head =
       "GET /socket/\(id) HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n"
       + "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-      + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+      + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+      + (offer.map { "Sec-WebSocket-Extensions: \($0)\r\n" } ?? "") + "\r\n"
     pouring.add(Array(head.utf8))
     arrangeTrouble()
     // Some do not wait for the answer.
-    if world.chance.once(in: 4) { speak() }
+    if offer == nil, world.chance.once(in: 4) { speak() }
   }
 
   private func arrangeTrouble() {
@@ -124,16 +131,20 @@ final class WebSocketScript: Script {
   private func send(_ index: Int) {
     let isText = world.chance.once(in: 2)
     let size = world.chance.size(upTo: world.chance.once(in: 10) ? 100_000 : 3000)
-    let message = WebSocketScript.message(id, index, size, isText: isText)
+    let most = min(size, Int(world.limits.message))
+    let message = WebSocketScript.message(id, index, most, isText: isText)
     sent.append(message)
     world.statistics.messages += 1
-    var rest = message[...]
+    let packed = world.chance.once(in: 4) ? nil : deflate?.pack(message)
+    var rest = (packed ?? message)[...]
     var opcode: UInt8 = isText ? 1 : 2
     repeat {
       let count = world.chance.once(in: 2) ? rest.count : world.chance.below(rest.count + 1)
       let piece = Array(rest.prefix(count))
       rest = rest.dropFirst(count)
-      pouring.add(WireFrame(opcode, piece, isFinal: rest.isEmpty, isMasked: true).bytes)
+      var frame = WireFrame(opcode, piece, isFinal: rest.isEmpty, isMasked: true)
+      if packed != nil, opcode != 0 { frame.reserved = 4 }
+      pouring.add(frame.bytes)
       opcode = 0
       if world.chance.once(in: 5) { ping() }
     } while !rest.isEmpty
@@ -167,6 +178,7 @@ final class WebSocketScript: Script {
       world.check(
         reply.field("sec-websocket-accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "the accept")
       isOpen = true
+      agree(reply.field("sec-websocket-extensions"))
       frames.append(reader.takeRest())
       speak()
     } else {
@@ -174,6 +186,19 @@ final class WebSocketScript: Script {
     }
     while !isOver, let frame = frames.next() { take(frame) }
     world.check(frames.problem == nil && messages.problem == nil, "a channel's frames are wrong")
+  }
+
+  private func agree(_ agreed: String?) {
+    guard let agreed else { return }
+    deflate = WireDeflate(agreed, isClient: true)
+    world.check(offer != nil && deflate != nil, "a channel has the extension \(agreed)")
+    messages.deflate = deflate
+    guard manner == .hostile, world.chance.once(in: 3), let deflate else { return }
+    // Little on the wire, and more than is taken once it is unpacked.
+    let zeros = [UInt8](repeating: 0, count: Int(world.limits.message) + 1)
+    var frame = WireFrame(2, deflate.pack(zeros), isMasked: true)
+    frame.reserved = 4
+    (nonsense, dueCodes) = (frame.bytes, [1009])
   }
 
   private func take(_ frame: WireFrame) {

@@ -1,6 +1,8 @@
 // One run: its clock, what is to happen when, its trace, and what was found broken. All
 // that outlives a call of the library hangs on it, and goes with it.
 
+import CApus
+
 /// What happens later, by time and, at the same time, in the order in which it was asked for.
 struct Agenda {
   private struct Entry {
@@ -87,12 +89,18 @@ final class World {
   /// Those of WebSocket routes and of streams of events, by their numbers.
   private(set) var sockets: [Int: WebSocketScript] = [:]
   private(set) var streams: [Int: EventScript] = [:]
-  /// What was published.
+  private(set) var readers: [Int: TopicReader] = [:]
+  /// What was published: messages, and events of the topic that is kept.
   var topics = 0
+  var published = 0
+  /// How a peer connects anew.
+  var connect: ((@escaping (End) -> Script) -> Void)?
   /// The server was told to end: nobody need get an answer any more.
   var isServerEnding = false
   private(set) var hasJumped = false
   var mayBeBusy = false
+  /// How often memory was refused.
+  private(set) var lacks = 0
 
   static let mostSteps = 400_000
 
@@ -104,7 +112,11 @@ final class World {
   }
 
   /// Once it is the run that is on.
-  func prepare() { startTime = now }
+  func prepare() {
+    startTime = now
+    Timers.loops = []
+    Buffers.begin()
+  }
 
   /// Lets go of everything: ends and scripts hold each other.
   func end() {
@@ -113,6 +125,8 @@ final class World {
     plans = []
     sockets = [:]
     streams = [:]
+    readers = [:]
+    connect = nil
     application = nil
     client = nil
     fetches = []
@@ -125,17 +139,25 @@ final class World {
 
   /// Somebody who connects to the server.
   func script(_ end: End) -> Script {
-    switch chance.weighted([6, 3, 1]) {
+    switch chance.weighted([12, 6, 2, 3]) {
     case 0: return HTTPScript(end)
     case 1:
       let script = WebSocketScript(end, id: sockets.count)
       sockets[script.id] = script
       return script
+    case 3:
+      return TopicScript(end, reader(after: nil))
     default:
       let script = EventScript(end, id: streams.count)
       streams[script.id] = script
       return script
     }
+  }
+
+  func reader(after before: TopicReader?) -> TopicReader {
+    let reader = TopicReader(readers.count, after: before)
+    readers[reader.id] = reader
+    return reader
   }
 
   func plan(isLast: Bool) -> Plan {
@@ -184,6 +206,20 @@ final class World {
     note("clock jumps", time)
     if time > 50_000 { hasJumped = true }
     advance(to: now + Int64(time))
+  }
+
+  /// Memory was refused, to whom is not known.
+  func lackMemory() {
+    lacks += 1
+    troubles += 1
+    mayBeBusy = true
+    for end in ends { end.isDisturbed = true }
+  }
+
+  /// A call failed for want of memory, and there was that.
+  func isLack(_ result: Int32) -> Bool {
+    // A key for a mask wants memory for random numbers, and says E_IO.
+    lacks > 0 && (result == Int32(APUS_E_MEMORY) || result == Int32(APUS_E_IO))
   }
 
   // ---- trace
@@ -276,6 +312,9 @@ final class World {
     return steps < World.mostSteps
   }
 }
+
+/// False before the first run that counts: there nothing goes wrong.
+nonisolated(unsafe) var isWarm = true
 
 /// The run that is on. One thread uses it.
 nonisolated(unsafe) var world = World(seed: 0, isTracing: false)

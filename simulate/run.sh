@@ -6,7 +6,7 @@
 #   simulate/run.sh seed NUMBER         one run, with its trace
 #
 # The library is compiled whole and unchanged, but over simulate/system in place of
-# Sources/CSystem, and with its exclusivity checks on.
+# Sources/CSystem, with its exclusivity checks on, and with simulate/inside, which looks at it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=build/simulate
@@ -18,11 +18,11 @@ newer() { # TARGET FOLDER...: whether something in the folders is newer than the
   [ ! -e "$1" ] || [ -n "$(find "${@:2}" -newer "$1" -name '*.[hs]*' -print -quit)" ]
 }
 flags=(-O -gline-tables-only -parse-as-library -swift-version 6 -suppress-warnings
-  -I simulate/system -I simulate/chance -I Sources/CZlib -I include)
-if newer $out/apus.o Sources include simulate/system simulate/chance; then
+  -I simulate/system -I simulate/chance -I simulate/inside -I Sources/CZlib -I include)
+if newer $out/apus.o Sources include simulate/system simulate/chance simulate/inside; then
   echo "building the library over the simulated system"
   swiftc "${flags[@]}" -c -wmo -module-name Apus -enable-experimental-feature Lifetimes \
-    -o $out/apus.new.o Sources/Apus/*/*.swift
+    -o $out/apus.new.o Sources/Apus/*/*.swift simulate/inside/*.swift
   mv $out/apus.new.o $out/apus.o
 fi
 if newer $out/simulate simulate $out/apus.o; then

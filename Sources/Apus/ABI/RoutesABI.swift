@@ -134,7 +134,7 @@ public func apusServerWebsocket(
   _ context: UnsafeMutableRawPointer?, _ drop: apus_drop_fn?
 ) -> Int32 {
   let callback = unsafe Callback<OpenFunction>(function, context, drop)
-  return unsafe register(handle, callback, needed: false) { server throws(Failure) in
+  let result = unsafe register(handle, callback, needed: false) { server throws(Failure) in
     let pattern = try unsafe text(pattern)
     guard let channels = Ref<ChannelRoute>(make: ChannelRoute()) else { throw .noMemory }
     if unsafe callback.isSet, unsafe !channels.o.listeners.onOpen.append(callback) {
@@ -146,6 +146,9 @@ public func apusServerWebsocket(
     route.channels = channels
     return try server.o.router.add(route, pattern: pattern.bytes)
   }
+  // Nothing will be called.
+  if result >= 0, unsafe !callback.isSet { unsafe callback.end() }
+  return result
 }
 
 // ---- listeners

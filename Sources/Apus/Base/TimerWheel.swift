@@ -8,11 +8,11 @@
 @safe struct Timer: ~Copyable {
   /// In microseconds of the loop's clock; 0: not set.
   var deadline: Int64 = 0
-  fileprivate var bucket: Int32 = -1
+  fileprivate(set) var bucket: Int32 = -1
   /// The step at which its bucket is emptied.
-  fileprivate var step: Int64 = 0
-  fileprivate var next: Ref<Timer>? = nil
-  fileprivate var previous: Ref<Timer>? = nil
+  fileprivate(set) var step: Int64 = 0
+  fileprivate(set) var next: Ref<Timer>? = nil
+  fileprivate(set) var previous: Ref<Timer>? = nil
   /// What it belongs to, and what is called with that when its time has come.
   nonisolated(unsafe) var owner: UnsafeMutableRawPointer? = nil
   nonisolated(unsafe) var run: (@convention(c) (UnsafeMutableRawPointer) -> Void)? = nil
@@ -21,7 +21,7 @@
 struct TimerWheel: ~Copyable {
   static var stepShift: Int64 { 17 }  // 131 ms
   private static var size: Int { 512 }
-  private var buckets = List<Ref<Timer>?>()
+  private(set) var buckets = List<Ref<Timer>?>()
   private var cursor: Int64
   private(set) var count = 0
   /// No bucket before this step holds anything.

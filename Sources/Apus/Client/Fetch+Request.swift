@@ -15,7 +15,10 @@ extension Ref where Object == Fetch {
   func sendRequest(on link: Ref<Link>) {
     let loop = link.o.pool.o.worker.o.loop
     guard let output = link.o.stream.writing() else { return finish(.noMemory) }
-    if o.run.fields.isEmpty, !gatherFields() { return finish(.noMemory) }
+    // The method was copied when the run began.
+    if o.run.method.failed || (o.run.fields.isEmpty && !gatherFields()) {
+      return finish(.noMemory)
+    }
     o.run.head.reset()
     o.run.isHeadIn = false
     o.run.plan = .give

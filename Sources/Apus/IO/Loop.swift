@@ -27,7 +27,7 @@ import CSystem
   fileprivate var firstEnded: Ref<Stream>? = nil
   fileprivate var firstEndedWatch: Ref<Watch>? = nil
   /// Memory for outgoing bytes, handed from stream to stream.
-  fileprivate var spareOutputs = List<Ref<ByteBuffer>>()
+  fileprivate(set) var spareOutputs = List<Ref<ByteBuffer>>()
   /// There is more to do than this turn does: the next one must not wait.
   var isPressed = false
   /// It runs on a thread of the library's, where signals are blocked.

@@ -175,11 +175,9 @@ extension Ref where Object == Connection {
 
   func resumeIfPossible() {
     guard o.stream.o.isPaused, !o.isClosing, !isUpgradeDue else { return }
-    if o.pipelined >= server.o.options.maxPipelined
-      || o.stream.o.buffered > Int(server.o.options.highWater)
-    {
-      return
-    }
+    if o.stream.o.buffered > Int(server.o.options.highWater) { return }
+    // A request that has begun goes on, be it the last one that may.
+    if o.current == nil, o.pipelined >= server.o.options.maxPipelined { return }
     if let current = o.current, current.o.isDispatched,
       isThrottled(current) || isAwaited(current)
     {

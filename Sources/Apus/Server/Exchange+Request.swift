@@ -188,6 +188,8 @@ extension Ref where Object == Exchange {
       return
     }
     let path = rawPath
+    // An attempt before may have run out of memory half way.
+    o.parameters.removeAll()
     var decoded = ByteBuffer()
     for index in 0..<min(o.captures.count, route.o.names.count) {
       let capture = o.captures[index]
@@ -197,7 +199,7 @@ extension Ref where Object == Exchange {
       guard
         Percent.decode(
           path: bytes.extracting(start..<(start &+ Int(capture.count))), to: &decoded),
-        let value = o.arena.copy(decoded.bytes)
+        !decoded.failed, let value = o.arena.copy(decoded.bytes)
       else { throw .noMemory }
       let name = route.o.names[index]
       guard let start = unsafe name.o.pointer else { throw .noMemory }
@@ -218,6 +220,7 @@ extension Ref where Object == Exchange {
       return
     }
     let bytes = query.bytes
+    o.queries.removeAll()
     var start = 0
     while start < bytes.count, o.queries.count < Ref.mostQueries {
       let end = bytes.first(UInt8(ascii: "&"), from: start) ?? bytes.count

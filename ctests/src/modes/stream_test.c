@@ -166,6 +166,26 @@ static void test_sizes(enum mode mode) {
   harness_stop(&app);
 }
 
+/* Where no more than one request may wait, that one's body is still read to its end. */
+static void test_alone(enum mode mode) {
+  struct app app;
+  struct client client;
+  struct upload upload;
+  reset_upload(&upload);
+  app_make(&app, mode);
+  CHECK_INT(0, apus_server_set_max_pipelined(app.server, 1));
+  CHECK_INT(0, apus_server_set_high_water(app.server, 1024));
+  app_stream(&app, APUS_POST, "/up", stream_handler, &upload);
+  harness_start(&app);
+  client_open(&client, app.port);
+  for (int chunked = 0; chunked < 2; chunked++) {
+    upload_once(&client, &upload, 10, chunked);
+    upload_once(&client, &upload, 300007, chunked);
+  }
+  client_close(&client);
+  harness_stop(&app);
+}
+
 /* The reply may come long after the last piece, from another thread. */
 static void test_late(enum mode mode) {
   struct app app;
@@ -452,15 +472,11 @@ static void test_parallel(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"large", test_large},
-      {"sizes", test_sizes},
-      {"late", test_late},
-      {"leaves", test_leaves},
-      {"leaves_at_once", test_leaves_at_once},
-      {"malformed", test_malformed},
-      {"unasked", test_unasked},
-      {"early", test_early},
-      {"expect", test_expect},
+      {"large", test_large},         {"sizes", test_sizes},
+      {"alone", test_alone},         {"late", test_late},
+      {"leaves", test_leaves},       {"leaves_at_once", test_leaves_at_once},
+      {"malformed", test_malformed}, {"unasked", test_unasked},
+      {"early", test_early},         {"expect", test_expect},
       {"parallel", test_parallel},
   };
   return harness_main("stream_test", argc, argv, CASES(cases));
