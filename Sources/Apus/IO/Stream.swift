@@ -279,7 +279,7 @@ extension Ref where Object == Stream {
   @inline(__always)
   func send(with piece: Bytes) {
     // A failure is met by the flush, where there is nothing above us.
-    guard let output = writing() else { return o.loop.addDirty(self) }
+    guard let output = writing(), !output.o.failed else { return o.loop.addDirty(self) }
     if o.isBlocked || piece.count < Stream.leastSentApart {
       output.o.append(piece)
       return o.loop.addDirty(self)
