@@ -62,9 +62,11 @@ extension Weighing {
     if let channel = connection.o.channel {
       weigh(channel, stream, options)
     } else {
-      // One piece may pass the mark, with the head before it and what frames it.
+      // One piece may pass the mark, with the head before it and what frames it; and what
+      // was asked before is answered behind it.
+      let heads = 512 * Int(options.maxPipelined)
       limit(
-        stream.o.buffered - stream.o.stretchLeft, Int(options.highWater) + piece + 4096,
+        stream.o.buffered - stream.o.stretchLeft, Int(options.highWater) + piece + 4096 + heads,
         "bytes that wait to be sent")
     }
     var count = 0
