@@ -11,7 +11,10 @@ extension Ref where Object == Server {
   // ---- start
 
   func start() throws(Failure) {
-    if !isInCallback { reapIfStopped() }
+    o.lock.lock()
+    let isStopping = o.state == .stopping
+    o.lock.unlock()
+    if isStopping, !isInCallback { reapIfStopped() }
     sweepRetired()
     o.lock.lock()
     defer { o.lock.unlock() }
