@@ -206,8 +206,9 @@ final class OriginScript: Script {
     pouring.mark { [self] in
       world.later(world.chance.size(upTo: 300_000)) { [self] in
         if isOver { return }
-        // Whatever is on its way here is lost.
+        // Whatever is on its way here is lost, also what comes until it is closed.
         world.troubles += 1
+        pouring.mark { world.troubles += 1 }
         leave(reset: world.chance.once(in: 4))
       }
     }
