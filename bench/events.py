@@ -28,7 +28,7 @@ stops by itself.
 ## One event to many
 
 An event of 100 bytes (of which 92 are its data) is published to a topic of so many streams,
-one at a time, and 16 at a time. Medians of {rounds} rounds; "deliveries/s" are for each
+one at a time, and 16 at a time. {rounds}; "deliveries/s" are for each
 second of CPU time of the server's process, and µs are CPU time for each delivery.
 
 {fan}
@@ -113,7 +113,8 @@ def page(found, rounds):
     memory = table(["streams", "idle, each", "range", "stalled reader, mark 64 KiB"], [
         [f"{count:,}", f"{middle(each, 'kib'):.2f} KiB", span(each, "kib", ".2f"),
          f"{middle(each, 'stalled'):.0f} KiB"] for count, each in found.items()])
-    return TEXT.format(targets=targets, fan=fan, memory=memory, rounds=rounds,
+    return TEXT.format(targets=targets, fan=fan, memory=memory,
+                       rounds=f"Medians of {rounds} rounds" if rounds > 1 else "One round",
                        cores=os.cpu_count())
 
 
