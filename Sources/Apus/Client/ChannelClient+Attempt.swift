@@ -67,19 +67,9 @@ extension Ref where Object == ChannelClient {
       } else {
         o.route = ProxyRoute()
       }
-      let owner = unsafe o.channel.opaque
-      if let start = unsafe path.pointer, !path.isEmpty {
-        o.dialer = try unsafe Ref<Dialer>.start(
-          on: loop, unixPath: Text(start: start, count: path.count), timeout: 0, owner: owner,
-          done: dialed)
-      } else if let proxy = o.route.proxy {
-        o.dialer = try unsafe Ref<Dialer>.start(
-          on: loop, host: o.route.text.bytes.extracting(proxy.host), port: proxy.port, timeout: 0,
-          owner: owner, done: dialed)
-      } else {
-        o.dialer = try unsafe Ref<Dialer>.start(
-          on: loop, host: o.host.bytes, port: o.port, timeout: 0, owner: owner, done: dialed)
-      }
+      o.dialer = try unsafe Ref<Dialer>.start(
+        on: loop, unixPath: path, by: o.route, host: o.host.bytes, port: o.port, timeout: 0,
+        owner: o.channel.opaque, done: dialed)
     } catch {
       failed(error)
     }

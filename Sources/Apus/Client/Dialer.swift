@@ -69,9 +69,29 @@ extension Loop {
 }
 
 extension Ref where Object == Dialer {
+  /// Dials a Unix socket where there is the path of one, NUL-terminated; or the proxy of a
+  /// route; or else the host.
+  @unsafe static func start(
+    on loop: Ref<Loop>, unixPath: borrowing ByteBuffer, by route: borrowing ProxyRoute,
+    host: Bytes, port: UInt16, timeout: Int64, owner: UnsafeMutableRawPointer, done: Dialer.Done
+  ) throws(Failure) -> Ref<Dialer> {
+    if let path = unsafe unixPath.pointer, !unixPath.isEmpty {
+      return try unsafe start(
+        on: loop, unixPath: Text(start: path, count: unixPath.count), timeout: timeout,
+        owner: owner, done: done)
+    }
+    guard let proxy = route.proxy else {
+      return try unsafe start(
+        on: loop, host: host, port: port, timeout: timeout, owner: owner, done: done)
+    }
+    return try unsafe start(
+      on: loop, host: route.text.bytes.extracting(proxy.host), port: proxy.port,
+      timeout: timeout, owner: owner, done: done)
+  }
+
   /// Dials a host, by a name or an address in text (without brackets). A time limit in
   /// milliseconds; 0: none. The loop's thread.
-  @unsafe static func start(
+  @unsafe private static func start(
     on loop: Ref<Loop>, host: Bytes, port: UInt16, timeout: Int64,
     owner: UnsafeMutableRawPointer, done: Dialer.Done
   ) throws(Failure) -> Ref<Dialer> {
@@ -95,7 +115,7 @@ extension Ref where Object == Dialer {
   }
 
   /// Dials a Unix socket.
-  @unsafe static func start(
+  @unsafe private static func start(
     on loop: Ref<Loop>, unixPath path: Text, timeout: Int64, owner: UnsafeMutableRawPointer,
     done: Dialer.Done
   ) throws(Failure) -> Ref<Dialer> {

@@ -92,23 +92,11 @@ extension Ref where Object == Fetch {
     o.run.origin = origin
     setTimer()
     guard let loop else { return }
-    let timeout = o.options.connectTimeout
     do throws(Failure) {
-      if let proxy = o.run.route.proxy {
-        o.run.dialer = try unsafe Ref<Dialer>.start(
-          on: loop, host: o.run.route.text.bytes.extracting(proxy.host), port: proxy.port,
-          timeout: timeout, owner: opaque, done: dialerDone)
-      } else if o.unixPath.isEmpty {
-        o.run.dialer = try unsafe Ref<Dialer>.start(
-          on: loop, host: o.run.target.host, port: o.run.target.port, timeout: timeout,
-          owner: opaque,
-          done: dialerDone)
-      } else {
-        guard let path = unsafe o.unixPath.pointer else { return }
-        o.run.dialer = try unsafe Ref<Dialer>.start(
-          on: loop, unixPath: Text(start: path, count: o.unixPath.count), timeout: timeout,
-          owner: opaque, done: dialerDone)
-      }
+      o.run.dialer = try unsafe Ref<Dialer>.start(
+        on: loop, unixPath: o.unixPath, by: o.run.route, host: o.run.target.host,
+        port: o.run.target.port, timeout: o.options.connectTimeout, owner: opaque,
+        done: dialerDone)
     } catch {
       // Not from here: who calls this is about to serve others.
       o.run.undialled = error

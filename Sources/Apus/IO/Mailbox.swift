@@ -89,8 +89,8 @@ struct Mailbox: ~Copyable {
 
   func wake() { sys_event_signal(descriptor) }
 
-  /// Waits beside the poller, up to so many milliseconds; whether there is something.
-  func waitForMail(_ timeout: Int32) -> Bool { sys_wait_readable(descriptor, timeout) > 0 }
+  /// Waits beside the poller, up to so many milliseconds.
+  func waitForMail(_ timeout: Int32) { _ = sys_wait_readable(descriptor, timeout) }
 
   /// The loop's thread: runs what has come, oldest first.
   func deliver() {

@@ -104,7 +104,7 @@ extension Ref where Object == Connection {
   @inline(never)
   private func noteEarlyReply() {
     guard let exchange = o.first, exchange == o.current, o.stream.o.output == nil,
-      exchange.o.isShared || !exchange.o.isAway.load(ordering: .acquiring)
+      exchange.reach != .away
     else { return }
     let isSent = exchange.locked {
       exchange.o.isReplied && exchange.o.isHeadWritten && !exchange.o.isBroken
@@ -117,12 +117,10 @@ extension Ref where Object == Connection {
   }
 
   func leave(_ exchange: Ref<Exchange>) {
-    exchange.o.isGone.store(true, ordering: .releasing)
+    // Who makes it shared looks at this after that: one of the two sees the other's.
+    exchange.o.isGone.store(true, ordering: .sequentiallyConsistent)
     exchange.o.isPopped = true
-    if exchange.o.isShared {
-      leaveChannel(exchange)
-      exchange.dropParcels()
-    }
+    if exchange.o.isShared { leaveChannel(exchange) }
     if exchange.o.isDispatched, !exchange.o.isInputEnded {
       exchange.o.isInputEnded = true
       o.worker.deliver(exchange, Bytes(), last: -1)

@@ -45,7 +45,7 @@ extension Ref where Object == Connection {
   /// Whether the peer may wait for a 100 (Continue) that has not gone yet.
   private var isContinueOwed: Bool {
     guard let exchange = o.current, exchange.o.head.expectsContinue else { return false }
-    if !exchange.o.isShared, exchange.o.isAway.load(ordering: .acquiring) { return true }
+    if exchange.reach == .away { return true }
     return exchange.locked { exchange.o.continueDue }
   }
 

@@ -4,12 +4,11 @@
 import Synchronization
 
 extension Ref where Object == Connection {
-  /// Whether a reply of this exchange, which nobody shares, may go straight to the
-  /// stream: then this is the loop's thread if the exchange is not away.
+  /// Whether a reply of this exchange, which is the loop's alone, may go straight to the
+  /// stream.
   @inline(__always)
   func isNext(_ exchange: Ref<Exchange>) -> Bool {
-    !exchange.o.isAway.load(ordering: .acquiring) && o.first == exchange && !o.isPastReplies
-      && !exchange.o.isHeadWritten
+    o.first == exchange && !o.isPastReplies && !exchange.o.isHeadWritten
   }
 
   /// Writes the head of a reply, and the body if that is at hand.
@@ -98,8 +97,9 @@ extension Ref where Object == Connection {
   /// Sends what one exchange has to say.
   @inline(__always)
   func advance(_ exchange: Ref<Exchange>) -> Progress {
-    let isShared = exchange.o.isShared
-    if !isShared, exchange.o.isAway.load(ordering: .acquiring) { return .waiting }
+    let reach = exchange.reach
+    if reach == .away { return .waiting }
+    let isShared = reach == .shared
     if isShared { exchange.o.lock.lock() }
     defer { if isShared { exchange.o.lock.unlock() } }
     if exchange.o.isBroken { return .broken }

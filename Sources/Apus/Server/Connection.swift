@@ -273,7 +273,8 @@ extension Ref where Object == Connection {
 
   /// Whether a streamed body must wait for its handler to say where it goes.
   func isAwaited(_ exchange: Ref<Exchange>) -> Bool {
-    guard exchange.o.isShared else { return exchange.o.isAway.load(ordering: .acquiring) }
+    let reach = exchange.reach
+    guard reach == .shared else { return reach == .away }
     exchange.o.lock.lock()
     defer { exchange.o.lock.unlock() }
     return unsafe exchange.o.holds.contains(.handler) && !exchange.o.bodyCallback.isSet
@@ -296,12 +297,12 @@ extension Ref where Object == Connection {
   func sendContinue() {
     guard let exchange = o.first, exchange.o.head.expectsContinue, !o.isPastReplies
     else { return }
-    let isShared = exchange.o.isShared
-    if !isShared, exchange.o.isAway.load(ordering: .acquiring) { return }
-    if isShared { exchange.o.lock.lock() }
-    let isDue = exchange.o.continueDue && !exchange.o.isHeadWritten && !exchange.o.isInputEnded
-    exchange.o.continueDue = false
-    if isShared { exchange.o.lock.unlock() }
+    if exchange.reach == .away { return }
+    let isDue = exchange.locked {
+      let isDue = exchange.o.continueDue && !exchange.o.isHeadWritten && !exchange.o.isInputEnded
+      exchange.o.continueDue = false
+      return isDue
+    }
     guard isDue else { return }
     // The body may come from here on.
     if exchange == o.current { o.since = o.worker.o.loop.o.now }

@@ -49,7 +49,7 @@ extension Ref where Object == Exchange {
     let isEmpty = Status.hasNoContent(o.reply.status)
     o.framing = isEmpty ? .none : .length(Int64(body.count))
     let sends = !isEmpty && !o.isHead
-    if !o.isShared, let connection = o.connection, connection.isNext(self) {
+    if reach == .own, let connection = o.connection, connection.isNext(self) {
       o.isReplied = true
       if sends { o.bodyBytes = Int64(body.count) }
       connection.writeHead(of: self, with: sends ? body : Bytes())

@@ -106,16 +106,15 @@ extension Ref where Object == Exchange {
 
   /// Whether a file is left to be sent, as its loop may know.
   var hasParcels: Bool {
-    if !o.isShared, o.isAway.load(ordering: .acquiring) { return false }
+    if reach == .away { return false }
     return locked { o.holds.contains(.file) }
   }
 
-  /// The connection of a shared one has gone: nothing of these will be sent.
+  /// The connection of a shared one is done with it: nothing of these will be sent. The
+  /// caller holds the lock.
   func dropParcels() {
-    o.lock.lock()
     if o.holds.contains(.file) { o.parcels.clear() }
     o.holds.subtract([.file, .folder])
-    o.lock.unlock()
   }
 
   /// The same for one that nobody shares; true where it is held by nobody then.

@@ -221,6 +221,7 @@ extension Ref where Object == Server {
         take(exchange)
         exchange.handlerReturned()
       }
+      if event.kind == .replied { Slots.endPrivate(exchange.o.slot) }
       exchange.takeOpened()?.release()
       exchange.eventDone()
     }

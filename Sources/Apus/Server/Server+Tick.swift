@@ -132,7 +132,9 @@ extension Ref where Object == Server {
       exchange.handlerReturned()
     case .upgraded: open(exchange)
     case .body: deliverBody(exchange)
-    case .replied: tellReplied(exchange)
+    case .replied:
+      tellReplied(exchange)
+      Slots.endPrivate(exchange.o.slot)
     case .writerDrained:
       exchange.o.lock.lock()
       exchange.o.writer.isDrainQueued = false
@@ -273,40 +275,5 @@ struct Pulled {
     handle = exchange.o.handle.bits
     connection = exchange.o.connection?.o.id ?? 0
     if case .route(let number) = exchange.o.destination { route = number } else { route = -1 }
-  }
-}
-
-extension Ref where Object == Exchange {
-  /// Keeps the request for any thread. The thread that it belongs to calls this.
-  func keep() {
-    o.holds.insert(.request)
-    o.isDeferred = true
-    o.shared.store(true, ordering: .releasing)
-    Slots.open(o.slot)
-  }
-
-  /// The handler has returned, on the thread that ran it: a request that was
-  /// neither replied to nor kept gets 500.
-  func handlerReturned() {
-    let isShared = o.isShared
-    if isShared { o.lock.lock() }
-    o.holds.remove(.handler)
-    if !o.isReplied, o.holds.isEmpty { completeOrBreak(500) }
-    // A writer outlives the request's handle, unless that was deferred.
-    if isShared, !o.isDeferred { Slots.endPrivate(o.slot) }
-    if isShared { o.lock.unlock() }
-  }
-
-  /// An event that named it is done: the loop may have it back.
-  func eventDone() {
-    guard let worker = o.worker, let mail = o.mail else { return }
-    // Under the lock, also of one that nobody shares: once the loop sees that it is
-    // not away it must see the mail that is to come, too.
-    o.lock.lock()
-    o.queued &-= 1
-    o.isAway.store(false, ordering: .releasing)
-    let isFirst = !o.isPosted.exchange(true, ordering: .sequentiallyConsistent)
-    o.lock.unlock()
-    if isFirst { worker.post(mail) }
   }
 }

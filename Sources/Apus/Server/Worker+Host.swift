@@ -168,7 +168,8 @@ extension Ref where Object == Worker {
     // may look at the handle.
     let isShared = exchange.o.isShared
     if isShared { exchange.o.lock.lock() }
-    if !Slots.isAlive(exchange.o.handle, .request) {
+    let isAnew = !Slots.isAlive(exchange.o.handle, .request)
+    if isAnew {
       exchange.o.handle = Slots.live(
         exchange.o.slot, exchange.o.slotIndex, at: o.loop.o.now, open: false)
       // This one is no hold of the caller's, and not his to end.
@@ -176,17 +177,23 @@ extension Ref where Object == Worker {
     }
     if isShared { exchange.o.lock.unlock() }
     if o.server.o.isQueued {
-      // What waits is bounded; a listener that cannot keep up misses replies.
-      guard o.server.o.queue.hasRoom(for: 0, behind: o.batch.count, o.server) else {
-        return o.counters.add(.unheard)
-      }
-      if exchange.o.isShared { exchange.o.lock.lock() }
-      let isQueued = enqueue(.replied, exchange)
-      if exchange.o.isShared { exchange.o.lock.unlock() }
-      if !isQueued { o.counters.add(.unheard) }
+      // The thread that ticks ends the handle.
+      if queueReplied(exchange) { return }
+      o.counters.add(.unheard)
     } else {
       o.server.tellReplied(exchange)
     }
+    // It was for the listeners alone, and a writer may be held for long.
+    if isAnew { Slots.endPrivate(exchange.o.slot) }
+  }
+
+  /// What waits is bounded; a listener that cannot keep up misses replies.
+  private func queueReplied(_ exchange: Ref<Exchange>) -> Bool {
+    guard o.server.o.queue.hasRoom(for: 0, behind: o.batch.count, o.server) else { return false }
+    let isShared = exchange.o.isShared
+    if isShared { exchange.o.lock.lock() }
+    defer { if isShared { exchange.o.lock.unlock() } }
+    return enqueue(.replied, exchange)
   }
 
   func connected(_ connection: Ref<Connection>) {

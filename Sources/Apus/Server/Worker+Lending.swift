@@ -47,7 +47,7 @@ extension Ref where Object == Worker {
     var visits = lending.o.visits
     while true {
       lending.o.lock.unlock()
-      _ = o.loop.o.mailbox.waitForMail(Lending.moment)
+      o.loop.o.mailbox.waitForMail(Lending.moment)
       lending.o.lock.lock()
       while lending.o.holder == .borrower {
         lending.o.isAwaited = true

@@ -192,6 +192,40 @@ static void test_outliving(enum mode mode) {
   CHECK_INT(6, atomic_load(&drops));
 }
 
+static void count_told(void *context, apus_request request, int32_t status, uint64_t bytes) {
+  CHECK_INT(200, status);
+  CHECK_INT(5, bytes);
+  CHECK_TEXT("/writer", apus_request_path(request));
+  atomic_fetch_add((atomic_int *)context, 1);
+}
+
+/* The request of a writer is live again for those who hear of the reply, and for them
+ * alone: not for as long as somebody keeps the writer. */
+static void test_told(enum mode mode) {
+  struct app app;
+  struct client client;
+  struct reply reply;
+  atomic_int told = 0;
+  reset_counts();
+  app_make(&app, mode);
+  app_route(&app, APUS_GET, "/writer", hand_over, NULL);
+  CHECK_INT(0, apus_server_on_reply(app.server, count_told, &told, NULL));
+  harness_start(&app);
+  client_open(&client, app.port);
+  apus_writer writer = ask_writer(&client, get_writer);
+  CHECK_INT(0, apus_writer_write(writer, "hello", 5));
+  CHECK_INT(0, apus_writer_end(writer));
+  client_reply(&client, "GET", &reply);
+  CHECK_TEXT("hello", reply.body);
+  reply_free(&reply);
+  EVENTUALLY(atomic_load(&told) == 1);
+  EVENTUALLY(apus_live_count(APUS_KIND_REQUEST) == 0);
+  CHECK_INT(1, apus_writer_is_alive(writer));
+  CHECK_INT(1, apus_writer_destroy(writer));
+  client_close(&client);
+  harness_stop(&app);
+}
+
 static void test_bodiless(enum mode mode) {
   struct app app;
   struct client client;
@@ -407,6 +441,7 @@ int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"whole", test_whole},
       {"outliving", test_outliving},
+      {"told", test_told},
       {"bodiless", test_bodiless},
       {"http10", test_http10},
       {"turns", test_turns},
