@@ -182,6 +182,41 @@ extension Ref where Object == Connection {
     armTimer()
   }
 
+  /// A handler has the exchange, the last one, and its request went wrong behind its head:
+  /// in its turn, if nothing of a reply has gone, the refusal is sent in its place.
+  func abandon(_ exchange: Ref<Exchange>, _ refusal: Refusal) {
+    if o.hasSaidClose { return closeIfDone() }
+    if exchange.o.isHeadWritten { return die(reset: true) }
+    if exchange == o.first { return sendInstead(of: exchange, refusal) }
+    guard let due = Ref<Refusal>(make: refusal) else { return die(reset: true) }
+    o.dueRefusal = due
+    o.isAbandoned = true
+  }
+
+  /// The turn of an exchange that was abandoned has come.
+  @inline(never)
+  func sendDueRefusal() {
+    guard let exchange = o.first, let refusal = o.dueRefusal else { return }
+    o.isAbandoned = false
+    sendInstead(of: exchange, refusal.o)
+  }
+
+  private func sendInstead(of exchange: Ref<Exchange>, _ refusal: Refusal) {
+    var reply = ReplyHead()
+    reply.status = refusal.status
+    let type = Text("text/plain; charset=utf-8")
+    let reason = Text(refusal.reason)
+    reply.setContentType(type.bytes)
+    server.o.crossOrigin.addFields(
+      for: exchange.pageOrigin, isAllowed: exchange.o.isOriginAllowed, to: &reply)
+    guard let output = o.stream.writing() else { return die(reset: true) }
+    let length: Int64 = exchange.o.isHead ? 0 : Int64(reason.count)
+    write(&reply, to: output, framing: .length(length), close: true, isOld: false)
+    if !exchange.o.isHead { output.o.append(reason.bytes) }
+    exchange.o.isHeadWritten = true
+    linger()
+  }
+
   /// The server stops: a connection without a request under way goes at once.
   func closeIfIdle() {
     if let channel = o.channel { return channel.goAway() }

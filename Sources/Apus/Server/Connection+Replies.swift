@@ -65,6 +65,10 @@ extension Ref where Object == Connection {
     if o.isPumping || o.isDead || o.isLingering { return }
     o.isPumping = true
     while let exchange = o.first, !o.isPastReplies {
+      if o.isAbandoned, exchange == o.last {
+        sendDueRefusal()
+        break
+      }
       let progress = advance(exchange)
       if progress == .broken { die(reset: exchange.o.writer.hasBegun) }
       guard progress == .done else {

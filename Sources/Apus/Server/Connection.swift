@@ -48,6 +48,8 @@ struct Connection: ~Copyable {
   var since: Int64
   /// How much of it is left, in a body with a least rate, in microseconds.
   var patience: Int64 = 0
+  /// What the last exchange, which a handler has, is answered with in its turn.
+  var dueRefusal: Ref<Refusal>? = nil
   // The worker's list of its connections.
   var nextOfWorker: Ref<Connection>? = nil
   var previousOfWorker: Ref<Connection>? = nil
@@ -62,6 +64,7 @@ struct Connection: ~Copyable {
     static var switched: Flags { Flags(rawValue: 16) }
     static var outgoing: Flags { Flags(rawValue: 32) }
     static var closeSaid: Flags { Flags(rawValue: 64) }
+    static var abandoned: Flags { Flags(rawValue: 128) }
   }
 
   private func has(_ flag: Flags) -> Bool { flags.contains(flag) }
@@ -99,6 +102,11 @@ struct Connection: ~Copyable {
     get { has(.closeSaid) }
     set { set(.closeSaid, newValue) }
   }
+  /// Its last request went wrong while a handler has it, and others are answered before.
+  var isAbandoned: Bool {
+    get { has(.abandoned) }
+    set { set(.abandoned, newValue) }
+  }
   /// No reply can be written any more.
   var isPastReplies: Bool { !flags.isDisjoint(with: [.dead, .closeSaid]) }
   var isPumping: Bool {
@@ -118,7 +126,10 @@ struct Connection: ~Copyable {
     self.since = since
   }
 
-  deinit { tls?.free() }
+  deinit {
+    tls?.free()
+    dueRefusal?.free()
+  }
 }
 
 /// How a connection's stream calls it.
@@ -239,6 +250,9 @@ extension Ref where Object == Connection {
       let route = server.o.router.routes[Int(number)]
       exchange.o.route = route
       if route.o.isSpecial, takeSpecial(exchange, route) { return }
+    } else if exchange.o.destination == .undecided {
+      _ = lose(.memory)
+      return
     }
     if !exchange.o.head.hasBody { return }
     if !admitBody(exchange) { return }
@@ -368,25 +382,5 @@ extension Ref where Object == Connection {
       exchange.o.isBroken = true
       exchange.o.isReplied = true
     }
-  }
-
-  /// A handler has the exchange, and its request went wrong behind its head: if
-  /// nothing of a reply has gone, the refusal is sent in its place.
-  func abandon(_ exchange: Ref<Exchange>, _ refusal: Refusal) {
-    if o.hasSaidClose { return closeIfDone() }
-    guard exchange == o.first, !exchange.o.isHeadWritten else { return die(reset: true) }
-    var reply = ReplyHead()
-    reply.status = refusal.status
-    let type = Text("text/plain; charset=utf-8")
-    let reason = Text(refusal.reason)
-    reply.setContentType(type.bytes)
-    server.o.crossOrigin.addFields(
-      for: exchange.pageOrigin, isAllowed: exchange.o.isOriginAllowed, to: &reply)
-    guard let output = o.stream.writing() else { return die(reset: true) }
-    let length: Int64 = exchange.o.isHead ? 0 : Int64(reason.count)
-    write(&reply, to: output, framing: .length(length), close: true, isOld: false)
-    if !exchange.o.isHead { output.o.append(reason.bytes) }
-    exchange.o.isHeadWritten = true
-    linger()
   }
 }

@@ -184,6 +184,7 @@ struct Router: ~Copyable {
     case found(Int32)
     case otherMethod
     case none
+    case noMemory
   }
 
   /// One search: where it stands, and what it has found.
@@ -192,6 +193,12 @@ struct Router: ~Copyable {
     var isEncoded: Bool
     var steps = Router.budget
     var other = false
+    var hasMemory = true
+
+    mutating func keep(_ capture: Capture, in captures: inout List<Capture>) -> Bool {
+      if !captures.append(capture) { hasMemory = false }
+      return hasMemory
+    }
   }
 
   /// The one route of a literal path, if its method is the listed one that is asked
@@ -215,6 +222,7 @@ struct Router: ~Copyable {
       return .found(route)
     }
     if let route = visit(root, path, 1, name, &search, &captures) { return .found(route) }
+    if !search.hasMemory { return .noMemory }
     return search.other ? .otherMethod : .none
   }
 
@@ -236,12 +244,12 @@ struct Router: ~Copyable {
       }
     }
     if let child = node.o.parameter, end > start {
-      guard captures.append(Capture(from: start, to: end)) else { return nil }
+      guard search.keep(Capture(from: start, to: end), in: &captures) else { return nil }
       if let found = visit(child, path, end &+ 1, name, &search, &captures) { return found }
       _ = captures.removeLast()
     }
     if let child = node.o.rest, let found = route(at: child, name, &search) {
-      return captures.append(Capture(from: start, to: path.count)) ? found : nil
+      return search.keep(Capture(from: start, to: path.count), in: &captures) ? found : nil
     }
     return nil
   }

@@ -265,6 +265,7 @@ extension Ref where Object == Server {
     case .found(let number): return .route(number)
     case .otherMethod: return .otherMethod
     case .none: return .nothing
+    case .noMemory: return .undecided
     }
   }
 }

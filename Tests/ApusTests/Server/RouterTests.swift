@@ -44,6 +44,7 @@ private final class Table {
     switch match {
     case .none: return "404"
     case .otherMethod: return "405"
+    case .noMemory: return "503"
     case .found(let number):
       let route = router.routes[Int(number)]
       #expect(route.o.names.count == captures.count)

@@ -296,11 +296,12 @@ static void test_leaves_at_once(enum mode mode) {
 
 /* What breaks the grammar, or a limit, after the handler was called: never the
  * last piece, the callback told once, the connection ended. */
+static const char *const bodies[] = {
+    "4\r\ngood\r\nzz\r\nbad\r\n", "4\r\ngoodXX0\r\n\r\n",
+    "4\r\ngood\r\n65\r\n", /* 105 bytes of 100 */
+};
+
 static void test_malformed(enum mode mode) {
-  static const char *const bodies[] = {
-      "4\r\ngood\r\nzz\r\nbad\r\n", "4\r\ngoodXX0\r\n\r\n",
-      "4\r\ngood\r\n65\r\n", /* 105 bytes of 100 */
-  };
   struct app app;
   struct client client;
   struct reply reply;
@@ -322,6 +323,48 @@ static void test_malformed(enum mode mode) {
     reply_free(&reply);
     client_close(&client);
     EVENTUALLY(atomic_load(&ends_broken) == 1);
+    EVENTUALLY(apus_live_count(APUS_KIND_REQUEST) == 0);
+    CHECK_INT(0, atomic_load(&ends_whole));
+  }
+  harness_stop(&app);
+}
+
+static _Atomic apus_request waiting;
+
+static void wait_handler(void *context, apus_request request) {
+  (void)context;
+  app_defer(request);
+  atomic_store(&waiting, request);
+}
+
+/* The same while a request before it is not answered: it is, and then comes the refusal. */
+static void test_malformed_behind(enum mode mode) {
+  struct app app;
+  struct client client;
+  struct reply reply;
+  app_make(&app, mode);
+  CHECK_INT(0, apus_server_set_max_body(app.server, 100));
+  app_stream(&app, APUS_POST, "/up", ignoring_handler, NULL);
+  app_route(&app, APUS_GET, "/wait", wait_handler, NULL);
+  harness_start(&app);
+  for (int i = 0; i < 3; i++) {
+    reset_ignoring();
+    atomic_store(&waiting, 0);
+    client_open(&client, app.port);
+    client_text(&client, "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    EVENTUALLY(atomic_load(&waiting) != 0);
+    client_text(&client, "POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    EVENTUALLY(atomic_load(&begun) == 1);
+    client_text(&client, bodies[i]);
+    EVENTUALLY(atomic_load(&ends_broken) == 1);
+    CHECK_INT(0, apus_reply_text(atomic_load(&waiting), 200, "first"));
+    CLIENT_EXPECT(&client, "GET", 200, "first");
+    client_reply(&client, "POST", &reply);
+    CHECK_INT(i == 2 ? 413 : 400, reply.status);
+    CHECK(reply_lists(&reply, "Connection", "close"));
+    reply_free(&reply);
+    CLIENT_ENDS(&client);
+    client_close(&client);
     EVENTUALLY(apus_live_count(APUS_KIND_REQUEST) == 0);
     CHECK_INT(0, atomic_load(&ends_whole));
   }
@@ -475,9 +518,9 @@ int main(int argc, char **argv) {
       {"large", test_large},         {"sizes", test_sizes},
       {"alone", test_alone},         {"late", test_late},
       {"leaves", test_leaves},       {"leaves_at_once", test_leaves_at_once},
-      {"malformed", test_malformed}, {"unasked", test_unasked},
-      {"early", test_early},         {"expect", test_expect},
-      {"parallel", test_parallel},
+      {"malformed", test_malformed}, {"malformed_behind", test_malformed_behind},
+      {"unasked", test_unasked},     {"early", test_early},
+      {"expect", test_expect},       {"parallel", test_parallel},
   };
   return harness_main("stream_test", argc, argv, CASES(cases));
 }
