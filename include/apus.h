@@ -906,8 +906,10 @@ APUS_API int32_t apus_reply_attachment(apus_request request, const char *path, c
 /* Sets Content-Disposition for a reply of any kind to be saved under a name, as above.
  * Errors: as apus_reply_set_header(). Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_reply_set_attachment(apus_request request, const char *name);
-/* 1: a body that is given whole, of 1 KiB to 16 MiB and of a type that gains, is sent in
- * gzip to a client that takes it, with Vary; a writer's is not, nor a file's. Default 0.
+/* 1: a body of a type that gains is sent in gzip to a client that takes it, with Vary: one
+ * that is given whole, of 1 KiB to 16 MiB, and a writer's without a length, where each
+ * piece can be read at once (so that small ones gain little). A file's is not. An ETag
+ * stays as it was set: give a weak one (RFC 9110, 8.8.3.3). Default 0.
  * Errors: APUS_E_ARGUMENT, APUS_E_STATE (replied), APUS_E_CLOSED.
  * Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_reply_set_compression(apus_request request, int32_t on);
@@ -999,8 +1001,8 @@ APUS_API int32_t apus_writer_set_idle_timeout(apus_writer writer, int32_t ms);
  * behind what was written before; it counts as buffered until then. Begins with length -1
  * if need be. A file that becomes shorter meanwhile closes the connection.
  * Errors: as apus_writer_write(), and APUS_E_NOT_FOUND (no regular file),
- * APUS_E_ARGUMENT (the file has no such range), APUS_E_STATE (also a writer of events),
- * APUS_E_PERMISSION, APUS_E_DESCRIPTORS, APUS_E_IO. Thread: any. Since 0.1. */
+ * APUS_E_ARGUMENT (the file has no such range), APUS_E_STATE (also a writer of events, and
+ * a body in gzip), APUS_E_PERMISSION, APUS_E_DESCRIPTORS, APUS_E_IO. Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_file(apus_writer writer, const char *path, int64_t offset,
                                   int64_t length);
 

@@ -47,7 +47,7 @@ class Server:
         self.call("set_error_page", 404, os.path.join(root, "404.html").encode())
         self.handler = HANDLER(self.handle_request)
         for name in (b"/reply/file", b"/reply/save", b"/reply/none", b"/reply/text",
-                     b"/reply/writer"):
+                     b"/reply/writer", b"/reply/pieces"):
             self.call("route", 1, name, self.handler, None, None)
         self.port = self.call("port", self.call("listen", b"127.0.0.1", 0))
         self.call("start")
@@ -73,6 +73,15 @@ class Server:
         elif path == b"/reply/text":
             library.apus_reply_set_compression(request, 1)
             library.apus_reply_text(request, 200, TEXT)
+        elif path == b"/reply/pieces":
+            library.apus_reply_set_compression(request, 1)
+            library.apus_reply_set_header(request, b"Content-Type", b"text/plain")
+            writer = ctypes.c_uint64(library.apus_writer_make(request))
+            for at in range(0, len(TEXT), 1000):
+                piece = TEXT[at:at + 1000]
+                library.apus_writer_write(writer, piece, ctypes.c_size_t(len(piece)))
+            library.apus_writer_end(writer)
+            library.apus_writer_destroy(writer)
         else:
             writer = ctypes.c_uint64(library.apus_writer_make(request))
             library.apus_writer_set_high_water(writer, ctypes.c_int64(1 << 30))
@@ -118,10 +127,11 @@ def test_curl(url, folder):
     with open(path("head")) as file:
         check_in("curl: text in gzip", "content-encoding: gzip", file.read().lower())
     check("curl: text is whole", TEXT, out)
-    code, out, _ = curl("--compressed", "-D", path("head"), url + "/reply/text")
-    with open(path("head")) as file:
-        check_in("curl: a reply in gzip", "content-encoding: gzip", file.read().lower())
-    check("curl: a reply is whole", TEXT, out)
+    for name in ("text", "pieces"):
+        code, out, _ = curl("--compressed", "-D", path("head"), f"{url}/reply/{name}")
+        with open(path("head")) as file:
+            check_in(f"curl: {name} in gzip", "content-encoding: gzip", file.read().lower())
+        check(f"curl: {name}, whole", TEXT, out)
     subprocess.run(["curl", "-sS", "-OJ", url + "/reply/save"], cwd=folder, check=True)
     check_in("curl: an attachment's name", "R_sum_.bin", os.listdir(folder))
     code, out, _ = curl("-L", "-w", "%{num_redirects}", url + "/dir")
@@ -194,6 +204,9 @@ def test_requests(url):
         reply = session.get(url + "/long.txt")
         check("requests: gzip", ("gzip", TEXT), (reply.headers["Content-Encoding"], reply.content))
         check("requests: UTF-8", "utf-8", reply.encoding)
+        reply = session.get(url + "/reply/pieces")
+        check("requests: pieces in gzip", ("gzip", TEXT),
+              (reply.headers["Content-Encoding"], reply.content))
         digest = hashlib.sha256()
         with session.get(url + "/big.bin", stream=True) as reply:
             for piece in reply.iter_content(100_000):
@@ -224,11 +237,13 @@ def test_node(url):
       const whole = Buffer.from(await (await fetch('{url}/big.bin')).arrayBuffer());
       const part = await fetch('{url}/big.bin', {{headers: {{Range: 'bytes=5-9'}}}});
       const text = await (await fetch('{url}/long.txt')).text();
-      console.log(whole.length, part.status, (await part.arrayBuffer()).byteLength, text.length);
+      const pieces = await (await fetch('{url}/reply/pieces')).text();
+      console.log(whole.length, part.status, (await part.arrayBuffer()).byteLength, text.length,
+                  pieces === text);
     """
     result = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True,
                             timeout=60)
-    check("node: fetch", f"{len(BIG)} 206 5 {len(TEXT)}", result.stdout.decode().strip())
+    check("node: fetch", f"{len(BIG)} 206 5 {len(TEXT)} true", result.stdout.decode().strip())
 
 
 def main():

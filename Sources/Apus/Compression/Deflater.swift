@@ -41,18 +41,11 @@ import CZlib
       return !hasFailed
     }
     let start = buffer.count
-    var index = 0
-    repeat {
-      // zlib counts in 32 bits.
-      let end = piece.count &- index > 1 << 30 ? index &+ 1 << 30 : piece.count
-      let isLast = isEnd && end == piece.count
-      if !take(piece.extracting(index..<end), isLast ? Z_SYNC_FLUSH : Z_NO_FLUSH, to: &buffer) {
-        buffer.truncate(to: start)
-        hasFailed = true
-        return false
-      }
-      index = end
-    } while index < piece.count
+    if unsafe !Apus.deflate(stream, piece, isEnd ? Z_SYNC_FLUSH : Z_NO_FLUSH, to: &buffer) {
+      buffer.truncate(to: start)
+      hasFailed = true
+      return false
+    }
     if isEnd {
       isInMessage = false
       // RFC 7692 §7.2.1 item 3: without LEN and NLEN of that block, 00 00 FF FF.
@@ -66,23 +59,5 @@ import CZlib
   /// has received something else meanwhile.
   mutating func forget() {
     if unsafe deflateReset(stream) != Z_OK { hasFailed = true }
-  }
-
-  private mutating func take(_ piece: Bytes, _ flush: Int32, to buffer: inout ByteBuffer) -> Bool {
-    unsafe piece.withUnsafeBufferPointer { source in
-      unsafe zlib_input(stream, source.baseAddress, UInt32(truncatingIfNeeded: source.count))
-      while true {
-        let input = unsafe Int(stream.pointee.avail_in)
-        let size = min(64 * 1024, max(256, input / 2))
-        guard let space = unsafe buffer.space(size) else { return false }
-        unsafe zlib_output(stream, space, UInt32(truncatingIfNeeded: size))
-        let result = unsafe CZlib.deflate(stream, flush)
-        let rest = unsafe Int(stream.pointee.avail_out)
-        buffer.filled(size &- rest)
-        // All is taken and out once room is left.
-        if rest > 0 { return result == Z_OK || result == Z_BUF_ERROR }
-        guard result == Z_OK || result == Z_BUF_ERROR else { return false }
-      }
-    }
   }
 }

@@ -1,25 +1,69 @@
-// Whole bodies in gzip (RFC 1952), by way of zlib.
+// Content in gzip (RFC 1952), by way of zlib: whole, or piece by piece as it comes.
 
 import CZlib
 
-enum Gzip {
-  /// Appends bytes compressed; false without memory.
+@safe struct Gzip: ~Copyable {
+  private let stream: UnsafeMutablePointer<z_stream>
+
+  /// `level` is 0 to 9 as in zlib. Nil without memory.
+  init?(level: Int32) {
+    guard let made = unsafe zlib_gzip_make(level) else { return nil }
+    unsafe stream = made
+  }
+
+  deinit { unsafe zlib_deflate_free(stream) }
+
+  /// Appends all that comes of a piece, so that the other end can read it at once; `isEnd`
+  /// with the last one, which may be empty. False without memory, and the stream is of no
+  /// use then.
+  mutating func append(_ piece: Bytes, isEnd: Bool, to buffer: inout ByteBuffer) -> Bool {
+    unsafe deflate(stream, piece, isEnd ? Z_FINISH : Z_SYNC_FLUSH, to: &buffer)
+  }
+
+  /// Appends a whole body compressed; false without memory.
   static func append(_ bytes: Bytes, level: Int32, to buffer: inout ByteBuffer) -> Bool {
-    guard let stream = unsafe zlib_gzip_make(level) else { return false }
-    defer { unsafe zlib_deflate_free(stream) }
+    guard var gzip = Gzip(level: level) else { return false }
+    return gzip.append(bytes, isEnd: true, to: &buffer)
+  }
+}
+
+/// Compresses a piece behind what a buffer holds, and flushes as is said. False without
+/// memory.
+func deflate(
+  _ stream: UnsafeMutablePointer<z_stream>, _ piece: Bytes, _ flush: Int32,
+  to buffer: inout ByteBuffer
+) -> Bool {
+  var index = 0
+  repeat {
     // zlib counts in 32 bits.
-    guard bytes.count < 1 << 30 else { return false }
-    return unsafe bytes.withUnsafeBufferPointer { source in
-      unsafe zlib_input(stream, source.baseAddress, UInt32(truncatingIfNeeded: source.count))
-      while true {
-        let size = 64 * 1024
-        guard let space = unsafe buffer.space(size) else { return false }
-        unsafe zlib_output(stream, space, UInt32(truncatingIfNeeded: size))
-        let result = unsafe deflate(stream, Z_FINISH)
-        buffer.filled(size &- Int(unsafe stream.pointee.avail_out))
-        if result == Z_STREAM_END { return true }
-        guard result == Z_OK || result == Z_BUF_ERROR else { return false }
-      }
+    let end = piece.count &- index > 1 << 30 ? index &+ 1 << 30 : piece.count
+    let part = piece.extracting(index..<end)
+    guard unsafe take(stream, part, end == piece.count ? flush : Z_NO_FLUSH, to: &buffer) else {
+      return false
+    }
+    index = end
+  } while index < piece.count
+  return true
+}
+
+private func take(
+  _ stream: UnsafeMutablePointer<z_stream>, _ piece: Bytes, _ flush: Int32,
+  to buffer: inout ByteBuffer
+) -> Bool {
+  unsafe piece.withUnsafeBufferPointer { source in
+    unsafe zlib_input(stream, source.baseAddress, UInt32(truncatingIfNeeded: source.count))
+    while true {
+      let input = unsafe Int(stream.pointee.avail_in)
+      let size = min(64 * 1024, max(256, input / 2))
+      guard let space = unsafe buffer.space(size) else { return false }
+      unsafe zlib_output(stream, space, UInt32(truncatingIfNeeded: size))
+      let result = unsafe CZlib.deflate(stream, flush)
+      let rest = unsafe Int(stream.pointee.avail_out)
+      buffer.filled(size &- rest)
+      if result == Z_STREAM_END { return true }
+      guard result == Z_OK || result == Z_BUF_ERROR else { return false }
+      // All is taken and out once room is left.
+      if rest > 0 { return flush != Z_FINISH }
     }
   }
 }

@@ -9,8 +9,7 @@ extension Ref where Object == Connection {
     guard case .length(let length) = exchange.o.framing, exchange.isWorthCompressing(length) else {
       return writeHead(of: exchange, with: body)
     }
-    let vary = Text("Vary: Accept-Encoding\r\n")
-    exchange.o.reply.add(lines: vary.bytes)
+    exchange.addVary()
     guard exchange.takesGzip else { return writeHead(of: exchange, with: body) }
     if exchange.o.isHead {
       // What the body would come to is not known without it (RFC 9110 §9.3.2).
@@ -25,8 +24,7 @@ extension Ref where Object == Connection {
       worked = Gzip.append(body, level: 6, to: &packed)
     }
     guard worked, Int64(packed.count) < length else { return writeHead(of: exchange, with: body) }
-    let coding = Text("Content-Encoding: gzip\r\n")
-    exchange.o.reply.add(lines: coding.bytes)
+    exchange.addCoding()
     exchange.o.framing = .length(Int64(packed.count))
     exchange.o.bodyBytes = Int64(packed.count)
     if body.isEmpty {
@@ -45,13 +43,44 @@ extension Ref where Object == Exchange {
   fileprivate func isWorthCompressing(_ length: Int64) -> Bool {
     guard o.isReplied, !o.writer.hasBegun, length >= Ref.leastCompressed,
       length <= Ref.mostCompressed,
-      o.reply.status != 206, o.parcels.isEmpty, !o.reply.has(Text("Content-Encoding")),
+      o.parcels.isEmpty
+    else { return false }
+    return isOfGain
+  }
+
+  /// Whether it is of a type that gains, and not coded yet.
+  private var isOfGain: Bool {
+    guard o.reply.status != 206, !o.reply.has(Text("Content-Encoding")),
       !o.reply.has(Text("Content-Range"))
     else { return false }
     let name = Text("Content-Type")
     var type = ByteBuffer()
     o.reply.value(name.bytes, to: &type)
     return MediaType.isCompressible(type.bytes)
+  }
+
+  fileprivate func addVary() {
+    let vary = Text("Vary: Accept-Encoding\r\n")
+    o.reply.add(lines: vary.bytes)
+  }
+
+  fileprivate func addCoding() {
+    let coding = Text("Content-Encoding: gzip\r\n")
+    o.reply.add(lines: coding.bytes)
+  }
+
+  /// A body of no known length begins, whose handler has asked for this: from its first
+  /// byte on it is in gzip, if the client takes that. Without memory it stays as it is.
+  @inline(never)
+  func startCompression() {
+    o.reply.setCompression(false)
+    guard isOfGain else { return }
+    addVary()
+    guard takesGzip, !o.isHead, let made = Gzip(level: 6), let gzip = Ref<Gzip>(make: made) else {
+      return
+    }
+    o.writer.gzip = gzip
+    addCoding()
   }
 
   var takesGzip: Bool {

@@ -46,6 +46,7 @@ extension Ref where Object == Exchange {
     } else {
       // RFC 9112 §6.1: never chunked to a 1.0 client; there the close is the end.
       o.framing = o.head.version >= 11 ? .chunked : .untilClose
+      if o.reply.wantsCompression { startCompression() }
     }
     notifyLoop()
   }
@@ -72,8 +73,18 @@ extension Ref where Object == Exchange {
     notifyLoop()
   }
 
+  private func append(_ piece: Bytes, isEnd: Bool = false) throws(Failure) {
+    guard let gzip = o.writer.gzip else { return try frame(piece) }
+    var packed = ByteBuffer()
+    guard gzip.o.append(piece, isEnd: isEnd, to: &packed) else {
+      breakOff()
+      throw .noMemory
+    }
+    try frame(packed.bytes)
+  }
+
   /// RFC 9112 §7.1: a chunk has its size in front and CRLF behind.
-  private func append(_ piece: Bytes) throws(Failure) {
+  private func frame(_ piece: Bytes) throws(Failure) {
     let isChunked = o.framing == .chunked
     appendOutput { output in
       if isChunked { output.append(chunk: piece.count) }
@@ -98,7 +109,11 @@ extension Ref where Object == Exchange {
       guard offset >= 0, length >= -1, offset <= size, length <= size &- offset else {
         throw Failure(.argument, "the file does not have that range")
       }
-      if !o.writer.hasBegun { try begin(length: -1) }
+      if o.writer.gzip != nil { throw Failure(.state, "a body in gzip takes no files") }
+      if !o.writer.hasBegun {
+        o.reply.setCompression(false)
+        try begin(length: -1)
+      }
       let count = length < 0 ? size &- offset : length
       if o.writer.remaining >= 0, count > o.writer.remaining {
         throw Failure(.tooLarge, "the body is longer than its Content-Length")
@@ -150,6 +165,7 @@ extension Ref where Object == Exchange {
       breakOff()
       throw Failure(.state, "the body is shorter than its Content-Length")
     }
+    if o.writer.gzip != nil { try append(Bytes(), isEnd: true) }
     if o.framing == .chunked, !o.isHead {
       appendOutput { output in
         output.append("0\r\n")

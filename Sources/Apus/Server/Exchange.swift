@@ -151,6 +151,7 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
     upgrade?.free()
     form?.free()
     writer.trailers?.free()
+    writer.gzip?.free()
     writer.events?.free()
   }
 
@@ -259,6 +260,7 @@ extension Ref where Object == Exchange {
     o.writer.isCloseQueued = false
     o.writer.isDetached = false
     o.writer.dropTrailers()
+    o.writer.dropGzip()
     o.writer.idleTimeout = 0
     o.writer.lastWrite = 0
     o.writer.events?.free()

@@ -34,8 +34,15 @@ import Synchronization
   /// loop's clock.
   var idleTimeout: Int64 = 0
   var lastWrite: Int64 = 0
+  /// What its body is compressed with, where it is.
+  var gzip: Ref<Gzip>? = nil
   /// What a writer of events has.
   var events: Ref<EventStream>? = nil
+
+  mutating func dropGzip() {
+    gzip?.free()
+    gzip = nil
+  }
 
   mutating func dropTrailers() {
     trailers?.free()

@@ -121,20 +121,18 @@ private final class Network {
   }
 
   @discardableResult
-  func start(_ host: String, timeout: Int64 = 0) throws -> Ref<Dialer> {
+  func start(_ host: String, unixPath: String = "", timeout: Int64 = 0) throws -> Ref<Dialer> {
     let bytes = Array(host.utf8)
+    var path = ByteBuffer()
+    for byte in unixPath.utf8 { path.append(byte) }
+    let isTerminated = path.terminate()
+    #expect(isTerminated)
     return try Ref<Dialer>.start(
-      on: loop, host: bytes.span, port: 80, timeout: timeout,
+      on: loop, unixPath: path, by: ProxyRoute(), host: bytes.span, port: 80, timeout: timeout,
       owner: UnsafeMutableRawPointer(context), done: Network.done)
   }
 
-  func startUnix(_ path: String) throws {
-    try path.withCString { start in
-      _ = try Ref<Dialer>.start(
-        on: loop, unixPath: Text(characters: start), timeout: 0,
-        owner: UnsafeMutableRawPointer(context), done: Network.done)
-    }
-  }
+  func startUnix(_ path: String) throws { try start("", unixPath: path) }
 
   /// Until the resolver's thread has told.
   func resolve() {
@@ -279,7 +277,6 @@ private final class Network {
 
   @Test func dialsAUnixSocket() throws {
     let network = try Network()
-    #expect(throws: (any Error).self) { try network.startUnix("") }
     #expect(throws: (any Error).self) { try network.startUnix(String(repeating: "x", count: 108)) }
     try network.startUnix("/tmp/x")
     #expect(network.open == 1)

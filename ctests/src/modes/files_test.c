@@ -450,6 +450,67 @@ static void compressed_handler(void *context, apus_request request) {
   if (strcmp(kind, "image") == 0) CHECK_INT(0, apus_reply(request, 200, "image/png", text, 2999));
 }
 
+/* Pieces of a writer: "pieces" without a length, "counted" with one, "empty" without any,
+ * "file" with a stretch of a file first, "image" of a type that does not gain. */
+static void pieces_handler(void *context, apus_request request) {
+  static char text[3000];
+  (void)context;
+  memset(text, 'a', sizeof text);
+  const char *kind = apus_request_param(request, "kind", NULL);
+  CHECK_INT(0, apus_reply_set_compression(request, 1));
+  CHECK_INT(0, apus_reply_set_header(request, "Content-Type",
+                                     strcmp(kind, "image") == 0 ? "image/png" : "text/plain"));
+  apus_writer writer = apus_writer_make(request);
+  CHECK(writer != 0);
+  if (strcmp(kind, "counted") == 0) CHECK_INT(0, apus_writer_begin(writer, 9000));
+  if (strcmp(kind, "file") == 0) {
+    CHECK_INT(0, apus_writer_file(writer, in_root("file.txt"), 0, -1));
+  } else if (strcmp(kind, "empty") != 0) {
+    for (int i = 0; i < 3; i++) CHECK_INT(0, apus_writer_write(writer, text, sizeof text));
+  }
+  if (strcmp(apus_request_query(request), "packed") == 0) {
+    CHECK_CODE(APUS_E_STATE, apus_writer_file(writer, in_root("file.txt"), 0, -1));
+    CHECK_INT(0, apus_writer_add_trailer(writer, "X-Sum", "abc"));
+  }
+  CHECK_INT(0, apus_writer_end(writer));
+  CHECK_INT(1, apus_writer_destroy(writer));
+}
+
+static void check_pieces(struct client *client) {
+  static const char *const plain[] = {"/pieces/counted", "/pieces/image"};
+  struct reply reply;
+  ask(client, "GET", "/pieces/pieces?packed", "Accept-Encoding: gzip\r\n", &reply);
+  CHECK_INT(1, reply.chunked);
+  CHECK_TEXT("gzip", reply_field(&reply, "Content-Encoding"));
+  CHECK_TEXT("Accept-Encoding", reply_field(&reply, "Vary"));
+  CHECK(reply.body_length < 200 && (unsigned char)reply.body[0] == 0x1f);
+  CHECK_TEXT("abc", reply_trailer(&reply, "X-Sum"));
+  reply_free(&reply);
+  ask(client, "GET", "/pieces/pieces", "", &reply);
+  CHECK(reply_field(&reply, "Content-Encoding") == NULL);
+  CHECK_TEXT("Accept-Encoding", reply_field(&reply, "Vary"));
+  CHECK_INT(9000, reply.body_length);
+  reply_free(&reply);
+  ask(client, "HEAD", "/pieces/pieces", "Accept-Encoding: gzip\r\n", &reply);
+  CHECK_INT(200, reply.status);
+  CHECK_TEXT("Accept-Encoding", reply_field(&reply, "Vary"));
+  reply_free(&reply);
+  for (int i = 0; i < 2; i++) {
+    ask(client, "GET", plain[i], "Accept-Encoding: gzip\r\n", &reply);
+    CHECK(reply_field(&reply, "Content-Encoding") == NULL);
+    CHECK_INT(9000, reply.body_length);
+    reply_free(&reply);
+  }
+  ask(client, "GET", "/pieces/empty", "Accept-Encoding: gzip\r\n", &reply);
+  CHECK(reply_field(&reply, "Content-Encoding") == NULL);
+  CHECK_INT(0, reply.content_length);
+  reply_free(&reply);
+  ask(client, "GET", "/pieces/file", "Accept-Encoding: gzip\r\n", &reply);
+  CHECK(reply_field(&reply, "Content-Encoding") == NULL);
+  CHECK_TEXT("0123456789", reply.body);
+  reply_free(&reply);
+}
+
 static void test_compression(enum mode mode) {
   struct app app;
   struct client client;
@@ -457,6 +518,7 @@ static void test_compression(enum mode mode) {
   make_root();
   app_make(&app, mode);
   app_route(&app, APUS_GET, "/:kind", compressed_handler, NULL);
+  app_route(&app, APUS_GET, "/pieces/:kind", pieces_handler, NULL);
   harness_start(&app);
   client_open(&client, app.port);
   ask(&client, "GET", "/text", "Accept-Encoding: gzip\r\n", &reply);
@@ -480,6 +542,7 @@ static void test_compression(enum mode mode) {
     CHECK(reply_field(&reply, "Vary") == NULL);
     reply_free(&reply);
   }
+  check_pieces(&client);
   client_close(&client);
   done(&app);
 }
