@@ -10,7 +10,7 @@ from ctypes import byref, c_char_p, c_int32, c_int64, c_size_t, c_uint64, c_void
 E_ARGUMENT, E_STATE, E_FULL, E_TIMEOUT, E_CLOSED, E_PROTOCOL = -2, -3, -6, -7, -8, -9
 E_IO, E_TOO_LARGE, E_NOT_FOUND, E_PERMISSION, E_UNSUPPORTED = -10, -11, -12, -14, -18
 IDLE, RUNNING, DONE = 0, 1, 2
-PATIENCE = 60  # seconds until something that does not come counts as lost
+PATIENCE = 180  # seconds until something that does not come counts as lost
 
 TYPES = {"i": c_int32, "l": c_int64, "h": c_uint64, "s": c_char_p, "p": c_void_p, "z": c_size_t}
 # A function, its result, its arguments; before each name goes "apus_".

@@ -8,7 +8,7 @@ import threading
 
 SOURCE = os.environ["APUS_SOURCE"]
 LIBRARIES = os.path.dirname(os.environ["APUS_LIBRARY"])
-PATIENCE = 60  # seconds until something that does not come counts as lost
+PATIENCE = 180  # seconds until something that does not come counts as lost
 
 checks = {"run": 0, "right": 0}
 skipped = []

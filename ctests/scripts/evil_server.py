@@ -11,7 +11,7 @@ import threading
 import time
 import zlib
 
-PATIENCE = 60
+PATIENCE = 180
 SIOCOUTQ = 0x5411
 LONG = 4096
 # Each case begins on a fresh connection.

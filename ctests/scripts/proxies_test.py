@@ -24,7 +24,7 @@ except ImportError:
     sys.exit(77)
 
 SECRET, PART, WRONG = "user:pass word", "user:pass%20word@", "user:wrong@"
-PATIENCE = 60_000
+PATIENCE = 180_000
 MODES = ("worker", "threadless")
 apus_fetch.declare_more("""
 client_set_proxy_tunnel i hi, client_add_ca_file i hs

@@ -28,7 +28,7 @@ except ImportError:
 SEED = int(os.environ.get("APUS_SEED") or random.randrange(1 << 32))
 SIZES = [0, 1, 2, 63, 64, 125, 126, 127, 1000, 4096, 65535, 65536, 65537, 1 << 20]
 LARGEST = 16 << 20
-PATIENCE = 60
+PATIENCE = 180
 figures = {"run": 0, "right": 0}
 
 
