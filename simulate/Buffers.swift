@@ -46,6 +46,12 @@ enum Buffers {
     world.check(held <= allowed, "\(held) bytes of memory, where limits add up to \(allowed)")
   }
 
+  // ---- who is at the other end
+
+  static func peer(_ descriptor: Int32) -> Script? {
+    (world.table[descriptor] as? Socket)?.end.other?.script
+  }
+
   // ---- what there is beside buffers, in bytes, with some room
 
   private static let ofLoop = 96 * 1024
@@ -67,4 +73,12 @@ enum Buffers {
     bytes += world.channels.count * 16 * 1024 + world.sources.count * 32 * 1024
     return bytes
   }
+}
+
+@_cdecl("simulate_replies") func simulateReplies(_ descriptor: Int32) -> Int64 {
+  (Buffers.peer(descriptor) as? HTTPScript).map { Int64($0.mostReplied) } ?? -1
+}
+
+@_cdecl("simulate_message") func simulateMessage(_ descriptor: Int32) -> Int64 {
+  (Buffers.peer(descriptor) as? WebSocketScript).map { Int64($0.longest) } ?? -1
 }

@@ -63,7 +63,7 @@ extension Application {
     let own = apus_channel_on_drain(work.channel, drained, context(), drop)
     world.check(
       own == 0 || own == Int32(APUS_E_CLOSED) || world.isLack(own), "on_drain gives \(own)")
-    if world.chance.once(in: 4) { _ = apus_channel_subscribe(work.channel, "topic") }
+    if world.chance.once(in: 2) { _ = apus_channel_subscribe(work.channel, "topic") }
     if !work.isPulled, world.chance.once(in: 6) {
       work.isKept = apus_channel_keep(work.channel) == 0
     }
@@ -113,9 +113,10 @@ extension Application {
     work.handled += 1
     work.waiting.append((opcode, Array(bytes)))
     sendWaiting(work)
-    if world.chance.once(in: 12) {
+    if world.chance.once(in: 5) {
       world.topics += 1
-      let text = "topic \(world.topics)"
+      let text = WebSocketScript.topic(world.topics)
+      Buffers.handed(text.utf8.count)
       let result = apus_server_publish(server, "topic", 1, text, text.utf8.count, 0)
       world.check(result >= 0 || world.isLack(result), "publishing gives \(result)")
     }

@@ -27,14 +27,16 @@ final class HTTPScript: Script {
 
   override init(_ end: End) {
     manner = Manner.allCases[world.chance.weighted([60, 8, 8, 6, 6, 12])]
-    window = world.chance.pick([1, 1, 2, 4, 16])
+    // Some ask for much at once, and are slow to take it.
+    let isBurst = world.chance.once(in: 8)
+    window = isBurst ? 100 : world.chance.pick([1, 1, 2, 4, 16])
     pouring = Pouring(end)
-    readingPause = world.chance.once(in: 4) ? world.chance.size(upTo: 100_000) : 0
+    readingPause = world.chance.once(in: isBurst ? 2 : 4) ? world.chance.size(upTo: 100_000) : 0
     super.init(end)
-    let count = world.chance.within(1...6)
+    let count = world.chance.within(isBurst ? 10...60 : 1...6)
     for index in 0..<count {
       let isLast = index == count - 1 && world.chance.once(in: 3)
-      let plan = world.plan(isLast: isLast)
+      let plan = world.plan(isLast: isLast, isOfMany: isBurst)
       plan.script = self
       plans.append(plan)
     }
@@ -49,6 +51,12 @@ final class HTTPScript: Script {
       || pouring.isStopped
       // One that is broken off takes the connection with it, and what is due before it.
       || plans[..<asked].contains { $0.kind == .broken || $0.isRefusedLate }
+  }
+  /// What the replies have that may be under way at once: those to the last requests, as many
+  /// as are taken before the first of them is answered.
+  var mostReplied: Int {
+    let handled = plans[..<asked].filter { $0.handled > 0 }
+    return handled.suffix(Int(world.limits.pipelined)).reduce(0) { $0 + $1.due.count }
   }
   private var sawCut = false
   private var hasHeardClose = false

@@ -41,13 +41,17 @@ final class Plan {
   var handled = 0
   var closes = 0
 
-  init(_ id: Int, isLast: Bool) {
+  /// One of many goes on with the next: nothing ends the connection, and no body is sent.
+  init(_ id: Int, isLast: Bool, isOfMany: Bool) {
     self.id = id
     self.isLast = isLast
-    kind = Kind.allCases[world.chance.weighted([40, 12, 12, 8, 3, 3, 3, 10, 8, 5, 6])]
+    kind =
+      Kind.allCases[
+        world.chance.weighted(
+          isOfMany ? [60, 10, 8, 6, 0, 2, 2, 0, 0, 2] : [40, 12, 12, 8, 3, 3, 3, 10, 8, 5, 6])]
     size = world.chance.size(upTo: world.chance.once(in: 8) ? 200_000 : 4000)
     delay = world.chance.size(upTo: 300_000)
-    isHostsLast = kind == .now && world.chance.once(in: 12)
+    isHostsLast = kind == .now && !isOfMany && world.chance.once(in: 12)
     isHead = kind == .now && world.chance.once(in: 10)
     let hasBody = kind == .upload || kind == .stream || kind == .form
     form = kind == .form ? FormPlan(id) : nil
@@ -71,6 +75,8 @@ final class Plan {
   }
 
   var body: [UInt8] { Plan.bytes(id, size) }
+  /// The body that is due for it.
+  var due: [UInt8] { kind == .file ? world.fileBytes : hasBody ? upload : body }
   /// The server takes no bodies of that size.
   var isTooLarge: Bool {
     upload.count > Int(kind == .form ? world.limits.form : world.limits.body)
@@ -135,7 +141,6 @@ final class Plan {
     world.check(
       reply.field("x-id") == "\(id)" || (reply.field("x-id") == nil && world.lacks > 0),
       "request \(id): the reply of \(reply.field("x-id") ?? "nobody")")
-    let due = kind == .file ? world.fileBytes : hasBody ? upload : body
     world.check(
       isHead ? reply.body.isEmpty : reply.body == due,
       "request \(id) \(kind): \(reply.body.count) bytes of body, not the \(due.count) due")

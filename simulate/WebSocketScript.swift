@@ -24,6 +24,7 @@ final class WebSocketScript: Script {
   /// What is sent, and what of it was handled and has come back.
   private(set) var sent: [[UInt8]] = []
   private var returned = 0
+  private(set) var longest = 0
   private let target: Int
   private var pings: [[UInt8]] = []
   private var hasSentClose = false
@@ -40,7 +41,7 @@ final class WebSocketScript: Script {
   init(_ end: End, id: Int) {
     self.id = id
     manner = Manner.allCases[world.chance.weighted([50, 8, 8, 8, 8, 14])]
-    target = world.chance.within(0...8)
+    target = world.chance.within(world.chance.once(in: 6) ? 9...60 : 0...8)
     pouring = Pouring(end)
     offer = world.chance.once(in: 3) ? WireDeflate.offer() : nil
     (nonsense, dueCodes) = WebSocketScript.nonsense()
@@ -67,6 +68,13 @@ final class WebSocketScript: Script {
   static func message(_ id: Int, _ index: Int, _ count: Int, isText: Bool) -> [UInt8] {
     let bytes = Plan.bytes(id &* 1000 &+ index, count)
     return isText ? bytes.map { $0 & 63 | 64 } : bytes
+  }
+
+  /// What is published under a number: short, or so long that it is packed.
+  static func topic(_ number: Int) -> String {
+    let start = "topic \(number)"
+    if number % 3 == 0 { return start }
+    return start + String(repeating: ", \(number) again", count: 8 + number % 20)
   }
 
   override func connected() {
@@ -134,6 +142,7 @@ final class WebSocketScript: Script {
     let most = min(size, Int(world.limits.message))
     let message = WebSocketScript.message(id, index, most, isText: isText)
     sent.append(message)
+    longest = max(longest, message.count)
     world.statistics.messages += 1
     let packed = world.chance.once(in: 4) ? nil : deflate?.pack(message)
     var rest = (packed ?? message)[...]
@@ -217,7 +226,10 @@ final class WebSocketScript: Script {
 
   private func take(_ payload: [UInt8]) {
     if payload.starts(with: Array("topic ".utf8)) {
-      let number = Int(String(decoding: payload.dropFirst(6), as: UTF8.self)) ?? -1
+      let digits = payload.dropFirst(6).prefix { $0 != UInt8(ascii: ",") }
+      let number = Int(String(decoding: digits, as: UTF8.self)) ?? -1
+      let due = WebSocketScript.topic(number)
+      world.check(payload.elementsEqual(due.utf8), "channel \(id): a published message is wrong")
       world.check(number > lastTopic, "what was published comes out of order")
       lastTopic = number
       return

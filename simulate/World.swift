@@ -160,8 +160,8 @@ final class World {
     return reader
   }
 
-  func plan(isLast: Bool) -> Plan {
-    let plan = Plan(plans.count, isLast: isLast)
+  func plan(isLast: Bool, isOfMany: Bool) -> Plan {
+    let plan = Plan(plans.count, isLast: isLast, isOfMany: isOfMany)
     plans.append(plan)
     return plan
   }

@@ -25,7 +25,7 @@ if newer $out/apus.o Sources include simulate/system simulate/chance simulate/in
     -o $out/apus.new.o Sources/Apus/*/*.swift simulate/inside/*.swift
   mv $out/apus.new.o $out/apus.o
 fi
-if newer $out/simulate simulate $out/apus.o; then
+if newer $out/simulate simulate || [ $out/apus.o -nt $out/simulate ]; then
   echo "building the simulator"
   swiftc "${flags[@]}" -wmo -module-name Simulate -use-ld=lld -o $out/simulate.new \
     simulate/*.swift $out/apus.o -lssl -lcrypto -lz -ldl

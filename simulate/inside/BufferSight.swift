@@ -62,12 +62,7 @@ extension Weighing {
     if let channel = connection.o.channel {
       weigh(channel, stream, options)
     } else {
-      // One piece may pass the mark, with the head before it and what frames it; and what
-      // was asked before is answered behind it.
-      let heads = 512 * Int(options.maxPipelined)
-      limit(
-        stream.o.buffered - stream.o.stretchLeft, Int(options.highWater) + piece + 4096 + heads,
-        "bytes that wait to be sent")
+      weighReplies(stream, options)
     }
     var count = 0
     var next = connection.o.first
@@ -77,6 +72,17 @@ extension Weighing {
       weigh(exchange, options)
     }
     limit(count, Int(options.maxPipelined), "requests that wait")
+  }
+
+  /// Above the mark no request is taken. The last one was taken below it, and behind the mark
+  /// stand its reply and those to what was asked before and not answered by then, with their
+  /// heads and what frames them.
+  private mutating func weighReplies(_ stream: Ref<Stream>, _ options: ServerOptions) {
+    let waiting = stream.o.buffered - stream.o.stretchLeft
+    if waiting <= Int(options.highWater) { return }
+    let known = Int(simulate_replies(stream.o.descriptor))
+    let most = (known < 0 ? piece : known) + 512 * Int(options.maxPipelined) + 4096
+    limit(waiting, Int(options.highWater) + most, "bytes that wait to be sent")
   }
 
   private mutating func weigh(_ exchange: Ref<Exchange>, _ options: ServerOptions) {
@@ -105,13 +111,16 @@ extension Weighing {
     limit(
       channel.o.output.count + stream.o.buffered, Int(channel.o.highWater) + piece + 4096,
       "bytes of messages that wait to be sent")
-    let message = options.messages.message
+    // What is full takes no more: the last message alone may pass the mark.
+    let known = Int(simulate_message(stream.o.descriptor))
+    let message = known < 0 ? options.messages.message : known
     limit(
       Int(channel.o.inbox.bytes), Int(options.channelInbox) + message + 64,
       "bytes of messages that wait to be received")
     let waiting = Int(channel.o.waiting.load(ordering: .relaxed))
     limit(waiting, Int(options.channelInbox) + message + 512, "bytes of messages on their way")
-    limit(channel.o.receiver.memory, max(message + 1, MessageReceiver.kept), "bytes of a message")
+    let longest = options.messages.message
+    limit(channel.o.receiver.memory, max(longest + 1, MessageReceiver.kept), "bytes of a message")
     add(channel.o.output)
     add(channel.o.scratch)
     add(channel.o.postponed)

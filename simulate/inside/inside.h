@@ -29,4 +29,9 @@ void inside_buffers(void *loop, int64_t piece, struct inside_buffers_sum *sum);
 // Whether memory of the library's begins there, of that size, that was not given back.
 int32_t simulate_is_live(const void *memory, size_t size);
 
+// What is known of the peer at a connection's descriptor, or -1: the most that the replies
+// have together which may be behind the mark, and its largest message.
+int64_t simulate_replies(int32_t descriptor);
+int64_t simulate_message(int32_t descriptor);
+
 #endif

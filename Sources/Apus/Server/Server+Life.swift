@@ -154,8 +154,9 @@ extension Ref where Object == Server {
   func reapIfStopped() {
     o.lock.lock()
     while o.isReaping { o.changed.wait(o.lock, until: -1) }
-    // Callbacks that still wait are for the thread that ticks, unless this is the end.
-    let isRead = !o.isQueued || !hasEvents || o.isDying.load(ordering: .acquiring)
+    // Events that still wait are for the thread that ticks or takes them, unless this is the
+    // end; also without threads, where they are queued only while it does.
+    let isRead = !hasEvents || o.isDying.load(ordering: .acquiring)
     guard o.state == .stopping, o.workersLeft == 0, !o.isTicking, isRead else {
       o.lock.unlock()
       return

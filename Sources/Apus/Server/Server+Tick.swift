@@ -92,6 +92,8 @@ extension Ref where Object == Server {
     let patience = worker.patience
     let limit = patience < 0 || (wait >= 0 && wait < patience) ? wait : patience
     if worker.o.loop.turn(timeout: limit) < 0 { wasInterrupted() }
+    // What the last turn ended is told and buried in one more, as on a thread.
+    if worker.o.isFinished, !worker.o.hasSaidFinished { worker.o.loop.turn(timeout: 0) }
     unsafe ThreadContext.loop = unsafe before
     if worker.o.isFinished { worker.sayFinished() }
   }
