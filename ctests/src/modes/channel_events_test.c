@@ -132,6 +132,57 @@ static void test_late(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(app.server));
 }
 
+static void stop_listener(void *context, apus_request request) {
+  const struct app *app = context;
+  if (strcmp(apus_request_path(request), "/stop") != 0) return;
+  CHECK_INT(0, apus_reply_text(request, 200, "stops"));
+  CHECK_INT(0, apus_server_stop(app->server));
+}
+
+/* A stop from a callback: the ends of channels whose peers are silent are told too, before
+ * the server counts as stopped. */
+static void test_stop(enum mode mode) {
+  enum { SILENT = 3 };
+  struct app app;
+  struct client clients[SILENT], stopper;
+  apus_event event;
+  int channels = 0, closed = 0;
+  if (mode == MODE_WORKER) return;
+  app_make(&app, mode);
+  CHECK_INT(0, apus_server_set_drain_timeout(app.server, 50));
+  CHECK_INT(0, apus_server_set_channel_close_timeout(app.server, 86400000));
+  CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
+  CHECK_INT(0, apus_server_on_receive(app.server, stop_listener, &app, NULL));
+  app.port = apus_server_port(app.server, apus_server_listen(app.server, "127.0.0.1", 0));
+  CHECK_INT(0, apus_server_start(app.server));
+  for (int i = 0; i < SILENT; i++) {
+    client_open(&clients[i], app.port);
+    ws_ask(&clients[i], "/", "");
+  }
+  while (channels < SILENT) {
+    if (apus_server_next(app.server, &event, -1) == 0) continue;
+    CHECK_INT(APUS_EVENT_CHANNEL, event.kind);
+    CHECK_INT(0, apus_channel_set_events(event.handle, 1));
+    channels++;
+  }
+  client_open(&stopper, app.port);
+  client_text(&stopper, "GET /stop HTTP/1.1\r\nHost: a\r\n\r\n");
+  while (closed < SILENT) {
+    int32_t taken = apus_server_next(app.server, &event, -1);
+    CHECK(taken >= 0);
+    if (taken == 0) continue;
+    CHECK_INT(APUS_EVENT_CLOSE, event.kind);
+    CHECK_INT(1, apus_channel_destroy(event.handle));
+    closed++;
+  }
+  while (apus_server_next(app.server, &event, -1) >= 0) continue;
+  CHECK_INT(0, apus_server_is_running(app.server));
+  CLIENT_EXPECT(&stopper, "GET", 200, "stops");
+  client_close(&stopper);
+  for (int i = 0; i < SILENT; i++) client_close(&clients[i]);
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
 /* ------------------------------------------------------------------- a client */
 
 static void echo(void *context, apus_channel channel, int32_t opcode, const void *data,
@@ -190,6 +241,6 @@ static void test_client(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"server", test_server}, {"late", test_late}, {"client", test_client}};
+      {"server", test_server}, {"late", test_late}, {"stop", test_stop}, {"client", test_client}};
   return harness_main("channel_events_test", argc, argv, cases, sizeof cases / sizeof *cases);
 }
