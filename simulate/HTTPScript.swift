@@ -50,7 +50,7 @@ final class HTTPScript: Script {
       || (manner == .halfCloses && hasLeft)
       || pouring.isStopped
       // One that is broken off takes the connection with it, and what is due before it.
-      || plans[..<asked].contains { $0.kind == .broken || $0.isRefusedLate }
+      || plans[..<asked].contains { $0.kind == .broken }
   }
   /// What the replies have that may be under way at once: those to the last requests, as many
   /// as are taken before the first of them is answered.

@@ -2,6 +2,7 @@
 // that outlives a call of the library hangs on it, and goes with it.
 
 import CApus
+import CInside
 
 /// What happens later, by time and, at the same time, in the order in which it was asked for.
 struct Agenda {
@@ -116,6 +117,7 @@ final class World {
     startTime = now
     Timers.loops = []
     Buffers.begin()
+    inside_slots(4096)
   }
 
   /// Lets go of everything: ends and scripts hold each other.

@@ -8,6 +8,9 @@
 // The loop that runs on this thread, if it waits by this poller; or NULL.
 void *inside_loop(int32_t poller);
 
+// Frees the places of so many handles in their order, where none is live.
+void inside_slots(int32_t count);
+
 // Looks at all timers of a loop, where none may have been due before a time, in microseconds.
 // Returns how many there are, and what is wrong with them, or NULL, in words.
 int64_t inside_timers(void *loop, int64_t time, const char **problem);

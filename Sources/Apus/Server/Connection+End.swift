@@ -16,12 +16,10 @@ extension Ref where Object == Connection {
     }
   }
 
-  func linger() {
+  private func linger() {
     o.isLingering = true
     o.isClosing = true
     o.since = o.worker.o.loop.o.now
-    o.stream.flush()
-    if o.isDead { return }
     o.stream.shutdownOutput()
     if o.sawEnd { return die(reset: false) }
     o.stream.pause(false)
@@ -32,6 +30,8 @@ extension Ref where Object == Connection {
   func inputEnded() {
     o.sawEnd = true
     if o.isLingering || (o.first == nil && o.stream.o.output == nil) { return die(reset: false) }
+    // The last of its replies is on its way.
+    if o.hasSaidClose { return }
     // A request that will never be whole, and handlers that wait for a client
     // that has gone; what is being answered is answered.
     if let current = o.current {
@@ -214,7 +214,10 @@ extension Ref where Object == Connection {
     write(&reply, to: output, framing: .length(length), close: true, isOld: false)
     if !exchange.o.isHead { output.o.append(reason.bytes) }
     exchange.o.isHeadWritten = true
-    linger()
+    // It closes once all of this is sent, which may take several turns.
+    o.hasSaidClose = true
+    o.stream.o.loop.addDirty(o.stream)
+    armTimer()
   }
 
   /// The server stops: a connection without a request under way goes at once.

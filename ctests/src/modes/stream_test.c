@@ -337,8 +337,10 @@ static void wait_handler(void *context, apus_request request) {
   atomic_store(&waiting, request);
 }
 
-/* The same while a request before it is not answered: it is, and then comes the refusal. */
+/* The same while a request before it is not answered: it is, with more than the kernel takes
+ * at once, and then comes the refusal. */
 static void test_malformed_behind(enum mode mode) {
+  static char large[8 << 20];
   struct app app;
   struct client client;
   struct reply reply;
@@ -347,6 +349,7 @@ static void test_malformed_behind(enum mode mode) {
   app_stream(&app, APUS_POST, "/up", ignoring_handler, NULL);
   app_route(&app, APUS_GET, "/wait", wait_handler, NULL);
   harness_start(&app);
+  memset(large, 'a', sizeof large - 1);
   for (int i = 0; i < 3; i++) {
     reset_ignoring();
     atomic_store(&waiting, 0);
@@ -357,8 +360,8 @@ static void test_malformed_behind(enum mode mode) {
     EVENTUALLY(atomic_load(&begun) == 1);
     client_text(&client, bodies[i]);
     EVENTUALLY(atomic_load(&ends_broken) == 1);
-    CHECK_INT(0, apus_reply_text(atomic_load(&waiting), 200, "first"));
-    CLIENT_EXPECT(&client, "GET", 200, "first");
+    CHECK_INT(0, apus_reply_text(atomic_load(&waiting), 200, large));
+    CLIENT_EXPECT(&client, "GET", 200, large);
     client_reply(&client, "POST", &reply);
     CHECK_INT(i == 2 ? 413 : 400, reply.status);
     CHECK(reply_lists(&reply, "Connection", "close"));
