@@ -218,7 +218,8 @@ extension Ref where Object == Exchange {
     guard !events.o.isSlim, let server, !server.o.hasReplyListeners else { return }
     o.lock.lock()
     defer { o.lock.unlock() }
-    guard o.holds == .writer, o.isHeadWritten, o.isInputEnded else { return }
+    // Another thread may have written since the output was sent.
+    guard o.holds == .writer, o.isHeadWritten, o.isInputEnded, o.output.isEmpty else { return }
     events.o.isSlim = true
     unsafe o.text = nil
     o.path = Text("")
