@@ -277,6 +277,8 @@ private final class Network {
 
   @Test func dialsAUnixSocket() throws {
     let network = try Network()
+    let isNoPath = "".withCString { Peer(unixPath: Text(characters: $0)) == nil }
+    #expect(isNoPath)
     #expect(throws: (any Error).self) { try network.startUnix(String(repeating: "x", count: 108)) }
     try network.startUnix("/tmp/x")
     #expect(network.open == 1)

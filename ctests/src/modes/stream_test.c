@@ -294,20 +294,25 @@ static void test_leaves_at_once(enum mode mode) {
   harness_stop(&app);
 }
 
-/* What breaks the grammar, or a limit, after the handler was called: never the
- * last piece, the callback told once, the connection ended. */
+/* What breaks the grammar, or the limit of make_small(). */
 static const char *const bodies[] = {
     "4\r\ngood\r\nzz\r\nbad\r\n", "4\r\ngoodXX0\r\n\r\n",
     "4\r\ngood\r\n65\r\n", /* 105 bytes of 100 */
 };
 
+static void make_small(struct app *app, enum mode mode) {
+  app_make(app, mode);
+  CHECK_INT(0, apus_server_set_max_body(app->server, 100));
+  app_stream(app, APUS_POST, "/up", ignoring_handler, NULL);
+}
+
+/* After the handler was called: never the last piece, the callback told once, the
+ * connection ended. */
 static void test_malformed(enum mode mode) {
   struct app app;
   struct client client;
   struct reply reply;
-  app_make(&app, mode);
-  CHECK_INT(0, apus_server_set_max_body(app.server, 100));
-  app_stream(&app, APUS_POST, "/up", ignoring_handler, NULL);
+  make_small(&app, mode);
   harness_start(&app);
   for (int i = 0; i < 3; i++) {
     reset_ignoring();
@@ -344,9 +349,7 @@ static void test_malformed_behind(enum mode mode) {
   struct app app;
   struct client client;
   struct reply reply;
-  app_make(&app, mode);
-  CHECK_INT(0, apus_server_set_max_body(app.server, 100));
-  app_stream(&app, APUS_POST, "/up", ignoring_handler, NULL);
+  make_small(&app, mode);
   app_route(&app, APUS_GET, "/wait", wait_handler, NULL);
   harness_start(&app);
   memset(large, 'a', sizeof large - 1);
