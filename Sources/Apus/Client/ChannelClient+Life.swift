@@ -82,9 +82,8 @@ extension Ref where Object == ChannelClient {
 
   /// The caller holds the lock.
   func wakeWaiting() {
-    let server = o.channel.o.server
     o.channel.o.inbox.wake()
-    if !server.o.hasThreads { server.o.isWoken.store(true, ordering: .relaxed) }
+    o.channel.o.server.lookAgain()
   }
 
   /// Waits until the channel is open; false when time has passed. The caller holds a

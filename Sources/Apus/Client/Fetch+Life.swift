@@ -134,7 +134,6 @@ extension Ref where Object == Fetch {
       // Of a client that may just start nothing can be said, nor need it be.
       let isHere = isRunning && isOnLoop && server.o.hasThreads
       let isOwn = isRunning && (!server.o.hasThreads || mustTick)
-      if isOwn { o.isTickedFor = true }
       if isRunning, left > 0, !isHere, !isOwn {
         guard prepareToWait(), let condition = o.condition else {
           o.lock.unlock()
@@ -185,25 +184,16 @@ extension Ref where Object == Fetch {
 
   /// Whoever waits does the I/O, without threads, or runs the callbacks.
   private func turn(_ left: Int64) throws(Failure) {
-    let limit = min((left == .max ? Int64.max : left &+ 999) / 1000, 3_600_000)
-    let server = o.server
-    do throws(Failure) {
-      try server.whileTicking { () throws(Failure) in
-        let limit = Int32(truncatingIfNeeded: limit)
-        if server.o.hasThreads {
-          _ = server.tick(timeout: limit)
-        } else {
-          server.work(timeout: limit)
-        }
+    try o.server.tick(for: left) {
+      locked {
+        o.isTickedFor = o.state == .running
+        return o.isTickedFor
       }
-    } catch  where error.code == .thread {
-      // Another thread does it: that one wakes us, unless it stops to.
+    } pause: { (until) throws(Failure) in
       o.lock.lock()
       defer { o.lock.unlock() }
       guard prepareToWait(), let condition = o.condition else { throw .noMemory }
-      if o.state == .running {
-        condition.o.wait(o.lock, until: Clock.now &+ min(left, 20_000))
-      }
+      if o.state == .running { condition.o.wait(o.lock, until: until) }
     }
   }
 

@@ -96,7 +96,7 @@ extension Ref where Object == Source {
       letter.free()
       o.fetch.told(weight)
     }
-    if !o.server.o.hasThreads { o.server.o.isWoken.store(true, ordering: .relaxed) }
+    o.server.lookAgain()
   }
 
   // ---- on the thread that calls the host
@@ -220,9 +220,7 @@ extension Ref where Object == Source {
       let left = until == .max ? Int64.max : until &- Clock.now
       let isHere = isOnLoop && o.server.o.hasThreads
       o.lock.lock()
-      if o.first == nil, o.state != .closed, !o.isCancelled, left > 0, o.server.o.hasThreads,
-        !isHere
-      {
+      if isWaiting, left > 0, o.server.o.hasThreads, !isHere {
         guard prepareToWait(), let condition = o.condition else {
           o.lock.unlock()
           throw .noMemory
@@ -279,20 +277,16 @@ extension Ref where Object == Source {
 
   /// Without threads whoever waits does the I/O.
   private func turn(_ left: Int64) throws(Failure) {
-    let limit = min((left == .max ? Int64.max : left &+ 999) / 1000, 3_600_000)
-    let server = o.server
-    do throws(Failure) {
-      try server.whileTicking { () throws(Failure) in
-        server.work(timeout: Int32(truncatingIfNeeded: limit))
-      }
-    } catch  where error.code == .thread {
-      // Another thread does it: that one wakes us, unless it stops to.
+    try o.server.tick(for: left) {
+      locked { isWaiting }
+    } pause: { (until) throws(Failure) in
       o.lock.lock()
       defer { o.lock.unlock() }
       guard prepareToWait(), let condition = o.condition else { throw .noMemory }
-      if o.first == nil, o.state != .closed, !o.isCancelled {
-        condition.o.wait(o.lock, until: Clock.now &+ min(left, 20_000))
-      }
+      if isWaiting { condition.o.wait(o.lock, until: until) }
     }
   }
+
+  /// For an event. The caller holds the lock.
+  private var isWaiting: Bool { o.first == nil && o.state != .closed && !o.isCancelled }
 }

@@ -132,7 +132,7 @@ extension Ref where Object == Source {
     o.isRunning = false
     o.condition?.o.wakeAll()
     o.lock.unlock()
-    if !o.server.o.hasThreads { o.server.o.isWoken.store(true, ordering: .relaxed) }
+    o.server.lookAgain()
     // The run's.
     release()
   }

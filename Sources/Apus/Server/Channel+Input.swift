@@ -311,6 +311,7 @@ extension Ref where Object == Channel {
     o.output.clear()
     o.inbox.wake()
     o.lock.unlock()
+    o.server.lookAgain()
     leaveTopics()
     guard isKnown else { return closeTold() }
     // A listener may have come since the last message did.

@@ -132,7 +132,7 @@ extension Ref where Object == Channel {
     if !isStale { o.inbox.add(letter, limit: inboxLimit) }
     o.lock.unlock()
     if isStale { letter.free() } else { announce() }
-    if !o.server.o.hasThreads { o.server.o.isWoken.store(true, ordering: .relaxed) }
+    o.server.lookAgain()
   }
 
   /// A listener has come later than the messages: it hears them now.
@@ -212,20 +212,13 @@ extension Ref where Object == Channel {
 
   /// Without threads whoever waits does the I/O.
   func turn(_ left: Int64, isWaiting: (Ref<Channel>) -> Bool) throws(Failure) {
-    let limit = min((left == .max ? Int64.max : left &+ 999) / 1000, 3_600_000)
-    let server = o.server
-    do throws(Failure) {
-      try server.whileTicking { () throws(Failure) in
-        server.work(timeout: Int32(truncatingIfNeeded: limit))
-      }
-    } catch  where error.code == .thread {
-      // Another thread does it: that one wakes us, unless it stops to.
+    try o.server.tick(for: left) {
+      locked { isWaiting(self) }
+    } pause: { (until) throws(Failure) in
       o.lock.lock()
       defer { o.lock.unlock() }
       guard o.inbox.prepareToWait() else { throw .noMemory }
-      if isWaiting(self) {
-        o.inbox.wait(o.lock, until: Clock.now &+ min(left, 20_000))
-      }
+      if isWaiting(self) { o.inbox.wait(o.lock, until: until) }
     }
   }
 

@@ -29,6 +29,32 @@ extension Ref where Object == Server {
     }
   }
 
+  /// Does the work that brings what this thread waits for, up to a time in microseconds.
+  /// While another thread does it, that one may have brought it already, and have taken
+  /// the wake-up that was meant for this one: so whether it still waits is asked for once
+  /// nobody else is at it. Until then `pause` waits for that thread, up to a point in time.
+  func tick(
+    for left: Int64, while isWaiting: () -> Bool, pause: (_ until: Int64) throws(Failure) -> Void
+  ) throws(Failure) {
+    let milliseconds = (left == .max ? Int64.max : left &+ 999) / 1000
+    let timeout = Int32(truncatingIfNeeded: min(milliseconds, 3_600_000))
+    do throws(Failure) {
+      try whileTicking { () throws(Failure) in
+        if !isWaiting() { return }
+        if o.hasThreads { _ = tick(timeout: timeout) } else { work(timeout: timeout) }
+      }
+    } catch {
+      // Another thread wakes this one, unless it stops to.
+      if error.code == .thread { return try pause(Clock.now &+ min(left, 20_000)) }
+      // It may also have brought the end of the server, and with it what ends the wait.
+      if isWaiting() { throw error }
+    }
+  }
+
+  /// Without threads: whoever does the work for something else that it waits for looks
+  /// whether that has come.
+  func lookAgain() { if !o.hasThreads { o.isWoken.store(true, ordering: .relaxed) } }
+
   /// Runs callbacks; returns how many. The caller is the thread that ticks.
   func tick(timeout: Int32) -> Int32 {
     o.callbacks = 0

@@ -209,6 +209,74 @@ static void test_waiting(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(app.server));
 }
 
+struct talk {
+  struct client client;
+  int32_t port;
+};
+
+static void *talk_alone(void *context) {
+  struct talk *talk = context;
+  ws_open(&talk->client, talk->port, "/kept");
+  ws_text(&talk->client, "one");
+  WS_EXPECT_TEXT(&talk->client, "two");
+  ws_close(&talk->client, 1000, "");
+  WS_EXPECT_CLOSE(&talk->client, 1000, "");
+  CLIENT_ENDS(&talk->client);
+  return NULL;
+}
+
+/* Without threads whoever waits does the work, and nobody else is there to wake it. */
+static void test_alone(enum mode mode) {
+  struct app app;
+  struct talk talk;
+  pthread_t thread;
+  apus_message message;
+  if (mode != MODE_THREADLESS) return;
+  heard_reset(&heard);
+  app_make(&app, mode);
+  app_websocket(&app, "/kept", open_kept, &heard);
+  int32_t listener = apus_server_listen(app.server, "127.0.0.1", 0);
+  talk.port = apus_server_port(app.server, listener);
+  CHECK_INT(0, apus_server_start(app.server));
+  CHECK_INT(0, pthread_create(&thread, NULL, talk_alone, &talk));
+  while (atomic_load(&heard.channel) == 0) CHECK(apus_server_tick(app.server, -1) >= 0);
+  apus_channel channel = heard_opened(&heard);
+  CHECK_INT(1, apus_channel_recv(channel, &message, -1));
+  CHECK_BYTES("one", 3, message.data, message.length);
+  CHECK_INT(0, apus_channel_send_text(channel, "two", 3));
+  CHECK_CODE(APUS_E_CLOSED, apus_channel_recv(channel, &message, -1));
+  CHECK_INT(1, apus_channel_destroy(channel));
+  while (apus_server_counter(app.server, APUS_COUNT_CONNECTIONS) > 0) {
+    CHECK(apus_server_tick(app.server, 10) >= 0);
+  }
+  CHECK_INT(0, pthread_join(thread, NULL));
+  client_close(&talk.client);
+  harness_stop(&app);
+}
+
+/* The wake-up reaches whoever waits, whatever the thread that drives is at. */
+static void test_woken(enum mode mode) {
+  enum { ROUNDS = 1500 };
+  struct app app;
+  struct client client;
+  struct waiter waiter;
+  start(&app, mode);
+  apus_channel channel = ws_pair(&client, app.port, "/kept", &heard);
+  for (int round = 0; round < ROUNDS; round++) {
+    start_waiter(&waiter, channel);
+    if (round % 2 == 0) {
+      CHECK_INT(0, apus_channel_cancel(channel));
+      expect_waited(&waiter, 0);
+    } else {
+      ws_text(&client, "come");
+      expect_waited(&waiter, 1);
+    }
+  }
+  CHECK_INT(1, apus_channel_destroy(channel));
+  client_close(&client);
+  harness_stop(&app);
+}
+
 /* Asks in its callback, and waits there for the answer: what it has said goes out
  * meanwhile. On the thread that would bring the answer it may not wait. */
 static void open_asking(void *context, apus_channel channel, apus_request request) {
@@ -407,6 +475,8 @@ int main(int argc, char **argv) {
       {"close_when_full", test_close_when_full},
       {"receiving", test_receiving},
       {"waiting", test_waiting},
+      {"alone", test_alone},
+      {"woken", test_woken},
       {"asking", test_asking},
       {"inbox_limit", test_inbox_limit},
       {"late_listener", test_late_listener},
