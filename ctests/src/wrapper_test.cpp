@@ -2,6 +2,7 @@
 // callback, and each class at work over a connection. Built and run by wrapper_test.sh.
 #include <apus.hpp>
 #include <cstdlib>
+#include <future>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -152,7 +153,7 @@ class Served {
   std::thread thread_;
 };
 
-void add_routes(Served &served, std::thread &answering) {
+void add_routes(Served &served, std::promise<std::thread> &answering) {
   served.server.get("/show/:name", [](apus::Request request, apus::Reply reply) {
     std::string all = std::string(request.method()) + " " + std::string(*request.param("name"));
     for (const auto &[name, value] : request.query_params()) {
@@ -170,8 +171,8 @@ void add_routes(Served &served, std::thread &answering) {
                     [](apus::Request, apus::Reply) { throw std::runtime_error("thrown"); });
   served.server.get("/number", [](apus::Request, apus::Reply) { throw 17; });
   served.server.get("/later", [&answering](apus::Request request, apus::Reply) {
-    answering =
-        std::thread([deferred = apus::Deferred(request)] { deferred.reply().text("later\n"); });
+    answering.set_value(
+        std::thread([deferred = apus::Deferred(request)] { deferred.reply().text("later\n"); }));
   });
   served.server.get("/lost", [](apus::Request request, apus::Reply) {
     const apus::Deferred deferred(request);
@@ -190,7 +191,7 @@ void add_routes(Served &served, std::thread &answering) {
 
 void test_requests() {
   Served served;
-  std::thread answering;
+  std::promise<std::thread> answering;
   add_routes(served, answering);
   served.begin();
   const std::string url = "http://" + served.url;
@@ -213,7 +214,8 @@ void test_requests() {
   }
   CHECK(last_report == "deferred and lost");
   CHECK(client.get(url + "/later").body() == "later\n");
-  answering.join();
+  // The reply may be here before its handler has returned.
+  answering.get_future().get().join();
   CHECK(apus::get(url + "/pieces").body() == "one two");
   CHECK(code_of([&] { client.get(url + "/broken"); }) == APUS_E_CLOSED);
   CHECK(client.get(url + "/none").status() == 404);
