@@ -6,7 +6,7 @@ import CApus
 public func apusChannelMake(_ host: UInt64) -> UInt64 {
   boundary(failing: 0) { () throws(Failure) in
     try withHost(host) { server throws(Failure) in
-      try Ref<ChannelClient>.make(on: server).o.handle.bits
+      try Ref<ChannelClient>.make(on: server).bits
     }
   }
 }
@@ -21,7 +21,7 @@ public func apusChannelAdopt(
         throw Failure(.argument, "no such role")
       }
       let path = unsafe path.map { unsafe Text(characters: $0) } ?? Text("")
-      return try server.adopt(descriptor, as: role, path: path.bytes).o.handle.bits
+      return try server.adopt(descriptor, as: role, path: path.bytes).bits
     }
   }
 }

@@ -89,6 +89,13 @@ enum ThreadContext {
     return false
   }
 
+  /// The server whose tick is on this thread, with nothing of another server within it.
+  static var ticking: UnsafeMutableRawPointer? {
+    guard let frame = unsafe outer(block.pointee.frame) else { return nil }
+    let server = unsafe frame.pointee.server
+    return unsafe isTicking(server) ? server : nil
+  }
+
   static var error: Int32 { unsafe block.pointee.error }
 
   /// The latest failure in words, NUL-terminated.

@@ -15,6 +15,8 @@ extension Ref where Object == ChannelClient {
       !server.o.isDying.load(ordering: .relaxed)
     else { throw Failure(.state, "the channel's server does not run") }
     try change { () throws(Failure) in
+      // Destroyed since this call has begun: nobody could close it.
+      guard Slots.isAlive(o.channel.o.handle, in: o.channel.o.slot) else { throw .deadHandle }
       try note(url)
       bind()
     }
@@ -106,7 +108,7 @@ extension Ref where Object == ChannelClient {
           throw .noMemory
         }
         // What opens it may be what this thread has asked for.
-        if unsafe ThreadContext.isTicking(server.opaque) { server.sendGathered() }
+        Ref<Server>.sendGatheredHere()
         channel.o.inbox.wait(channel.o.lock, until: until == .max ? -1 : until)
       }
       channel.o.lock.unlock()

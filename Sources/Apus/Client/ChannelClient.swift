@@ -156,7 +156,7 @@ extension ChannelClient {
 
 extension Ref where Object == ChannelClient {
   /// Makes a channel that is closed, with its handle.
-  static func make(on server: Ref<Server>) throws(Failure) -> Ref<Channel> {
+  static func make(on server: Ref<Server>) throws(Failure) -> Handle {
     let channel = Ref<Channel>.make(role: .client, server: server, worker: nil, deflate: nil)
     guard let channel else { throw .noMemory }
     // The handle alone has it so far.
@@ -188,13 +188,17 @@ extension Ref where Object == ChannelClient {
     }
     channel.o.caller = caller
     _ = channel.note(path: Span(), subprotocol: Span(), key: Span())
+    // Once its handle is live another thread may end it.
+    channel.retain()
+    defer { channel.release() }
     channel.open(as: .closed)
+    let handle = channel.o.handle
     // Destroyed since this call has begun: nobody would end the channel.
     if server.o.isDying.load(ordering: .sequentiallyConsistent) {
-      _ = channel.end(channel.o.handle)
+      _ = channel.end(handle)
       throw .deadHandle
     }
-    return channel
+    return handle
   }
 
   // ---- what the host sets

@@ -140,7 +140,7 @@ extension Ref where Object == Fetch {
           throw .noMemory
         }
         // What brings it on may be what this thread has asked for.
-        if unsafe ThreadContext.isTicking(server.opaque) { server.sendGathered() }
+        Ref<Server>.sendGatheredHere()
         condition.o.wait(o.lock, until: until == .max ? -1 : until)
       }
       let isDone = o.state != .running
@@ -215,7 +215,7 @@ extension Ref where Object == Fetch {
   /// The loop of a client that does nothing else, unless callbacks are for another thread.
   private func borrowLoop() -> Ref<Worker>? {
     // What brings it on may be what this thread has asked for.
-    if unsafe ThreadContext.isTicking(o.server.opaque) { o.server.sendGathered() }
+    Ref<Server>.sendGatheredHere()
     return o.server.borrowLoop { locked { !mustTick } }
   }
 

@@ -160,11 +160,15 @@ extension Ref where Object == Source {
       if !isSet { throw .noMemory }
       prepareNext()
       try o.fetch.start()
+      // Closed before there was anything to cancel.
+      if locked({ o.isRunning && o.state == .closed }) { o.fetch.cancel() }
     } catch {
       o.lock.lock()
       o.isRunning = false
       o.state = .closed
+      o.condition?.o.wakeAll()
       o.lock.unlock()
+      o.server.lookAgain()
       release()
       throw error
     }
@@ -226,7 +230,7 @@ extension Ref where Object == Source {
           throw .noMemory
         }
         // What was sent on this thread may be what the server waits for.
-        if unsafe ThreadContext.isTicking(o.server.opaque) { o.server.sendGathered() }
+        Ref<Server>.sendGatheredHere()
         condition.o.wait(o.lock, until: until == .max ? -1 : until)
       }
       let letter = takeKept()

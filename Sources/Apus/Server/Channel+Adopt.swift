@@ -15,7 +15,7 @@ struct Adoption: ~Copyable {
 extension Ref where Object == Server {
   /// The channel is open; its handle is the caller's, as is the descriptor where this
   /// fails.
-  func adopt(_ descriptor: Int32, as role: Role, path: Bytes) throws(Failure) -> Ref<Channel> {
+  func adopt(_ descriptor: Int32, as role: Role, path: Bytes) throws(Failure) -> Handle {
     if o.slot.o.kind == .client { try startIfIdle() }
     let peer = try ConnectedSocket.check(descriptor)
     o.lock.lock()
@@ -39,8 +39,9 @@ extension Ref where Object == Server {
       channel.o.isKept = true
       channel.o.id = o.nextConnection.wrappingAdd(1, ordering: .relaxed).newValue
       channel.open()
+      let handle = channel.o.handle
       worker.o.loop.o.mailbox.post(mail)
-      return channel
+      return handle
     } catch {
       mail?.free()
       adoption?.free()

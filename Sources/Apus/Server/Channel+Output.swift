@@ -203,7 +203,8 @@ extension Ref where Object == Channel {
   private func tellDrained() {
     guard o.wantsDrain.load(ordering: .relaxed) else { return }
     o.lock.lock()
-    let isLow = buffered <= o.highWater / 2
+    let isHeard = o.listeners.map { unsafe $0.o.onDrain.count > 0 } ?? false
+    let isLow = isHeard && buffered <= o.highWater / 2
     if isLow { o.wantsDrain.store(false, ordering: .relaxed) }
     o.lock.unlock()
     if isLow { tell(.drain) }

@@ -304,11 +304,12 @@ extension Ref where Object == Channel {
   /// A listener was added, of messages among others. The caller holds the lock.
   func listenersChanged(hears: Bool) {
     o.isHeard.store(true, ordering: .releasing)
-    guard hears else { return }
-    o.hasOwnListeners.store(true, ordering: .releasing)
-    o.hasListener.store(true, ordering: .releasing)
+    if hears {
+      o.hasOwnListeners.store(true, ordering: .releasing)
+      o.hasListener.store(true, ordering: .releasing)
+    }
     // What has come before is told by the loop.
-    notifyLoop()
+    if hears || o.wantsDrain.load(ordering: .relaxed) { notifyLoop() }
   }
 
   /// The caller holds the lock; the loop sees to its timer.

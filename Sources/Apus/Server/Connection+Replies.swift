@@ -72,7 +72,7 @@ extension Ref where Object == Connection {
       let progress = advance(exchange)
       if progress == .broken { die(reset: exchange.o.writer.hasBegun) }
       guard progress == .done else {
-        if progress == .waiting, exchange.o.isShared { exchange.settleEvents() }
+        if progress == .waiting, exchange.o.isShared { settle(exchange) }
         break
       }
       pop(exchange)
@@ -83,6 +83,17 @@ extension Ref where Object == Connection {
     resumeIfPossible()
     closeIfDone()
     armTimer()
+  }
+
+  /// What is due while a reply waits for more from its handler.
+  @inline(never)
+  private func settle(_ exchange: Ref<Exchange>) {
+    // Its client had gone before it was kept.
+    if o.sawEnd, !exchange.o.isPulled, exchange.locked({ !exchange.o.isReplied }) {
+      return die(reset: false)
+    }
+    tellRoom(exchange)
+    if !o.isDead, o.first == exchange { exchange.settleEvents() }
   }
 
   /// Whether the exchange whose handler has just returned was answered at once, in
@@ -171,7 +182,16 @@ extension Ref where Object == Connection {
     exchange.o.lock.lock()
     if let events = exchange.o.writer.events { exchange.sendWaiting(events) }
     exchange.o.writer.unsent.store(Int64(o.stream.o.buffered), ordering: .relaxed)
-    let isLow = exchange.o.writer.wantsDrain && exchange.buffered <= exchange.o.writer.highWater / 2
+    exchange.o.lock.unlock()
+    tellRoom(exchange)
+  }
+
+  /// Once there is somebody to hear of it.
+  private func tellRoom(_ exchange: Ref<Exchange>) {
+    exchange.o.lock.lock()
+    let isLow =
+      unsafe exchange.o.writer.wantsDrain && exchange.o.writer.onDrain.isSet
+      && exchange.buffered <= exchange.o.writer.highWater / 2
     if isLow { exchange.o.writer.wantsDrain = false }
     exchange.o.lock.unlock()
     if isLow { o.worker.writerDrained(exchange) }

@@ -9,6 +9,8 @@ extension Ref where Object == Exchange {
   /// Its turn has come, or there is news: does what was asked for.
   func settleEvents() {
     guard let events = o.writer.events else { return }
+    // One that has come since the stop began.
+    if let server, server.o.isStopping.load(ordering: .relaxed) { endEvents() }
     settleTopics(events, isOver: false)
     if events.o.isMissedQueued, let server, !server.o.isQueued { server.callMissed(self) }
     giveBackMemory(events)

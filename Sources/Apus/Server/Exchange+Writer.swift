@@ -194,7 +194,10 @@ extension Ref where Object == Exchange {
   ) -> Callback<WriterFunction> {
     let old = unsafe current(place)
     switch place {
-    case .drain: unsafe o.writer.onDrain = unsafe callback
+    case .drain:
+      unsafe o.writer.onDrain = unsafe callback
+      // There may be room since, which nobody has heard of.
+      if o.writer.wantsDrain { notifyLoop() }
     case .close: unsafe o.writer.onClose = unsafe callback
     case .missed: unsafe o.writer.events?.o.onMissed = unsafe callback
     }

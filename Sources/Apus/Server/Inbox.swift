@@ -185,7 +185,7 @@ extension Ref where Object == Channel {
           throw .noMemory
         }
         // What was sent on this thread may be what the peer waits for.
-        if unsafe ThreadContext.isTicking(o.server.opaque) { o.server.sendGathered() }
+        Ref<Server>.sendGatheredHere()
         o.inbox.wait(o.lock, until: until == .max ? -1 : until)
       }
       o.lock.unlock()

@@ -126,6 +126,7 @@ extension Ref where Object == Server {
   /// Outside of callbacks: until all workers have finished and are taken down.
   /// Runs the callbacks that this needs, if nobody else ticks.
   private func waitUntilStopped() {
+    Ref.sendGatheredHere()
     while true {
       o.lock.lock()
       let isOver = o.state != .stopping

@@ -36,6 +36,7 @@ extension Ref where Object == Server {
   func tick(
     for left: Int64, while isWaiting: () -> Bool, pause: (_ until: Int64) throws(Failure) -> Void
   ) throws(Failure) {
+    Ref.sendGatheredHere()
     let milliseconds = (left == .max ? Int64.max : left &+ 999) / 1000
     let timeout = Int32(truncatingIfNeeded: min(milliseconds, 3_600_000))
     do throws(Failure) {
@@ -263,6 +264,13 @@ extension Ref where Object == Server {
     }
     o.chains[index].add(mail)
     return true
+  }
+
+  /// Before this thread waits: what it has kept for the end of a tick, of whatever server,
+  /// may be what somebody must have before what is waited for can come.
+  static func sendGatheredHere() {
+    guard let server = unsafe ThreadContext.ticking else { return }
+    unsafe Ref(opaque: server).sendGathered()
   }
 
   func sendGathered() {
