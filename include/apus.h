@@ -489,10 +489,12 @@ APUS_API int32_t apus_server_serve(apus_server server);
 
 /* Stops: closes the listeners and the idle connections, and channels with 1001,
  * lets requests under way finish and channels close within the drain time limit,
- * closes the rest, and returns. On the
- * thread that ticks it runs the callbacks that this needs; inside a callback of
- * the server it returns at once and the rest happens behind it. The listeners
- * are gone then: listen again before another start. Not for signal handlers.
+ * closes the rest, and returns. On the thread that ticks it runs the callbacks
+ * that this needs; inside a callback of the server it returns at once and the rest
+ * happens behind it. Where another thread takes the events (apus_server_next()), it
+ * gets those that wait, as long as that limit; requests that nobody takes get 503.
+ * The listeners are gone then: listen again before another start. Not for signal
+ * handlers.
  * Errors: APUS_E_STATE (not started). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_stop(apus_server server);
 

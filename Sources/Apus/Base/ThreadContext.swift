@@ -89,6 +89,9 @@ enum ThreadContext {
     return false
   }
 
+  /// Tells this thread from the others that live.
+  static var identity: UInt { unsafe UInt(bitPattern: block) }
+
   /// The server whose tick is on this thread, with nothing of another server within it.
   static var ticking: UnsafeMutableRawPointer? {
     guard let frame = unsafe outer(block.pointee.frame) else { return nil }

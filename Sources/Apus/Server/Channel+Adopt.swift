@@ -37,8 +37,11 @@ extension Ref where Object == Server {
       try ConnectedSocket.makeNonblocking(descriptor)
       adoption.o.mail = mail
       channel.o.isKept = true
+      channel.o.isAdopted = true
       channel.o.id = o.nextConnection.wrappingAdd(1, ordering: .relaxed).newValue
       channel.open()
+      // Whose loop it is on does not lend that.
+      worker.o.callers.wrappingAdd(1, ordering: .acquiringAndReleasing)
       let handle = channel.o.handle
       worker.o.loop.o.mailbox.post(mail)
       return handle

@@ -312,6 +312,7 @@ extension Ref where Object == Channel {
     o.inbox.wake()
     o.lock.unlock()
     o.server.lookAgain()
+    if o.isAdopted { worker?.o.callers.wrappingSubtract(1, ordering: .acquiringAndReleasing) }
     leaveTopics()
     guard isKnown else { return closeTold() }
     // A listener may have come since the last message did.

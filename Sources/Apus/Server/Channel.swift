@@ -112,6 +112,8 @@ typealias ClosedFunction =
   var listeners: Ref<ChannelListeners>? = nil
   /// The caller has it beyond its close, until it destroys it.
   var isKept = false
+  /// Its connection was made elsewhere.
+  var isAdopted = false
   /// Destroyed, while its stream may still be there.
   var isAbandoned = false
   var pingInterval: Int64 = 30_000

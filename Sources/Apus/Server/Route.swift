@@ -42,6 +42,8 @@ typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) ->
 
   /// Whether it is handled even where requests are pulled.
   var isHandled: Bool { unsafe isStreamed || channels != nil || events.isSet }
+  /// Nobody answers it but who takes requests by himself.
+  var isPulled: Bool { unsafe !isHandled && mount == nil && !handler.isSet }
 
   deinit {
     for index in 0..<names.count { names[index].free() }

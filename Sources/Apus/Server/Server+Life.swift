@@ -127,12 +127,17 @@ extension Ref where Object == Server {
   /// Runs the callbacks that this needs, if nobody else ticks.
   private func waitUntilStopped() {
     Ref.sendGatheredHere()
+    // What another thread takes by itself is left to it, as long as requests have.
+    let patience = isPulledElsewhere ? Clock.now &+ o.options.drainTimeout &* 1000 : 0
     while true {
       o.lock.lock()
       let isOver = o.state != .stopping
       let isReady = o.workersLeft == 0
       let isFree = !o.isTicking && !o.isReaping
-      if !isOver, !isReady || !isFree, o.isTicking || (o.hasThreads && !o.isQueued) {
+      let isLeft =
+        (!isReady || hasEvents) && !o.isDying.load(ordering: .acquiring) && Clock.now < patience
+      let isElsewhere = isLeft || o.isTicking || (o.hasThreads && !o.isQueued)
+      if !isOver, isLeft || !isReady || !isFree, isElsewhere {
         o.changed.wait(o.lock, until: Clock.now &+ 100_000)
         o.lock.unlock()
         continue

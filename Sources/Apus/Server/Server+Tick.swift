@@ -92,6 +92,15 @@ extension Ref where Object == Server {
     while o.pulled == nil, let event = nextEvent() { run(event) }
   }
 
+  /// The host takes events by itself.
+  private var wasPulled: Bool { o.puller.load(ordering: .relaxed) != 0 }
+
+  /// It is another thread than this that does so.
+  var isPulledElsewhere: Bool { wasPulled && !isPulledHere }
+  private var isPulledHere: Bool {
+    o.puller.load(ordering: .relaxed) == ThreadContext.identity
+  }
+
   /// Whether events wait.
   var hasEvents: Bool { o.queue.count.load(ordering: .acquiring) > 0 }
 
@@ -157,7 +166,7 @@ extension Ref where Object == Server {
     case .request:
       take(exchange)
       if o.isPulling, pull(exchange) { return }
-      if !o.isPulling { run(exchange) }
+      if !o.isPulling { if isMissed(exchange) { refuseMissed(exchange) } else { run(exchange) } }
       exchange.handlerReturned()
     case .upgraded: open(exchange)
     case .body: deliverBody(exchange)
@@ -207,7 +216,7 @@ extension Ref where Object == Server {
   /// Without threads: does the I/O for somebody who waits for something else. Events
   /// stay where they are if the host takes those by itself.
   func work(timeout: Int32) {
-    guard o.wasPulled else {
+    guard wasPulled else {
       _ = tick(timeout: timeout)
       return
     }
@@ -220,7 +229,7 @@ extension Ref where Object == Server {
   /// that ticks.
   func next(timeout: Int32) -> Pulled? {
     o.isPulling = true
-    o.wasPulled = true
+    o.puller.store(ThreadContext.identity, ordering: .relaxed)
     if !o.hasThreads { o.isQueued = true }
     step(timeout: timeout) { $0.o.pulled != nil }
     o.isPulling = false
@@ -228,6 +237,20 @@ extension Ref where Object == Server {
     let pulled = o.pulled
     o.pulled = nil
     return pulled
+  }
+
+  /// Whether it is for a host that takes requests by itself, and has stopped to.
+  private func isMissed(_ exchange: Ref<Exchange>) -> Bool {
+    guard wasPulled else { return false }
+    switch exchange.o.destination {
+    case .route: return exchange.o.route?.o.isPulled ?? false
+    case .pulled: return true
+    default: return false
+    }
+  }
+
+  private func refuseMissed(_ exchange: Ref<Exchange>) {
+    if !o.isDying.load(ordering: .relaxed), hear(exchange) { exchange.completeOrBreak(503) }
   }
 
   /// Hands a request over, unless a listener or the router has answered it.

@@ -90,8 +90,8 @@ typealias AccessFunction =
   var callbacks: Int32 = 0
   /// A pull is under way, and what it has got.
   var isPulling = false
-  /// The host takes events by itself.
-  var wasPulled = false
+  /// The thread that has taken an event by itself last; 0: none.
+  let puller = Atomic<UInt>(0)
   var pulled: Pulled? = nil
 
   // ---- its life, behind the lock

@@ -266,6 +266,61 @@ static void test_events_behind_a_stop(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(app.server));
 }
 
+/* Who takes requests by himself is between two of them as a stop begins: those that wait
+ * are still his. */
+static void test_queue_behind_a_stop(enum mode mode) {
+  struct app app;
+  struct client gated_client, idle, client;
+  pthread_t thread;
+  if (mode != MODE_PULL) return;
+  start(&app, mode);
+  CHECK_INT(0, apus_server_set_workers(app.server, 1));
+  CHECK_INT(0, apus_server_set_drain_timeout(app.server, 10 * HARNESS_DEADLINE_MS));
+  app_route(&app, APUS_GET, "/gate", gate_handler, NULL);
+  app_route(&app, APUS_GET, "/first", hello_handler, NULL);
+  harness_start(&app);
+  client_open(&idle, app.port);
+  close_gate(&gated_client, app.port);
+  client_open(&client, app.port);
+  client_get(&client, "/first");
+  EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_PENDING) == 1);
+  CHECK_INT(0, pthread_create(&thread, NULL, stop_server, &app));
+  CLIENT_ENDS(&idle);
+  for (int i = 0; i < 20; i++) harness_breathe();
+  CHECK_INT(1, apus_server_counter(app.server, APUS_COUNT_PENDING));
+  open_gate(&gated_client);
+  CLIENT_EXPECT(&client, "GET", 200, "first");
+  CHECK_INT(0, pthread_join(thread, NULL));
+  CHECK_INT(0, pthread_join(app.driver, NULL));
+  client_close(&client);
+  client_close(&idle);
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
+/* He stops the server himself: nobody comes for what waits. */
+static void test_missed(enum mode mode) {
+  struct app app;
+  struct client client;
+  apus_event event;
+  if (mode != MODE_PULL) return;
+  start(&app, mode);
+  app_route(&app, APUS_GET, "/", hello_handler, NULL);
+  int32_t listener = apus_server_listen(app.server, "127.0.0.1", 0);
+  app.port = apus_server_port(app.server, listener);
+  CHECK_INT(0, apus_server_start(app.server));
+  client_open(&client, app.port);
+  client_get(&client, "/");
+  CHECK_INT(1, apus_server_next(app.server, &event, HARNESS_DEADLINE_MS));
+  app_pulled(&app, &event);
+  CLIENT_EXPECT(&client, "GET", 200, "first");
+  client_get(&client, "/");
+  EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_PENDING) == 1);
+  CHECK_INT(0, apus_server_stop(app.server));
+  CLIENT_EXPECT(&client, "GET", 503, NULL);
+  client_close(&client);
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"writer_room", test_writer_room},
@@ -273,6 +328,8 @@ int main(int argc, char **argv) {
       {"left", test_left},
       {"written_before_waiting", test_written_before_waiting},
       {"events_behind_a_stop", test_events_behind_a_stop},
+      {"queue_behind_a_stop", test_queue_behind_a_stop},
+      {"missed", test_missed},
   };
   return harness_main("late_test", argc, argv, CASES(cases));
 }
