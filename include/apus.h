@@ -2064,8 +2064,9 @@ APUS_API int32_t apus_fetch_on_complete(apus_fetch fetch, apus_fetch_complete_fn
  * the base URL make none); APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_start(apus_fetch fetch);
 
-/* Waits until it is done: 1, or 0 when the time has passed (-1: never). Callbacks of a
- * run may come later than that, where they are queued for the thread that ticks.
+/* Waits until it is done, and its callbacks have returned: 1, or 0 when the time has
+ * passed (-1: never). Callbacks may come later than that where they are queued for another
+ * thread, which ticks, or for this one, which is in a callback of the client.
  * Errors: APUS_E_STATE (on the thread that does the work; in a callback of a client
  * without threads). Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_wait(apus_fetch fetch, int32_t timeout_ms);

@@ -144,8 +144,12 @@ extension Ref where Object == Fetch {
         condition.o.wait(o.lock, until: until == .max ? -1 : until)
       }
       let isDone = o.state != .running
+      let isUntold = o.telling > 0
       o.lock.unlock()
-      if isDone { return true }
+      if isDone {
+        if !isUntold || left <= 0 || !tellRest() { return true }
+        continue
+      }
       if left <= 0 { return false }
       if isHere { throw Failure(.state, "not on the thread that does the work") }
       if waitsForItself { throw Failure(.state, "its callbacks wait for this thread") }
@@ -180,6 +184,26 @@ extension Ref where Object == Fetch {
   private func prepareToWait() -> Bool {
     if o.condition == nil { o.condition = Ref<Condition>(make: Condition()) }
     return o.condition?.o.isUsable ?? false
+  }
+
+  /// Its last callbacks are on their way to whoever ticks: to this thread, while no other
+  /// does. False: there is nothing to be waited for.
+  private func tellRest() -> Bool {
+    let server = o.server
+    guard server.o.slot.o.kind == .client, server.o.isQueued, !server.isInCallback else {
+      return false
+    }
+    var isElsewhere = false
+    do throws(Failure) {
+      try server.tick(for: 20_000) {
+        locked { o.telling > 0 }
+      } pause: { _ in
+        isElsewhere = true
+      }
+    } catch {
+      return false
+    }
+    return !isElsewhere
   }
 
   /// Whoever waits does the I/O, without threads, or runs the callbacks.

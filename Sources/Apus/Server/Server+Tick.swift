@@ -42,7 +42,11 @@ extension Ref where Object == Server {
     do throws(Failure) {
       try whileTicking { () throws(Failure) in
         if !isWaiting() { return }
-        if o.hasThreads { _ = tick(timeout: timeout) } else { work(timeout: timeout) }
+        if wasPulled {
+          bring(timeout: timeout)
+        } else {
+          _ = tick(timeout: timeout)
+        }
       }
     } catch {
       // Another thread wakes this one, unless it stops to.
@@ -50,6 +54,52 @@ extension Ref where Object == Server {
       // It may also have brought the end of the server, and with it what ends the wait.
       if isWaiting() { throw error }
     }
+  }
+
+  /// The same where the host takes events by itself: those are left to its next call, in
+  /// their order. What stands for no event, such as the callbacks of a fetch, is told.
+  private func bring(timeout: Int32) {
+    let until = Clock.now &+ Int64(timeout) &* 1000
+    while !runGuests(), !hasStopped, !o.isWoken.exchange(false, ordering: .relaxed) {
+      let left = until &- Clock.now
+      if left <= 0 || o.isDying.load(ordering: .relaxed) { break }
+      sendGathered()
+      let wait = Int32(truncatingIfNeeded: (left &+ 999) / 1000)
+      if o.hasThreads {
+        if !o.queue.descriptor.wait(wait) { wasInterrupted() }
+      } else {
+        o.isQueued = true
+        turn(wait)
+        o.isQueued = false
+        _ = runGuests()
+        break
+      }
+    }
+    // Whoever watches the descriptor comes for what is left.
+    if !hasEvents { return }
+    if o.hasThreads { o.queue.wake() } else { worker?.o.loop.o.mailbox.wake() }
+  }
+
+  /// Runs the guests' events among those that wait; false where there were none.
+  private func runGuests() -> Bool {
+    var others = List<Event>()
+    var hasRun = false
+    repeat {
+      while o.tickIndex < o.tickEvents.count {
+        let event = o.tickEvents[o.tickIndex]
+        o.tickIndex &+= 1
+        // Without memory to keep it, it is told as a tick would.
+        if event.kind != .guest, others.append(event) { continue }
+        o.queue.count.wrappingSubtract(1, ordering: .relaxed)
+        run(event)
+        hasRun = true
+      }
+      o.tickIndex = 0
+      o.tickEvents.removeAll()
+      o.queue.take(&o.tickEvents)
+    } while !o.tickEvents.isEmpty
+    swap(&o.tickEvents, &others)
+    return hasRun
   }
 
   /// Without threads: whoever does the work for something else that it waits for looks
@@ -212,18 +262,6 @@ extension Ref where Object == Server {
   }
 
   // ---- pull
-
-  /// Without threads: does the I/O for somebody who waits for something else. Events
-  /// stay where they are if the host takes those by itself.
-  func work(timeout: Int32) {
-    guard wasPulled else {
-      _ = tick(timeout: timeout)
-      return
-    }
-    o.isQueued = true
-    turn(timeout)
-    o.isQueued = false
-  }
 
   /// Takes the next request; nil when time has passed. The caller is the thread
   /// that ticks.

@@ -321,6 +321,112 @@ static void test_missed(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(app.server));
 }
 
+/* ------------------------------------------------- waits of who takes events by himself */
+
+enum { BODY = 1 << 20 };
+
+static void body_handler(void *context, apus_request request) {
+  char *body = calloc(1, BODY);
+  (void)context;
+  CHECK(body != NULL);
+  CHECK_INT(0, apus_reply_data(request, body, BODY));
+  free(body);
+}
+
+static void open_talking(void *context, apus_channel channel, apus_request request) {
+  CHECK_INT(0, apus_channel_send_text(channel, "one", 3));
+  heard_open(context, channel, request);
+}
+
+static void count_body(void *context, apus_fetch fetch, const void *data, size_t length) {
+  (void)fetch;
+  (void)data;
+  *(size_t *)context += length;
+}
+
+static void expect_event(apus_client client, int32_t kind, apus_channel channel) {
+  apus_event event;
+  int64_t deadline = harness_now_ms() + HARNESS_DEADLINE_MS;
+  /* It may have been woken for something that is over. */
+  while (apus_client_next(client, &event, 1000) == 0) CHECK(harness_now_ms() < deadline);
+  CHECK_INT(kind, event.kind);
+  CHECK_INT(channel, event.handle);
+}
+
+static void count_complete(void *context, apus_fetch fetch, apus_response response,
+                           int32_t result) {
+  (void)fetch;
+  CHECK(response != 0);
+  CHECK_INT(0, result);
+  *(int *)context += 1;
+}
+
+/* Who waits for a fetch has had its callbacks by then, the last of them too. */
+static void test_told_by_then(enum mode mode) {
+  struct app app;
+  char url[64];
+  start(&app, mode);
+  app_route(&app, APUS_GET, "/body", body_handler, NULL);
+  harness_start(&app);
+  apus_client client = apus_client_make();
+  CHECK_INT(0, apus_client_set_workers(client, mode == MODE_THREADLESS ? 0 : 1));
+  snprintf(url, sizeof url, "http://127.0.0.1:%d/body", app.port);
+  for (int round = 0; round < 40; round++) {
+    size_t got = 0;
+    int completed = 0;
+    apus_fetch fetch = apus_fetch_make(client, "GET", url);
+    CHECK_INT(0, apus_fetch_on_body(fetch, count_body, &got, NULL));
+    CHECK_INT(0, apus_fetch_on_complete(fetch, count_complete, &completed, NULL));
+    CHECK(apus_fetch_send(fetch) != 0);
+    CHECK_INT(BODY, got);
+    CHECK_INT(1, completed);
+    CHECK_INT(1, apus_fetch_destroy(fetch));
+  }
+  CHECK_INT(1, apus_client_destroy(client));
+  harness_stop(&app);
+}
+
+/* A fetch is waited for between two events: its callbacks are called, and the events are
+ * still there behind it. */
+static void test_wait_between_events(enum mode mode) {
+  struct app app;
+  apus_message message;
+  char url[64];
+  size_t got = 0;
+  start(&app, mode);
+  app_route(&app, APUS_GET, "/body", body_handler, NULL);
+  app_websocket(&app, "/ws", open_talking, &heard);
+  harness_start(&app);
+  apus_client client = apus_client_make();
+  CHECK_INT(0, apus_client_set_workers(client, mode == MODE_THREADLESS ? 0 : 1));
+  apus_channel channel = apus_channel_make(client);
+  CHECK_INT(0, apus_channel_set_events(channel, 1));
+  snprintf(url, sizeof url, "ws://127.0.0.1:%d/ws", app.port);
+  CHECK_INT(0, apus_channel_open(channel, url));
+  expect_event(client, APUS_EVENT_OPEN, channel);
+  apus_channel served = heard_opened(&heard);
+  snprintf(url, sizeof url, "http://127.0.0.1:%d/body", app.port);
+  for (int round = 1; round <= 3; round++) {
+    apus_fetch fetch = apus_fetch_make(client, "GET", url);
+    CHECK_INT(0, apus_fetch_on_body(fetch, count_body, &got, NULL));
+    CHECK(apus_fetch_send(fetch) != 0);
+    CHECK_INT(1, apus_fetch_destroy(fetch));
+    CHECK_INT((size_t)round * BODY, got);
+  }
+  expect_event(client, APUS_EVENT_MESSAGE, channel);
+  CHECK_INT(1, apus_channel_recv(channel, &message, 0));
+  CHECK_BYTES("one", 3, message.data, message.length);
+  CHECK_INT(0, apus_channel_close(served, 1000, NULL, 0));
+  apus_fetch fetch = apus_fetch_make(client, "GET", url);
+  CHECK_INT(0, apus_fetch_on_body(fetch, count_body, &got, NULL));
+  CHECK(apus_fetch_send(fetch) != 0);
+  CHECK_INT(1, apus_fetch_destroy(fetch));
+  expect_event(client, APUS_EVENT_CLOSE, channel);
+  CHECK_INT(1, apus_channel_destroy(channel));
+  CHECK_INT(1, apus_client_destroy(client));
+  harness_stop(&app);
+}
+
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"writer_room", test_writer_room},
@@ -330,6 +436,8 @@ int main(int argc, char **argv) {
       {"events_behind_a_stop", test_events_behind_a_stop},
       {"queue_behind_a_stop", test_queue_behind_a_stop},
       {"missed", test_missed},
+      {"told_by_then", test_told_by_then},
+      {"wait_between_events", test_wait_between_events},
   };
   return harness_main("late_test", argc, argv, CASES(cases));
 }
