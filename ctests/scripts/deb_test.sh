@@ -3,7 +3,7 @@
 # programs without any path told, and removed without a trace. The system is this one, by
 # way of an overlay, so that nothing of it changes.
 #
-# ctest: once nosanitize
+# ctest: once nosanitize timeout=900
 set -euo pipefail
 top=${APUS_SOURCE:?}
 build=${APUS_BUILD:-}

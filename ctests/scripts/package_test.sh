@@ -3,7 +3,7 @@
 # by find_package and by pkg-config; the library needs little and carries no
 # trace of where it was built; the archives hold the right files.
 #
-# ctest: nosanitize
+# ctest: nosanitize timeout=900
 set -euo pipefail
 top=${APUS_SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
 embedded=${APUS_EMBEDDED:-}
