@@ -92,6 +92,8 @@ static void test_received(enum mode mode) {
   WS_EXPECT_TEXT(&client, "two");
   WS_EXPECT_CLOSE(&client, 4000, "");
   client_close(&client);
+  /* The listener looks at the channel, on another thread maybe. */
+  EVENTUALLY(heard_count(&heard, 'c') == 1);
   CHECK_INT(1, apus_channel_destroy(channel));
   harness_stop(&app);
 }
