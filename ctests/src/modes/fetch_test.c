@@ -458,10 +458,11 @@ static void test_stream(enum mode mode) {
 
 /* What a socket holds when its peer has closed it comes whole, also after a pause. */
 static void on_response_pause(void *context, apus_fetch fetch, apus_response response) {
-  on_response(context, fetch, response);
   /* On a thread that ticks all of it may be in already. */
   int32_t result = apus_fetch_pause(fetch);
   CHECK(result == 0 || result == APUS_E_STATE);
+  /* What follows resumes it. */
+  on_response(context, fetch, response);
 }
 
 static void *serve_and_close(void *context) {
