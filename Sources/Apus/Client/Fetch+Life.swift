@@ -160,11 +160,13 @@ extension Ref where Object == Fetch {
   /// Whether what it is about would wait for this thread: the callbacks of a client are
   /// queued for whoever ticks, and outside of callbacks that may be who waits.
   private var mustTick: Bool {
-    let server = o.server
-    guard server.o.slot.o.kind == .client, server.o.isQueued, !server.isInCallback else {
-      return false
-    }
+    guard mayTick else { return false }
     return unsafe o.onBody.isSet || o.source.isSet || o.onResponse.isSet || o.onComplete.isSet
+  }
+
+  private var mayTick: Bool {
+    let server = o.server
+    return server.o.slot.o.kind == .client && server.o.isQueued && !server.isInCallback
   }
 
   /// Whether what it needs of the host is queued for this thread, which is in a callback.
@@ -189,13 +191,10 @@ extension Ref where Object == Fetch {
   /// Its last callbacks are on their way to whoever ticks: to this thread, while no other
   /// does. False: there is nothing to be waited for.
   private func tellRest() -> Bool {
-    let server = o.server
-    guard server.o.slot.o.kind == .client, server.o.isQueued, !server.isInCallback else {
-      return false
-    }
+    guard mayTick else { return false }
     var isElsewhere = false
     do throws(Failure) {
-      try server.tick(for: 20_000) {
+      try o.server.tick(for: 20_000) {
         locked { o.telling > 0 }
       } pause: { _ in
         isElsewhere = true

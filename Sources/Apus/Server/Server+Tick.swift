@@ -42,11 +42,7 @@ extension Ref where Object == Server {
     do throws(Failure) {
       try whileTicking { () throws(Failure) in
         if !isWaiting() { return }
-        if wasPulled {
-          bring(timeout: timeout)
-        } else {
-          _ = tick(timeout: timeout)
-        }
+        if wasPulled { bring(timeout: timeout) } else { _ = tick(timeout: timeout) }
       }
     } catch {
       // Another thread wakes this one, unless it stops to.
@@ -146,9 +142,9 @@ extension Ref where Object == Server {
   private var wasPulled: Bool { o.puller.load(ordering: .relaxed) != 0 }
 
   /// It is another thread than this that does so.
-  var isPulledElsewhere: Bool { wasPulled && !isPulledHere }
-  private var isPulledHere: Bool {
-    o.puller.load(ordering: .relaxed) == ThreadContext.identity
+  var isPulledElsewhere: Bool {
+    let puller = o.puller.load(ordering: .relaxed)
+    return puller != 0 && puller != ThreadContext.identity
   }
 
   /// Whether events wait.

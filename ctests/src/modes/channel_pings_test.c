@@ -69,19 +69,38 @@ static int fill(apus_channel channel, struct client *client) {
   return count;
 }
 
-/* The peer takes nothing: all that waits for it is one answer. */
+/* The next frame is the answer to a ping later than that one: to which? */
+static int next_pong(struct client *client, int last) {
+  struct ws_got got;
+  int number = 0;
+  CHECK(ws_read(client, &got));
+  CHECK_INT(WS_FINAL | APUS_OPCODE_PONG, got.first);
+  CHECK(got.length > 5 && got.length < 9 && memcmp(got.data, "ping ", 5) == 0);
+  for (size_t i = 5; i < got.length; i++) number = number * 10 + got.data[i] - '0';
+  CHECK(number > last);
+  return number;
+}
+
+/* The peer takes nothing: all that waits for it is one answer. Sometimes the kernel finds
+ * room for what waited, and so for answers behind it, late: such a round doesn't count. */
 static void test_newest(enum mode mode) {
   struct app app;
   struct client client;
-  apus_channel channel = start(&app, mode, 1000, &client);
-  for (int round = 0; round < 3; round++) {
+  apus_channel channel = start(&app, mode, 100000, &client);
+  int rounds = 0;
+  for (int held = 0; held < 3; rounds++) {
+    CHECK(rounds < 100);
     int count = fill(channel, &client);
     int heard_before = heard_count(&heard, 'm');
+    int64_t buffered_before = apus_channel_buffered(channel);
     send_pings(&client, PINGS);
     ws_text(&client, "behind the pings");
     EVENTUALLY(heard_count(&heard, 'm') == heard_before + 1);
+    CHECK(apus_channel_buffered(channel) <= buffered_before);
     while (count-- > 0) WS_EXPECT(&client, WS_FINAL | APUS_OPCODE_BINARY, piece, sizeof piece);
-    expect_pong(&client, PINGS - 1);
+    int number = next_pong(&client, -1);
+    if (number == PINGS - 1) held++;
+    while (number != PINGS - 1) number = next_pong(&client, number);
     EVENTUALLY(apus_channel_buffered(channel) == 0);
   }
   /* Then each again, an empty one too. */

@@ -234,26 +234,37 @@ static void *stop_server(void *context) {
   return NULL;
 }
 
+/* One worker, and a stop that waits for longer than any test does. */
+static void start_gated(struct app *app, enum mode mode) {
+  start(app, mode);
+  CHECK_INT(0, apus_server_set_workers(app->server, 1));
+  CHECK_INT(0, apus_server_set_drain_timeout(app->server, 10 * HARNESS_DEADLINE_MS));
+  app_route(app, APUS_GET, "/gate", gate_handler, NULL);
+}
+
+/* Once a request waits behind the gate; the worker has begun to stop by the end. */
+static pthread_t begin_stop(struct app *app, struct client *idle) {
+  pthread_t thread;
+  EVENTUALLY(apus_server_counter(app->server, APUS_COUNT_PENDING) == 1);
+  CHECK_INT(0, pthread_create(&thread, NULL, stop_server, app));
+  CLIENT_ENDS(idle);
+  return thread;
+}
+
 /* Its client is told at once to come back, elsewhere maybe: the stop need not wait. */
 static void test_events_behind_a_stop(enum mode mode) {
   struct app app;
   struct client gated_client, idle, client;
   struct reply reply;
-  pthread_t thread;
   if (mode != MODE_TICK) return;
-  start(&app, mode);
-  CHECK_INT(0, apus_server_set_workers(app.server, 1));
-  CHECK_INT(0, apus_server_set_drain_timeout(app.server, 10 * HARNESS_DEADLINE_MS));
-  app_route(&app, APUS_GET, "/gate", gate_handler, NULL);
+  start_gated(&app, mode);
   CHECK(apus_server_events(app.server, "/events", open_events, NULL, NULL) >= 0);
   harness_start(&app);
   client_open(&idle, app.port);
   close_gate(&gated_client, app.port);
   client_open(&client, app.port);
   client_get(&client, "/events");
-  EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_PENDING) == 1);
-  CHECK_INT(0, pthread_create(&thread, NULL, stop_server, &app));
-  CLIENT_ENDS(&idle);
+  pthread_t thread = begin_stop(&app, &idle);
   open_gate(&gated_client);
   client_reply(&client, "GET", &reply);
   CHECK_INT(200, reply.status);
@@ -271,21 +282,15 @@ static void test_events_behind_a_stop(enum mode mode) {
 static void test_queue_behind_a_stop(enum mode mode) {
   struct app app;
   struct client gated_client, idle, client;
-  pthread_t thread;
   if (mode != MODE_PULL) return;
-  start(&app, mode);
-  CHECK_INT(0, apus_server_set_workers(app.server, 1));
-  CHECK_INT(0, apus_server_set_drain_timeout(app.server, 10 * HARNESS_DEADLINE_MS));
-  app_route(&app, APUS_GET, "/gate", gate_handler, NULL);
+  start_gated(&app, mode);
   app_route(&app, APUS_GET, "/first", hello_handler, NULL);
   harness_start(&app);
   client_open(&idle, app.port);
   close_gate(&gated_client, app.port);
   client_open(&client, app.port);
   client_get(&client, "/first");
-  EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_PENDING) == 1);
-  CHECK_INT(0, pthread_create(&thread, NULL, stop_server, &app));
-  CLIENT_ENDS(&idle);
+  pthread_t thread = begin_stop(&app, &idle);
   for (int i = 0; i < 20; i++) harness_breathe();
   CHECK_INT(1, apus_server_counter(app.server, APUS_COUNT_PENDING));
   open_gate(&gated_client);
