@@ -12,6 +12,7 @@ TIME ?= 60
 SEEDS ?= 20000
 FIRST ?= 1
 SEED ?=
+ROUNDS ?= 1
 
 ifeq ($(EMBEDDED),1)
 BUILD := build/embedded
@@ -33,7 +34,7 @@ export SWIFT_BACKTRACE := enable=no
 MAKEFLAGS += --no-print-directory
 
 .PHONY: build stage demo check unit simulate test sanitize fuzz soak attack faults \
-  reliability bench install package format clean help
+  jitter reliability bench install package format clean help
 
 build: ## build the library (the default)
 	cmake -S . -B $(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION) -DCMAKE_INSTALL_LIBDIR=$(LIBDIR)
@@ -92,6 +93,9 @@ soak: ## ten million requests and a million messages: nothing grows
 
 attack: ## 5,000 clients that attack, and one that is honest
 	scripts/reliability.sh attack_test.py 5000
+
+jitter: ## ROUNDS of the C tests while threads sleep at random places
+	scripts/reliability.sh jitter.py $(ROUNDS)
 
 faults: ## each call of the library to the system fails once
 	scripts/reliability.sh faults_sweep_test.py

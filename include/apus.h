@@ -200,9 +200,8 @@ enum { APUS_LOG_ERROR = 0, APUS_LOG_WARNING = 1, APUS_LOG_INFO = 2, APUS_LOG_DEB
 typedef void (*apus_log_fn)(void *context, int32_t level, const char *text);
 
 /* Sends the library's log messages to fn, from whatever thread they arise on,
- * one at a time; NULL ends it. fn must not call apus_set_log. Nothing is logged
- * unless this was called.
- * Thread: any. Errors: none. Since 0.1. */
+ * one at a time; NULL ends it. Nothing is logged unless this was called.
+ * Thread: any. Errors: APUS_E_STATE (called by fn). Since 0.1. */
 APUS_API int32_t apus_set_log(apus_log_fn fn, void *context, apus_drop_fn drop);
 
 /* The kind of a live handle (APUS_KIND_*), or APUS_E_HANDLE.
@@ -457,8 +456,8 @@ APUS_API int32_t apus_server_listen(apus_server server, const char *host, int32_
  * Returns and errors: as apus_server_listen(). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_listen_unix(apus_server server, const char *path);
 
-/* Adopts a socket that is bound and listens already (socket activation). The
- * server owns the descriptor once this has succeeded.
+/* Adopts a stream socket that is bound, and listens already (socket activation) or does so
+ * from here on. The server owns the descriptor once this has succeeded.
  * Returns and errors: as apus_server_listen(). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_adopt_listener(apus_server server, int32_t descriptor);
 
@@ -586,7 +585,9 @@ enum {
   APUS_COUNT_UNHEARD = 17,        /* dropped: listener calls above max_pending, messages
                                      published to full channels */
   APUS_COUNT_BAD_FORWARDED = 18,  /* malformed word of trusted proxies, left aside */
-  APUS_COUNT_REFUSED_PROXY = 19   /* connections without the PROXY header they need */
+  APUS_COUNT_REFUSED_PROXY = 19,  /* connections without the PROXY header they need */
+  APUS_COUNT_REFUSED_MESSAGE = 20 /* channels closed for a message or pings above a limit:
+                                     1008, 1009, 1013 */
 };
 
 /* A counter of a server since it was made, or a negative code.
@@ -669,7 +670,7 @@ typedef void (*apus_server_fn)(void *context, apus_server server);
 /* A connection was accepted. */
 APUS_API int32_t apus_server_on_connect(apus_server server, apus_connection_fn fn, void *context,
                                         apus_drop_fn drop);
-/* A connection has ended; exactly once for each. */
+/* A connection has ended: once for each, unless the call is dropped, as said above. */
 APUS_API int32_t apus_server_on_disconnect(apus_server server, apus_connection_fn fn, void *context,
                                            apus_drop_fn drop);
 /* A request is in, before its route's handler, also when no route matches. A
@@ -1021,9 +1022,9 @@ APUS_API int32_t apus_writer_file(apus_writer writer, const char *path, int64_t 
  * (apus_server_set_origin_policy()).
  * ========================================================================== */
 
-/* Makes the ticket of a request; inside its handler. A request that is no sound
- * handshake is answered by this call (400, 403, 405 or 426), and the handler has
- * nothing more to do. The caller owns the ticket.
+/* Makes the ticket of a request; inside its handler, or once it was taken or deferred. A
+ * request that is no sound handshake is answered by this call (400, 403, 405 or 426),
+ * and there is nothing more to do. The caller owns the ticket.
  * Errors: APUS_E_PROTOCOL (no sound handshake), APUS_E_PERMISSION (the origin),
  * APUS_E_STATE (replied, or it has a writer or a ticket), APUS_E_CLOSED,
  * APUS_E_MEMORY, APUS_E_IO. Thread: the request's. Since 0.1. */
@@ -1252,7 +1253,8 @@ APUS_API int32_t apus_channel_set_ping(apus_channel channel, int32_t interval, i
 /* Joins or leaves a topic of the channel's server: 1 to 255 bytes. What is published
  * by this thread afterwards is, or is not, for the channel. A channel that closes has
  * left all of them.
- * Errors: APUS_E_ARGUMENT, APUS_E_CLOSED, APUS_E_MEMORY. Thread: any. Since 0.1. */
+ * Errors: APUS_E_ARGUMENT, APUS_E_CLOSED, APUS_E_MEMORY, APUS_E_UNSUPPORTED (a client's
+ * channel). Thread: any. Since 0.1. */
 APUS_API int32_t apus_channel_subscribe(apus_channel channel, const char *topic);
 APUS_API int32_t apus_channel_unsubscribe(apus_channel channel, const char *topic);
 /* Sends a message (opcode 1 or 2) to all channels of a topic but one (0: to all). It
@@ -1588,6 +1590,10 @@ APUS_API int32_t apus_channel_set_origin(apus_channel channel, const char *origi
 /* Bytes of a message that is received, once inflated: 1 to 2^40. Default: as the
  * server has it, 16 MiB. Above it the channel is closed with 1009. Since 0.1. */
 APUS_API int32_t apus_channel_set_max_message(apus_channel channel, int64_t bytes);
+/* Frames of such a message, and pings and pongs in a second: 1 to 1,000,000 each.
+ * Defaults: as the server has them, 1024 and 1000. Above them: 1008. Since 0.1. */
+APUS_API int32_t apus_channel_set_max_fragments(apus_channel channel, int32_t frames);
+APUS_API int32_t apus_channel_set_max_controls(apus_channel channel, int32_t per_second);
 /* 1: permessage-deflate is offered. Default 1. Since 0.1. */
 APUS_API int32_t apus_channel_set_deflate(apus_channel channel, int32_t on);
 /* 1: frames are given one by one, and not whole messages. Default 0. Since 0.1. */
@@ -1810,7 +1816,8 @@ APUS_API int32_t apus_client_set_base_url(apus_client client, const char *url);
 APUS_API int32_t apus_client_set_header(apus_client client, const char *name, const char *value);
 
 /* Time limits in milliseconds; 0: none. connect: for a connection, with the name's
- * look-up (default 60,000). response: for the head of an answer, once the request is
+ * look-up, and then for a proxy and TLS; not for a place among the connections there may be
+ * (default 60,000). response: for the head of an answer, once the request is
  * sent or an interim response has come (300,000). idle: for the next bytes of a body,
  * in either direction (300,000). total: for all of it (none). They are kept to within
  * 0.2 s.
@@ -1830,9 +1837,14 @@ APUS_API int32_t apus_client_set_redirects(apus_client client, int32_t most);
  * Errors: APUS_E_ARGUMENT (not 0 to 2^40). Thread: any. Since 0.1. */
 APUS_API int32_t apus_client_set_max_body(apus_client client, int64_t bytes);
 
-/* Whether Accept-Encoding is sent and a body in gzip or deflate is decoded (default 1).
+/* Whether Accept-Encoding is sent and a body in gzip or deflate is decoded (default 1);
+ * also one in br or zstd, where libbrotlidec.so.1 or libzstd.so.1 is found when first wanted.
  * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
 APUS_API int32_t apus_client_set_decoding(apus_client client, int32_t on);
+
+/* Whether bodies are sent only once the server says so: apus_fetch_set_expect().
+ * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
+APUS_API int32_t apus_client_set_expect(apus_client client, int32_t on);
 
 /* Whether connections are kept for other requests (default 1).
  * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
@@ -1953,6 +1965,7 @@ APUS_API int32_t apus_fetch_is_alive(apus_fetch fetch);
 /* The setters below work while the fetch does not run.
  * Errors of each: APUS_E_STATE (it runs). Thread: any. Since 0.1. */
 
+/* Replaces the method, or the URL. Errors: as apus_fetch_make(). Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_set_method(apus_fetch fetch, const char *method);
 APUS_API int32_t apus_fetch_set_url(apus_fetch fetch, const char *url);
 
@@ -2023,8 +2036,9 @@ APUS_API int32_t apus_fetch_set_bearer(apus_fetch fetch, const char *token);
  * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_set_expect(apus_fetch fetch, int32_t on);
 
-/* How often it is tried again after a connection was not made, or broke before anything
- * of an answer to an idempotent request (default 0), and the milliseconds before each.
+/* How often it is tried again after a connection was not made, by a proxy and by TLS too, or
+ * broke before anything of an answer to an idempotent request (default 0), and the
+ * milliseconds before each.
  * Errors: APUS_E_ARGUMENT (not 0 to 100, a day). Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_set_retries(apus_fetch fetch, int32_t most, int32_t delay_ms);
 
@@ -2033,7 +2047,8 @@ APUS_API int32_t apus_fetch_set_retries(apus_fetch fetch, int32_t most, int32_t 
 APUS_API int32_t apus_fetch_allow_downgrade(apus_fetch fetch, int32_t on);
 
 /* Has the body of a successful response (200 to 299) written to a file, which is there
- * once it is complete and not before, in the place of any other; NULL ends it.
+ * once it is complete and not before, in the place of any other; one that never has a body
+ * (HEAD, 204) leaves the file as it is. NULL ends it.
  * Errors: APUS_E_ARGUMENT (empty). Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_set_output_file(apus_fetch fetch, const char *path);
 
@@ -2392,8 +2407,9 @@ APUS_API int32_t apus_writer_on_missed(apus_writer writer, apus_writer_fn fn, vo
  * When a stream ends, or a connection is not made, it waits and connects anew, with the
  * Last-Event-ID that it has. Redirections are followed. It closes for good when the
  * answer is 204 or another status than 200, or no text/event-stream, when an event is
- * over its limit, and when it has failed as often as it may. Bytes that are not UTF-8
- * come as U+FFFD. */
+ * over its limit, when the server cannot be trusted (TLS) or a proxy forbids it, when there
+ * are too many redirections, and when it has failed as often as it may. Bytes that are not
+ * UTF-8 come as U+FFFD. */
 
 /* Makes a source, closed, for a URL. The caller owns it. Returns it, or 0.
  * Errors: APUS_E_ARGUMENT (malformed), APUS_E_UNSUPPORTED (a scheme other than http and
@@ -2417,7 +2433,8 @@ APUS_API int32_t apus_source_set_last_event_id(apus_source source, const char *i
 /* How long it waits before it connects anew, until the stream itself says so (retry; 0 to
  * most_ms, default 3,000); the most that it waits (1 to 86,400,000, default 60,000): each
  * failure in a row doubles the wait, and chance adds up to a half; and how often in a row
- * it may fail (-1, the default: for ever).
+ * it may fail (-1, the default: for ever). A stream that ends within a second, without an
+ * event, is a failure.
  * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
 APUS_API int32_t apus_source_set_retry(apus_source source, int32_t ms, int32_t most_ms,
                                        int32_t attempts);
@@ -2914,7 +2931,7 @@ APUS_API int32_t apus_client_set_tls_password(apus_client client, apus_password_
 
 /* Whether hosts that say so over TLS are asked over TLS alone, for as long as they say and
  * no longer than the client lives (HSTS, RFC 6797): http URLs become https, those of
- * channels wss.
+ * channels wss. They count while certificates are checked.
  * Default 0, which also forgets them. Errors: APUS_E_ARGUMENT (not 0 or 1). */
 APUS_API int32_t apus_client_set_hsts(apus_client client, int32_t on);
 

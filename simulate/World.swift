@@ -103,7 +103,7 @@ final class World {
   /// How often memory was refused.
   private(set) var lacks = 0
 
-  static let mostSteps = 400_000
+  static let mostSteps = 1_000_000
 
   init(seed: UInt64, isTracing: Bool) {
     self.seed = seed

@@ -81,6 +81,13 @@ static inline BIO *tls_memory(const void *bytes, size_t count) {
   return count > 0 && count <= INT32_MAX ? BIO_new_mem_buf(bytes, (int)count) : NULL;
 }
 
+// Whether reading PEM has come to the end of its text, and not to a block that is broken.
+static inline int32_t tls_pem_ended(void) {
+  unsigned long error = ERR_peek_last_error();
+  return error == 0 ||
+         (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE);
+}
+
 // The certificate and its chain; 1 when they are the context's.
 static inline int32_t tls_context_chain(SSL_CTX *context, const void *bytes, size_t count) {
   BIO *source = tls_memory(bytes, count);
@@ -91,7 +98,10 @@ static inline int32_t tls_context_chain(SSL_CTX *context, const void *bytes, siz
   if (result) SSL_CTX_clear_chain_certs(context);
   while (result) {
     X509 *next = PEM_read_bio_X509(source, NULL, NULL, NULL);
-    if (!next) break;
+    if (!next) {
+      result = tls_pem_ended();
+      break;
+    }
     if (SSL_CTX_add0_chain_cert(context, next) != 1) {
       X509_free(next);
       result = 0;
@@ -143,6 +153,7 @@ static inline int32_t tls_context_trust(SSL_CTX *context, const void *bytes, siz
     }
     number++;
   }
+  if (!tls_pem_ended()) number = -1;
   BIO_free(source);
   if (number > 0) ERR_clear_error();
   return number > 0 ? number : 0;
@@ -164,6 +175,7 @@ static inline int32_t tls_context_revoke(SSL_CTX *context, const void *bytes, si
     }
     number++;
   }
+  if (!tls_pem_ended()) number = -1;
   BIO_free(source);
   if (number <= 0) return 0;
   ERR_clear_error();

@@ -66,7 +66,8 @@ static inline int32_t sys_file_rename(const char *from, const char *to) {
 
 struct sys_file_facts {
   int64_t size;
-  int64_t seconds, nanoseconds;  // of its last change
+  int64_t seconds, nanoseconds;   // of its last change
+  int64_t changed, changed_part;  // the same of what is told of it, which nobody can set
   uint64_t device, number;
   int32_t kind;  // 1: a regular file, 2: a folder, 0: another thing
 };
@@ -75,6 +76,8 @@ static inline void sys_file_tell(const struct stat *about, struct sys_file_facts
   facts->size = about->st_size;
   facts->seconds = about->st_mtim.tv_sec;
   facts->nanoseconds = about->st_mtim.tv_nsec;
+  facts->changed = about->st_ctim.tv_sec;
+  facts->changed_part = about->st_ctim.tv_nsec;
   facts->device = (uint64_t)about->st_dev;
   facts->number = (uint64_t)about->st_ino;
   facts->kind = S_ISREG(about->st_mode) ? 1 : S_ISDIR(about->st_mode) ? 2 : 0;

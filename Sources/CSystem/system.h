@@ -424,6 +424,23 @@ static inline int32_t sys_is_listener(int32_t descriptor) {
   if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) != 0) return -1;
   return value != 0;
 }
+// Whether a socket has an address of its own, and no peer.
+static inline int32_t sys_is_bound(int32_t descriptor) {
+  union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_un path;
+    struct sockaddr_storage most;
+  } address;
+  socklen_t length = sizeof address;
+  if (getpeername(descriptor, &address.any, &length) == 0) return 0;
+  length = sizeof address;
+  if (getsockname(descriptor, &address.any, &length) != 0) return 0;
+  if (address.any.sa_family == AF_INET) return address.v4.sin_port != 0;
+  if (address.any.sa_family == AF_INET6) return address.v6.sin6_port != 0;
+  return address.any.sa_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path);
+}
 static inline int32_t sys_make_nonblocking(int32_t descriptor) {
   int32_t flags = fcntl(descriptor, F_GETFL);
   if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0) return -1;

@@ -16,7 +16,8 @@ LIMIT = re.compile(r"_set_(max_\w+|\w*timeout|\w*high_water|\w*inbox|\w*interval
                    r"|body_rate|redirects|reconnect|topic_history|form_memory|descriptor_reserve)$")
 # Those whose default is another's, which has a row.
 SAME = {
-    "apus_channel_set_max_message", "apus_channel_set_high_water", "apus_writer_set_high_water",
+    "apus_channel_set_max_message", "apus_channel_set_max_fragments",
+    "apus_channel_set_max_controls", "apus_channel_set_high_water", "apus_writer_set_high_water",
     "apus_writer_set_heartbeat", "apus_source_set_idle_timeout",
     "apus_client_set_channel_high_water", "apus_client_set_channel_inbox",
     "apus_client_set_channel_close_timeout",

@@ -28,7 +28,8 @@ CLIENT_ALONE = {f"apus_client_{word}" for word in (
     "destroy", "is_alive", "set_workers", "set_dispatch", "tick", "event_fd", "wake")}
 # What only channels that make their connections themselves have.
 CALLER = {f"apus_channel_{word}" for word in (
-    "add_header", "set_protocols", "set_origin", "set_max_message", "set_deflate", "set_frames",
+    "add_header", "set_protocols", "set_origin", "set_max_message", "set_max_fragments",
+    "set_max_controls", "set_deflate", "set_frames",
     "set_connect_timeout", "set_reconnect", "set_queue_policy", "open", "wait_open", "reset",
     "status", "dropped")}
 
@@ -155,7 +156,7 @@ BAD = {
     "apus_server_listen_unix": {"path": ["NULL", '""', LONG_PATH]},
     "apus_server_adopt_listener": {"descriptor": ["-1", "spare_pipe", "spare_connection", *INT32]},
     "apus_server_port": {"listener": ["-1", "64", *INT32]},
-    "apus_server_counter": {"counter": ["-1", "20", *INT32]},
+    "apus_server_counter": {"counter": ["-1", "21", *INT32]},
     "apus_server_route": {"method": ["-3", "34", "-1", *INT32],
                           "pattern": ["NULL", '""', '"x"', '"/*a/b"']},
     "apus_server_route_named": {"method": ["NULL", '""', '"A B"', '"A\\n"', LONG_NAME],
@@ -252,6 +253,8 @@ BAD |= {
     "apus_channel_set_protocols": {"protocols": ["NULL", '"a,a"', '"a b"', '","']},
     "apus_channel_set_origin": {"origin": FIELD_VALUE},
     "apus_channel_set_max_message": {"bytes": span(1, "1LL << 40", INT64)},
+    "apus_channel_set_max_fragments": {"frames": span(1, 1000000)},
+    "apus_channel_set_max_controls": {"per_second": span(1, 1000000)},
     "apus_channel_set_deflate": {"on": span(0, 1)},
     "apus_channel_set_frames": {"on": span(0, 1)},
     "apus_channel_set_connect_timeout": {"ms": span(0, 86400000)},
@@ -324,6 +327,7 @@ for who in ("client", "fetch"):
     }
 BAD |= {
     "apus_client_set_base_url": {"url": FETCH_URL[1:]},
+    "apus_client_set_expect": {"on": span(0, 1)},
     "apus_client_set_keep_alive": {"on": span(0, 1)},
     "apus_client_set_cookies": {"on": span(0, 1)},
     "apus_client_set_proxy_tunnel": {"on": span(0, 1)},

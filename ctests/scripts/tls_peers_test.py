@@ -116,6 +116,11 @@ def test_resumption(ca, folder):
     with TLSServer(*settings, f"keys,{keys}") as one, TLSServer(*settings, f"keys,{keys}") as two:
         s_client(one, "-sess_out", path)
         check("another server with the same keys", True, resumes(two, folder, use=path))
+    # No time changes those, whatever was said of it.
+    with TLSServer(f"keys,{keys}", "period,3600", *settings) as one, \
+            TLSServer(*settings, f"keys,{keys}") as two:
+        s_client(one, "-sess_out", path)
+        check("the same keys, and a period", True, resumes(two, folder, use=path))
     with TLSServer(*settings) as two:
         check("another server", False, resumes(two, folder, use=path))
     # Without a client certificate, taken to a server that wants one.
@@ -344,6 +349,38 @@ def test_proxied(ca):
         done = subprocess.run(["curl", "-sS", "--cacert", ca.certificate, server.url + "/hello"],
                               capture_output=True, timeout=60)
         check("none without the header", True, done.returncode != 0)
+        for _ in range(3):
+            check("many at once, whole", [True] * 30, proxied_at_once(server, trusted, header))
+
+
+def proxied_at_once(server, trusted, header):
+    """Connections whose header and first bytes come together, and with those of others:
+    whether each is answered."""
+    peers = []
+    for _ in range(30):
+        into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        peer = trusted.wrap_bio(into, out, server_hostname="localhost")
+        try:
+            peer.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        peers.append((socket.create_connection(("127.0.0.1", server.port), 30), into, out, peer))
+    for plain, _, out, _ in peers:
+        plain.sendall(header + out.read())
+    answered = []
+    for plain, into, out, peer in peers:
+        with plain:
+            first = plain.recv(1 << 16)
+            while first:
+                into.write(first)
+                try:
+                    peer.do_handshake()
+                    plain.sendall(out.read())
+                    break
+                except ssl.SSLWantReadError:
+                    first = plain.recv(1 << 16)
+            answered.append(bool(first))
+    return answered
 
 
 def test_unix(ca, folder):

@@ -48,6 +48,7 @@ static const struct phrase registry[] = {
     {101, "Switching Protocols"},
     {102, "Processing"},
     {103, "Early Hints"},
+    {104, "Upload Resumption Supported"},
     {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},
@@ -109,7 +110,7 @@ static const struct phrase registry[] = {
 
 static void test_statuses(enum mode mode) {
   /* Outside the registry, but in use: a phrase, whichever. */
-  static const int32_t unregistered[] = {418, 444, 499, 599};
+  static const int32_t unregistered[] = {306, 418, 444, 499, 599};
   (void)mode;
   for (size_t i = 0; i < sizeof registry / sizeof registry[0]; i++) {
     CHECK_TEXT(registry[i].reason, apus_status_reason(registry[i].status));

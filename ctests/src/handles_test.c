@@ -230,9 +230,20 @@ static void test_leak_at_exit(enum mode mode) {
   run_leaking("9", text, sizeof text);
   for (const char *at = text; *at != '\0'; at++) lines += *at == '\n';
   CHECK_INT(2, lines);
-  CHECK(strstr(text, "first-of-leak") != NULL);
-  CHECK(strstr(text, "second-of-leak") != NULL);
-  CHECK(strstr(text, "server") != NULL);
+  /* Kind, index, generation, age and tag. */
+  static const char *const tags[] = {"first-of-leak", "second-of-leak"};
+  for (int i = 0; i < 2; i++) {
+    unsigned index, generation, age;
+    char tag[32] = "", *line = i == 0 ? text : strchr(text, '\n') + 1;
+    CHECK_INT(4, sscanf(line,
+                        "apus: still alive: server index %u generation %u age %u ms tag "
+                        "\"%31[^\"]\"\n",
+                        &index, &generation, &age, tag));
+    CHECK_INT(i, index);
+    CHECK_INT(1, generation);
+    CHECK(age < 1000 * HARNESS_DEADLINE_MS);
+    CHECK_TEXT(tags[i], tag);
+  }
   run_leaking("-1", text, sizeof text);
   CHECK_TEXT("", text);
 }

@@ -98,6 +98,22 @@ public func apusChannelSetMaxMessage(_ handle: UInt64, _ bytes: Int64) -> Int32 
   }
 }
 
+@_cdecl("apus_channel_set_max_fragments")
+public func apusChannelSetMaxFragments(_ handle: UInt64, _ frames: Int32) -> Int32 {
+  set(handle) { client throws(Failure) in
+    try check(frames, in: 1...1_000_000)
+    client.o.messages.frames = Int(frames)
+  }
+}
+
+@_cdecl("apus_channel_set_max_controls")
+public func apusChannelSetMaxControls(_ handle: UInt64, _ perSecond: Int32) -> Int32 {
+  set(handle) { client throws(Failure) in
+    try check(perSecond, in: 1...1_000_000)
+    client.o.messages.controls = Int(perSecond)
+  }
+}
+
 @_cdecl("apus_channel_set_deflate")
 public func apusChannelSetDeflate(_ handle: UInt64, _ on: Int32) -> Int32 {
   set(handle) { client throws(Failure) in

@@ -174,6 +174,11 @@ public func apusFetchSetDecoding(_ handle: UInt64, _ on: Int32) -> Int32 {
   fetch(handle) { fetch throws(Failure) in fetch.o.options.decodes = try flag(on) }
 }
 
+@_cdecl("apus_client_set_expect")
+public func apusClientSetExpect(_ handle: UInt64, _ on: Int32) -> Int32 {
+  client(handle) { client throws(Failure) in client.o.options.expects = try flag(on) }
+}
+
 @_cdecl("apus_client_set_keep_alive")
 public func apusClientSetKeepAlive(_ handle: UInt64, _ on: Int32) -> Int32 {
   client(handle) { client throws(Failure) in client.o.options.keepsAlive = try flag(on) }

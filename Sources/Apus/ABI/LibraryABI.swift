@@ -32,8 +32,15 @@ public func apusErrorMessage(_ code: Int32) -> UnsafePointer<CChar>? {
 public func apusSetLog(
   _ function: apus_log_fn?, _ context: UnsafeMutableRawPointer?, _ drop: apus_drop_fn?
 ) -> Int32 {
-  unsafe Log.set(Callback(function, context, drop))
-  return 0
+  let callback = unsafe Callback(function, context, drop)
+  let result: Int32 = boundary { () throws(Failure) in
+    guard unsafe Log.set(callback) else {
+      throw Failure(.state, "the log's function cannot change what it is")
+    }
+    return 0
+  }
+  if result < 0 { unsafe callback.end() }
+  return result
 }
 
 @_cdecl("apus_handle_kind")

@@ -4,16 +4,16 @@ import CApus
 
 @_cdecl("apus_request_is_alive")
 public func apusRequestIsAlive(_ handle: UInt64) -> Int32 {
-  let alive: Int32 = boundary(failing: 0) { () throws(Failure) in
+  let alive: Int32 = boundary(failing: -1) { () throws(Failure) in
     try withRequest(handle) { exchange throws(Failure) in
       exchange.o.hasLeft ? 0 : 1
     }
   }
   // Another thread's own: it is there, and that is all that may be looked at.
-  if alive == 0, ThreadContext.error == Code.thread.rawValue {
+  if alive < 0, ThreadContext.error == Code.thread.rawValue {
     return Slots.isAlive(Handle(bits: handle), .request) ? 1 : 0
   }
-  return alive
+  return max(alive, 0)
 }
 
 @_cdecl("apus_request_defer")

@@ -86,7 +86,7 @@ public func apusServerListenUnix(_ handle: UInt64, _ path: UnsafePointer<CChar>?
 
 @_cdecl("apus_server_adopt_listener")
 public func apusServerAdoptListener(_ handle: UInt64, _ descriptor: Int32) -> Int32 {
-  listen(handle) { _ throws(Failure) in try Listener.adopt(descriptor) }
+  listen(handle) { options throws(Failure) in try Listener.adopt(descriptor, options) }
 }
 
 @_cdecl("apus_server_adopt_connection")

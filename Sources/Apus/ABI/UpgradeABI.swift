@@ -25,7 +25,13 @@ public func apusUpgradeMake(_ request: UInt64) -> UInt64 {
         throw Failure(.state, "the request has its ticket already")
       }
       if exchange.o.hasLeft { throw Failure(.closed, "the client has gone") }
-      return try exchange.makeUpgrade().bits
+      do throws(Failure) {
+        return try exchange.makeUpgrade().bits
+      } catch {
+        // A refusal that was the answer.
+        if exchange.o.isReplied { exchange.afterReply() }
+        throw error
+      }
     }
   }
 }

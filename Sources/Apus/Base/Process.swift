@@ -76,19 +76,31 @@ enum Log {
   private static let isSet = Atomic<Bool>(false)
   nonisolated(unsafe) private static var callback = unsafe Callback<LogFunction>.none
 
-  static func set(_ new: Callback<LogFunction>) {
+  /// The thread that is in the callback, or 0.
+  private static let writer = Atomic<UInt>(0)
+
+  /// False: it is the callback that calls this.
+  static func set(_ new: Callback<LogFunction>) -> Bool {
+    if isWriting { return false }
     lock.lock()
     let old = unsafe callback
     unsafe callback = unsafe new
     unsafe isSet.store(new.isSet, ordering: .relaxed)
     lock.unlock()
     unsafe old.end()
+    return true
+  }
+
+  private static var isWriting: Bool {
+    writer.load(ordering: .relaxed) == ThreadContext.identity
   }
 
   static func write(_ level: Level, _ text: StaticString) {
-    guard isSet.load(ordering: .relaxed) else { return }
+    guard isSet.load(ordering: .relaxed), !isWriting else { return }
     lock.lock()
+    writer.store(ThreadContext.identity, ordering: .relaxed)
     unsafe callback.function?(callback.context, level.rawValue, Text(text).characters)
+    writer.store(0, ordering: .relaxed)
     lock.unlock()
   }
 }

@@ -169,10 +169,15 @@ extension Ref where Object == ChannelClient {
         return
       }
       drop()
+      if news.owed > 0 {
+        o.channel.o.closeCode = CloseCode.abnormal
+        o.channel.o.closeReason.truncate(to: 0)
+      }
       o.currentRun = news.run
       for _ in 0..<news.owed { tellClosed(news.worker) }
       if news.isWanted {
         o.backoff.failures = 0
+        if news.isAbandoned { return finish() }
         return begin()
       }
       if unbind(news.worker) { return }
@@ -185,7 +190,17 @@ extension Ref where Object == ChannelClient {
     endAttempt()
     guard let connection = channel.o.connection else { return }
     takeBack(connection)
+    channel.o.lock.lock()
+    forgetSent()
+    channel.o.lock.unlock()
     connection.die(reset: true)
+  }
+
+  /// What was on its way over a connection that is gone. The caller holds the lock.
+  private func forgetSent() {
+    o.channel.o.isPongDue = false
+    o.channel.o.unsent.store(0, ordering: .relaxed)
+    o.channel.o.wantsDrain.store(false, ordering: .relaxed)
   }
 
   /// The stream of a connection that is not the channel's any more.
@@ -218,9 +233,7 @@ extension Ref where Object == ChannelClient {
     let again = isCurrent && isLost && mayTryAgain
     channel.o.output.clear()
     channel.o.postponed.clear()
-    channel.o.isPongDue = false
-    channel.o.unsent.store(0, ordering: .relaxed)
-    channel.o.wantsDrain.store(false, ordering: .relaxed)
+    forgetSent()
     if again { channel.o.state = .connecting }
     if isCurrent {
       o.failure = .closed

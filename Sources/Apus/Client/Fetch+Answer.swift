@@ -50,6 +50,7 @@ extension Ref where Object == Fetch {
       default: throw error
       }
     }
+    if let loop = o.worker?.o.loop { try secure(&next, now: loop.o.wallSeconds) }
     let carries = o.run.sendsBody && o.body.isThere
     let situation = RedirectPolicy.Situation(
       status: o.run.head.status, method: Method.number(o.run.method.bytes), hasBody: carries,
@@ -96,7 +97,10 @@ extension Ref where Object == Fetch {
     }
     switch challenges.choice(o.run.credentials.allowed) {
     case .basic:
-      if o.run.sendsBasic || o.run.digest != nil { return false }
+      // Those of a URL were sent unasked.
+      if o.run.sendsBasic || o.run.credentials.scheme == .url || o.run.digest != nil {
+        return false
+      }
       o.run.sendsBasic = true
       return true
     case .digest: return answers(challenges.takeDigest())

@@ -96,7 +96,7 @@ extension Ref where Object == Fetch {
         return bytes.count
       }
     } catch {
-      finish(error)
+      notReady(link, error)
       return bytes.count
     }
     link.o.isTunnel = true
@@ -107,7 +107,7 @@ extension Ref where Object == Fetch {
   /// The proxy has closed the connection before the tunnel was there.
   func tunnelEnded(_ link: Ref<Link>) {
     guard let tunnel = o.run.tunnel, tunnel.o.mayGoOn else {
-      return finish(Failure(.closed, "the proxy closed the connection"))
+      return notReady(link, Failure(.closed, "the proxy closed the connection"))
     }
     endTunnelling()
     tunnelAgain(link)

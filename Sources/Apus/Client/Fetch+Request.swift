@@ -82,7 +82,7 @@ extension Ref where Object == Fetch {
       o.client.appendCookies(for: o.run.target, now: loop.o.wallSeconds, to: &output)
     }
     if !o.run.fields.has("accept") { output.append("Accept: */*\r\n") }
-    if o.options.decodes, !o.run.fields.has("accept-encoding") {
+    if o.options.decodes, !o.run.fields.has("accept-encoding"), !o.run.fields.has("range") {
       if let accepted { output.append(accepted.o.bytes) }
     }
     if !o.options.keepsAlive { output.append("Connection: close\r\n") }

@@ -100,11 +100,13 @@ extension Ref where Object == Fetch {
   func prepareForBody(_ bytes: Bytes) -> Failure? {
     let status = o.run.head.status
     do throws(Failure) {
-      if !o.output.isEmpty, status / 100 == 2 {
+      // What never has a body leaves the file as it is.
+      if !o.output.isEmpty, status / 100 == 2, o.run.head.framing != .none {
         o.run.file = Ref<FileWriter>(make: try FileWriter(o.output.bytes))
         if o.run.file == nil { return .noMemory }
       }
-      guard o.options.decodes, o.run.head.framing != .none else { return nil }
+      // A range of what is encoded cannot be decoded.
+      guard o.options.decodes, o.run.head.framing != .none, status != 206 else { return nil }
       let name = Text("content-encoding")
       var decoder = ContentDecoder()
       var number = 0
@@ -249,7 +251,8 @@ extension Ref where Object == Fetch {
       return tunnelEnded(link)
     }
     if o.run.stage == .securing {
-      return finish(Failure(.closed, "the server closed the connection in the TLS handshake"))
+      return notReady(
+        link, Failure(.closed, "the server closed the connection in the TLS handshake"))
     }
     guard o.run.stage == .exchanging else { return }
     switch link.o.machine.finish() {
@@ -267,11 +270,13 @@ extension Ref where Object == Fetch {
   func broken(_ number: Int32) {
     guard let link = o.run.link else { return }
     if o.run.stage == .tunnelling {
-      return finish(Failure(.closed, "the connection to the proxy broke", number: number))
+      return notReady(
+        link, Failure(.closed, "the connection to the proxy broke", number: number))
     }
     if o.run.stage == .securing { return unsecured(link, number) }
     guard o.run.stage == .exchanging else { return }
-    if let failure = link.o.stream.o.tlsFailure { return finish(failure) }
+    let failure = link.o.stream.o.tlsFailure
+    if let failure, failure.code != .closed { return finish(failure) }
     if link.o.machine.isAtStart {
       return lost(link, Failure(.closed, "the connection broke before the answer", number: number))
     }

@@ -34,7 +34,10 @@ extension Ref where Object == Fetch {
       setTimer()
     }
     if !isPaused, resumeDecoding() { link.o.stream.deliver() }
-    if isServed(by: link), o.run.stage == .exchanging { sendBody() }
+    guard isServed(by: link), o.run.stage == .exchanging, !o.run.isBodySent else { return }
+    sendBody()
+    // From the last of it on the time for the response runs.
+    if isServed(by: link), o.run.isBodySent { setTimer() }
   }
 
   /// Whether a connection is still this run's. What is called may have ended the run, and
@@ -90,8 +93,9 @@ extension Ref where Object == Fetch {
   func dial(_ origin: Ref<PoolOrigin>) {
     o.run.stage = .dialing
     o.run.origin = origin
-    setTimer()
     guard let loop else { return }
+    o.run.dialed = loop.o.now
+    setTimer()
     do throws(Failure) {
       o.run.dialer = try unsafe Ref<Dialer>.start(
         on: loop, unixPath: o.unixPath, by: o.run.route, host: o.run.target.host,
@@ -146,6 +150,7 @@ extension Ref where Object == Fetch {
 
   /// A connection is this fetch's until its response is in.
   func take(_ link: Ref<Link>) {
+    if o.run.stage != .dialing { o.run.dialed = link.o.pool.o.worker.o.loop.o.now }
     o.run.stage = .exchanging
     o.run.origin = link.o.origin
     o.run.link = link
@@ -176,17 +181,29 @@ extension Ref where Object == Fetch {
   // ---- again
 
   private func notConnected(_ failure: Failure) {
-    // A limit, or a name that there is not, is so the next time as well.
-    let mayPass = failure.code == .io || failure.code == .timeout
-    if mayPass, retry() { return }
+    if Self.mayPass(failure), retry() { return }
     finish(failure)
+  }
+
+  /// A limit, or a name that there is not, is so the next time as well.
+  private static func mayPass(_ failure: Failure) -> Bool {
+    failure.code == .io || failure.code == .timeout || failure.code == .closed
+  }
+
+  /// A connection stood, and came to nothing before the request: at a proxy, or in TLS.
+  func notReady(_ link: Ref<Link>, _ failure: Failure) {
+    guard Self.mayPass(failure), mayRetry else { return finish(failure) }
+    leave(link, isReusable: false)
+    _ = retry()
+  }
+
+  private var mayRetry: Bool {
+    o.run.retries < o.options.retries && (o.body.canRepeat || !o.run.sendsBody)
   }
 
   /// Begins anew after a while, if that was asked for.
   func retry() -> Bool {
-    guard o.run.retries < o.options.retries, o.body.canRepeat || !o.run.sendsBody,
-      let loop
-    else { return false }
+    guard mayRetry, let loop else { return false }
     o.run.retries &+= 1
     o.run.stage = .delaying
     o.run.wantsFresh = true
@@ -229,6 +246,8 @@ extension Ref where Object == Fetch {
 
   /// When something came or went last: what the kernel took counts as well.
   private var active: Int64 {
+    // One limit for all of the way there.
+    if o.run.stage == .tunnelling || o.run.stage == .securing { return o.run.dialed }
     guard o.run.stage == .exchanging, !o.run.isHeadIn, let link = o.run.link else {
       return o.run.active
     }
@@ -253,11 +272,12 @@ extension Ref where Object == Fetch {
       }
     }
     if let limit, now >= active &+ limit {
-      if o.run.stage == .tunnelling {
-        return finish(Failure(.timeout, "the proxy did not make the connection in time"))
+      if let link = o.run.link, o.run.stage == .tunnelling {
+        return notReady(
+          link, Failure(.timeout, "the proxy did not make the connection in time"))
       }
-      if o.run.stage == .securing {
-        return finish(Failure(.timeout, "TLS was not agreed on in time"))
+      if let link = o.run.link, o.run.stage == .securing {
+        return notReady(link, Failure(.timeout, "TLS was not agreed on in time"))
       }
       return finish(
         o.run.isHeadIn

@@ -22,7 +22,8 @@ extension Ref where Object == Fetch {
 
   /// The handshake has failed.
   func unsecured(_ link: Ref<Link>, _ number: Int32) {
-    finish(
+    notReady(
+      link,
       link.o.stream.o.tlsFailure
         ?? Failure(.closed, "the connection broke in the TLS handshake", number: number))
   }

@@ -81,6 +81,8 @@ struct FetchRun: ~Copyable {
   var deadline: Int64 = 0
   /// When something came or went last.
   var active: Int64 = 0
+  /// When the way to the server was begun.
+  var dialed: Int64 = 0
   /// When what waits goes on by itself.
   var resume: Int64 = 0
   var times = FetchTimes()

@@ -60,6 +60,8 @@ extension Ref where Object == Link {
     let link = unsafe Ref(typed)
     pool.o.worker.o.callers.wrappingAdd(1, ordering: .acquiringAndReleasing)
     pool.o.worker.o.links &+= 1
+    // A server may answer before it has all of a body, and close (RFC 9112 §9.5).
+    stream.o.isHeardOut = true
     guard stream.start() else {
       link.end(reset: true)
       throw Failure(.io, "the connection cannot be watched")
@@ -86,7 +88,7 @@ extension Ref where Object == Link {
     o.restsSince = o.pool.o.worker.o.loop.o.now
     o.stream.pause(false)
     if o.isEnded { return }
-    if o.isInputEnded || o.stream.buffers { return end(reset: false) }
+    if o.isInputEnded || o.stream.buffers || o.stream.o.mutedBy != 0 { return end(reset: false) }
     let timeout = o.pool.o.options.idleTimeout
     if timeout > 0 {
       o.stream.setDeadline(o.pool.o.worker.o.loop.o.now &+ timeout &* 1000)

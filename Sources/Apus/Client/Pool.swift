@@ -228,8 +228,14 @@ extension Ref where Object == Pool {
     for index in 0..<Pool.size {
       var origin = o.buckets[index]
       while let one = origin {
-        origin = one.o.next
-        if serve(one) { return }
+        // What makes room for it may forget others, of which one was the next.
+        one.o.holds &+= 1
+        let isServed = serve(one)
+        one.o.holds &-= 1
+        let next = one.o.next
+        forgetIfEmpty(one)
+        if isServed { return }
+        origin = next
       }
     }
   }

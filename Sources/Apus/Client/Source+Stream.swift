@@ -22,8 +22,8 @@ extension Ref where Object == Source {
       return failure
     }
     o.isStream = true
+    o.openedAt = Clock.now
     o.lock.lock()
-    o.retry.failures = 0
     if o.state == .connecting { o.state = .open }
     o.lock.unlock()
     tellOpen()
@@ -54,6 +54,7 @@ extension Ref where Object == Source {
   }
 
   private func eventCame() throws(Failure) {
+    locked { o.retry.failures = 0 }
     let letter = EventLetter.make(
       type: o.parser.type.bytes, id: o.parser.lastID.bytes, data: o.parser.data.bytes)
     guard let letter else { throw .noMemory }
@@ -70,7 +71,10 @@ extension Ref where Object == Source {
     var random = ByteBuffer()
     _ = Crypto.appendRandom(2, to: &random)
     let chance = random.count == 2 ? Int64(random.bytes[0]) << 8 | Int64(random.bytes[1]) : 0
+    // One that ends at once, and had nothing to say, is as good as none.
+    let isSound = o.isStream && Clock.now &- o.openedAt >= Source.shortest
     o.lock.lock()
+    if isSound { o.retry.failures = 0 }
     let mayTry = o.retry.mayTry && o.state != .closed
     let delay = mayTry ? o.retry.next(chance: chance) : 0
     if mayTry { o.state = .connecting }

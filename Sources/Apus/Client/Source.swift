@@ -63,6 +63,8 @@ typealias SourceErrorFunction =
   var parser = EventParser()
   /// The answer under way is a stream of events.
   var isStream = false
+  /// When it began, in microseconds.
+  var openedAt: Int64 = 0
   /// It is not to be tried again, whatever comes.
   var isFatal = false
   var status: Int32 = 0
@@ -75,6 +77,9 @@ typealias SourceErrorFunction =
     self.server = server
     self.fetch = fetch
   }
+
+  /// The microseconds from which on a stream without events counts as one.
+  static var shortest: Int64 { 1_000_000 }
 
   deinit {
     current?.free()

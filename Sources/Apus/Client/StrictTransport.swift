@@ -69,7 +69,8 @@ struct StrictTransportHosts: ~Copyable {
   var count: Int { entries.count }
 
   /// A host has said so; it is none of these that goes by an address (§8.1.1).
-  mutating func note(_ host: Bytes, _ policy: StrictTransportPolicy, now: Int64) {
+  mutating func note(_ name: Bytes, _ policy: StrictTransportPolicy, now: Int64) {
+    let host = StrictTransportHosts.withoutDot(name)
     if NumericAddress(host) != nil || host.count == 0 { return }
     for index in 0..<entries.count where entries[index].host.o.bytes.equals(host) {
       if policy.age == 0 { return remove(index) }
@@ -85,6 +86,13 @@ struct StrictTransportHosts: ~Copyable {
     if kept.o.failed || !entries.append(entry) { kept.free() }
   }
 
+  /// "example.com." is the same host.
+  @_lifetime(copy name)
+  private static func withoutDot(_ name: Bytes) -> Bytes {
+    let isRooted = name.count > 1 && name[name.count &- 1] == UInt8(ascii: ".")
+    return name.extracting(first: isRooted ? name.count &- 1 : name.count)
+  }
+
   private var soonest: Int {
     var place = 0
     for index in 0..<entries.count where entries[index].end < entries[place].end { place = index }
@@ -98,7 +106,8 @@ struct StrictTransportHosts: ~Copyable {
   }
 
   /// Whether a host, in small letters, is to be asked over TLS (§8.2).
-  func has(_ host: Bytes, now: Int64) -> Bool {
+  func has(_ name: Bytes, now: Int64) -> Bool {
+    let host = StrictTransportHosts.withoutDot(name)
     for index in 0..<entries.count where entries[index].end > now {
       let own = entries[index].host.o.bytes
       let more = host.count &- own.count
@@ -129,10 +138,12 @@ extension Ref where Object == ChannelClient {
 }
 
 extension Ref where Object == Fetch {
-  /// What the response says of its host. The loop's thread.
+  /// What the response says of its host, which has shown who it is (§8.1). The loop's
+  /// thread.
   func noteStrictTransport(_ bytes: Bytes, now: Int64) {
     let name = Text("strict-transport-security")
-    guard o.run.target.isSecure, let field = o.run.head.field(name.bytes, in: bytes),
+    guard o.run.target.isSecure, let check = o.run.link?.o.stream.o.tls?.o.check,
+      check.o.checksPeer, check.o.checksHost, let field = o.run.head.field(name.bytes, in: bytes),
       let policy = StrictTransportPolicy(bytes.extracting(field.value))
     else { return }
     let client = o.client
@@ -145,14 +156,17 @@ extension Ref where Object == Fetch {
 
   /// Turns "http:" into "https:" where the host wants that (RFC 6797 §8.3).
   func secureTarget(now: Int64) throws(Failure) {
-    if o.run.target.isSecure || !o.unixPath.isEmpty { return }
-    if !o.client.wantsTLS(for: o.run.target.host, now: now) { return }
+    try secure(&o.run.target, now: now)
+  }
+
+  func secure(_ target: inout WebURL, now: Int64) throws(Failure) {
+    if target.scheme != .http || !o.unixPath.isEmpty { return }
+    if !o.client.wantsTLS(for: target.host, now: now) { return }
     var text = ByteBuffer()
-    let url = o.run.target.bytes
     text.append("https")
     // Behind "http".
-    text.append(url.extracting(4..<url.count))
+    text.append(target.bytes.extracting(4..<target.bytes.count))
     if text.failed { throw .noMemory }
-    o.run.target = try WebURL(text.bytes, .lenient)
+    target = try WebURL(text.bytes, .lenient)
   }
 }

@@ -123,7 +123,7 @@ struct Tunnel: ~Copyable {
       case .failed(let failure): throw failure
       case .head(let range):
         if head.status / 100 == 2 { continue }
-        if head.status != 407 { throw Failure(.io, "the proxy does not make the connection") }
+        if head.status != 407 { throw Tunnel.refusal(head.status) }
         let head = bytes.extracting(range)
         isRefused = client.takesProxyChallenge(self.head, head, for: route.o, &answers)
         if !isRefused { throw Failure(.permission, "the proxy wants a name and password") }
@@ -137,6 +137,16 @@ struct Tunnel: ~Copyable {
         return .more
       case .interim, .trailer: break
       }
+    }
+  }
+
+  /// What another attempt may mend is APUS_E_IO or APUS_E_TIMEOUT (RFC 9110 §15).
+  private static func refusal(_ status: Int32) -> Failure {
+    switch status {
+    case 504: Failure(.timeout, "the proxy did not reach the server in time")
+    case 408, 425, 429: Failure(.io, "the proxy does not make the connection now")
+    case 400..<500: Failure(.permission, "the proxy refuses to make the connection")
+    default: Failure(.io, "the proxy does not make the connection")
     }
   }
 

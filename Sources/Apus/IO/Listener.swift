@@ -19,7 +19,12 @@ import CSystem
   }
 
   deinit {
+    removeFile()
     if descriptor >= 0 { _ = sys_close(descriptor) }
+  }
+
+  /// While it listens, so that the name is not another's yet.
+  fileprivate func removeFile() {
     if let start = unsafe path.pointer, !path.isEmpty {
       _ = unsafe sys_unlink(UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self))
     }
@@ -130,14 +135,15 @@ import CSystem
     return try kept(descriptor, path: path)
   }
 
-  /// Takes over a socket that listens already.
-  static func adopt(_ descriptor: Int32) throws(Failure) -> Ref<Listener> {
-    guard descriptor >= 0, sys_is_listener(descriptor) == 1 else {
-      throw Failure(.argument, "the descriptor is not a stream socket that listens")
+  /// Takes over a socket that is bound, and listens from here on if it did not.
+  static func adopt(_ descriptor: Int32, _ options: Options) throws(Failure) -> Ref<Listener> {
+    let listens = descriptor >= 0 ? sys_is_listener(descriptor) : -1
+    guard listens == 1 || (listens == 0 && sys_is_bound(descriptor) == 1) else {
+      throw Failure(.argument, "the descriptor is not a stream socket that is bound")
     }
-    guard sys_make_nonblocking(descriptor) == 0 else {
-      throw .system("the descriptor cannot be used", sys_errno())
-    }
+    guard sys_make_nonblocking(descriptor) == 0,
+      listens == 1 || sys_listen(descriptor, options.backlog) == 0
+    else { throw .system("the descriptor cannot be used", sys_errno()) }
     var address = sys_address()
     _ = unsafe sys_own_address(descriptor, &address)
     guard
@@ -192,6 +198,8 @@ extension Ref where Object == Listener {
 
   /// Stops listening; the port is remembered.
   func close() {
+    o.removeFile()
+    o.path.clear()
     if o.descriptor >= 0 { _ = sys_close(o.descriptor) }
     o.descriptor = -1
   }

@@ -10,6 +10,9 @@ struct FileFacts: Equatable {
   /// Of its last change, since 1970.
   var seconds: Int64
   var nanoseconds: Int64
+  /// The same, by the system's own clock: whoever sets the other one back changes this.
+  var changed: Int64
+  var changedPart: Int64
   var device: UInt64
   var number: UInt64
   var isFolder: Bool
@@ -18,6 +21,8 @@ struct FileFacts: Equatable {
     size = facts.size
     seconds = facts.seconds
     nanoseconds = facts.nanoseconds
+    changed = facts.changed
+    changedPart = facts.changed_part
     device = facts.device
     number = facts.number
     isFolder = facts.kind == 2

@@ -43,7 +43,8 @@ extension Ref where Object == Stream {
     tls.startTurn()
     if tls.o.isHandshaking {
       // One in a turn: its arithmetic takes a while.
-      if o.loop.o.hasShaken { return }
+      // What was taken from the kernel already nothing would bring again.
+      if o.loop.o.hasShaken, tls.o.early.isEmpty { return }
       o.loop.o.hasShaken = true
       shake(tls)
       if o.isEnded || o.tls == nil || tls.o.isHandshaking { return }
@@ -122,7 +123,7 @@ extension Ref where Object == Stream {
       let number = Int32(truncatingIfNeeded: 0 &- sent)
       if number == EAGAIN || number == EINTR || number == ENOBUFS { return 0 }
       tls.giveSealed()
-      if !o.isEnded { fail(number) }
+      if !o.isEnded { failSending(number) }
       return -1
     }
     note(sent: Int(sent))

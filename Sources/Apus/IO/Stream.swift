@@ -4,30 +4,6 @@
 
 import CSystem
 
-/// What a stream tells its user, by function and owner: one table a kind of user.
-@safe struct StreamHandler: ~Copyable {
-  typealias Owner = UnsafeMutableRawPointer
-  /// Bytes have arrived, with room for one more behind them; returns how many were
-  /// taken, and those may have been changed. The rest comes again, with more behind it.
-  nonisolated(unsafe) let received: @convention(c) (Owner, UnsafeMutablePointer<UInt8>, Int) -> Int
-  /// The peer sends no more.
-  nonisolated(unsafe) let inputEnded: @convention(c) (Owner) -> Void
-  /// All that was handed over has gone to the kernel, or fallen below a mark.
-  nonisolated(unsafe) let drained: @convention(c) (Owner) -> Void
-  /// The connection is broken; the error number.
-  nonisolated(unsafe) let failed: @convention(c) (Owner, Int32) -> Void
-  /// The stream's time limit has passed.
-  nonisolated(unsafe) let expired: @convention(c) (Owner) -> Void
-  /// The stream was ended by its user, and is about to be freed.
-  nonisolated(unsafe) let buried: @convention(c) (Owner) -> Void
-  /// The peer sends no more than what it has sent, while reading is paused.
-  nonisolated(unsafe) var endIsNear: @convention(c) (Owner) -> Void = { _ in }
-  /// TLS stands.
-  nonisolated(unsafe) var secured: @convention(c) (Owner) -> Void = { _ in }
-  /// The peer speaks without TLS, and so does the stream from here on.
-  nonisolated(unsafe) var plainHeard: @convention(c) (Owner) -> Void = { _ in }
-}
-
 @safe struct Stream: ~Copyable {
   fileprivate(set) var descriptor: Int32
   let loop: Ref<Loop>
@@ -62,6 +38,11 @@ import CSystem
   var isUnusual = false
   fileprivate var isUnwatched = false
   fileprivate var interest: UInt32 = 0
+  /// What the peer says counts also once it takes nothing more: what was to be sent then is
+  /// dropped, and the end comes with that of what it said.
+  var isHeardOut = false
+  /// Why nothing is taken any more, where that is so: an error number.
+  fileprivate(set) var mutedBy: Int32 = 0
   var isDirty = false
   var nextDirty: Ref<Stream>? = nil
   var nextEnded: Ref<Stream>? = nil
@@ -171,7 +152,8 @@ extension Ref where Object == Stream {
       if number != EAGAIN, number != EINTR { fail(number) }
       return
     }
-    if count == 0 { return endInput() }
+    // A reset is told once, to whoever sends first.
+    if count == 0 { return o.mutedBy == ECONNRESET ? fail(ECONNRESET) : endInput() }
     loop.o.bytesIn &+= count
     if isDirect {
       unsafe deliver(space, Int(count))
@@ -324,12 +306,27 @@ extension Ref where Object == Stream {
       let system = o.loop.o.system
       let sent = unsafe system.send(
         system.context, o.descriptor, output.o.pointer, output.o.count, nil, 0)
-      if sent < 0, !isBusy(sent) { return fail(Int32(truncatingIfNeeded: 0 &- sent)) }
+      if sent < 0, !isBusy(sent) { return failSending(Int32(truncatingIfNeeded: 0 &- sent)) }
       note(sent: Int(sent))
       output.o.consume(max(0, Int(sent)))
     }
     block(!output.o.isEmpty)
     finishFlush(output)
+  }
+
+  /// The kernel takes nothing any more.
+  @inline(never)
+  func failSending(_ number: Int32) {
+    guard o.isHeardOut, number == EPIPE || number == ECONNRESET, !o.isInputEnded, !o.isPaused
+    else { return fail(number) }
+    o.mutedBy = number
+    if o.stretch != nil { endStretch() }
+    o.tls?.giveSealed()
+    if let output = o.output {
+      o.output = nil
+      o.loop.giveOutput(output)
+    }
+    block(false)
   }
 
   @inline(__always)

@@ -263,6 +263,9 @@ extension Ref where Object == TLSClient {
     key.append(host.bytes)
     key.append(":")
     key.append(decimal: Int64(port))
+    // What was agreed on under other settings is not taken up under these.
+    key.append(" ")
+    key.append(decimal: o.version)
     if pins.failed || key.failed { throw .noMemory }
     let check = TLSCheck(
       client: self, key: key, checksPeer: o.checksPeer, checksHost: o.checksHost, pins: pins)

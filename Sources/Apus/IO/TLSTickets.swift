@@ -13,6 +13,8 @@ import COpenSSL
   private var madeAt: Int64 = 0
   /// Seconds for which tickets are made with one key; 0: for ever.
   var period: Int64 = 12 * 3600
+  /// The host's own, which time does not change.
+  private var isGiven = false
 
   init() {}
 
@@ -41,6 +43,7 @@ import COpenSSL
     if new.failed { throw .noMemory }
     swap(&new, &keys)
     period = 0
+    isGiven = true
   }
 
   /// Prepares sealing a ticket: notes the key's name. False: there is no key.
@@ -48,7 +51,7 @@ import COpenSSL
     _ name: UnsafeMutablePointer<UInt8>, _ iv: UnsafeMutablePointer<UInt8>,
     _ cipher: OpaquePointer?, _ mac: OpaquePointer?, now: Int64
   ) -> Bool {
-    if keys.isEmpty || (period > 0 && now &- madeAt >= period) {
+    if keys.isEmpty || (period > 0 && !isGiven && now &- madeAt >= period) {
       guard rotate(now: now) else { return false }
     }
     guard let key = unsafe keys.pointer, unsafe ssl_random(iv, 16) == 1 else { return false }

@@ -122,7 +122,8 @@ extension Ref where Object == Channel {
   /// takes nothing costs no more than one.
   private func pinged(_ payload: Bytes) {
     o.lock.lock()
-    if !o.output.isEmpty || o.connection?.o.stream.o.isBlocked ?? false {
+    let waits = !o.output.isEmpty || o.connection?.o.stream.o.isBlocked ?? false
+    if waits || buffered >= o.highWater {
       o.latePing.truncate(to: 0)
       o.latePing.append(payload)
       o.isPongDue = !o.latePing.failed
@@ -135,11 +136,15 @@ extension Ref where Object == Channel {
 
   /// Answers the newest ping, once output has gone.
   func answerLatePing() {
-    o.isPongDue = false
     o.lock.lock()
-    try? send(o.latePing.bytes, opcode: Opcode.pong)
+    // Others may have filled it: then once that has gone.
+    let isDue = buffered < o.highWater
+    if isDue {
+      o.isPongDue = false
+      try? send(o.latePing.bytes, opcode: Opcode.pong)
+    }
     o.lock.unlock()
-    o.latePing.clear()
+    if isDue { o.latePing.clear() }
   }
 
   private func ponged(_ start: UnsafeMutablePointer<UInt8>, _ count: Int) {
@@ -200,9 +205,10 @@ extension Ref where Object == Channel {
 
   /// The peer broke the protocol or passed a limit: a Close that says so, and the
   /// end (RFC 6455 §7.1.7).
-  func refuse(_ violation: Violation) {
+  func refuse(_ violation: Violation, counts: Bool = true) {
     guard !o.isDeaf, let connection = o.connection else { return }
     o.isDeaf = true
+    if counts, violation.isLimit { connection.o.worker.o.counters.add(.refusedMessage) }
     o.closeCode = violation.code
     o.closeReason.truncate(to: 0)
     o.closeReason.append(violation.reason)

@@ -14,7 +14,8 @@ extension Ref where Object == Channel {
     if isHere, let connection = o.connection {
       return Int64(o.output.count &+ connection.o.stream.o.buffered)
     }
-    return Int64(o.output.count &+ o.postponed.count) &+ o.unsent.load(ordering: .relaxed)
+    // What is postponed waits for the sender itself.
+    return Int64(o.output.count) &+ o.unsent.load(ordering: .relaxed)
   }
 
   func checkOpen() throws(Failure) {

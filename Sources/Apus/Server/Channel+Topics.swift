@@ -111,7 +111,8 @@ extension Ref where Object == Channel {
     o.lock.lock()
     guard o.state == .open else { return o.lock.unlock() }
     let stream = connection.o.stream
-    if Int64(o.output.count &+ stream.o.buffered) >= o.highWater { return missOne(connection) }
+    let waiting = o.output.count &+ o.postponed.count &+ stream.o.buffered
+    if Int64(waiting) >= o.highWater { return missOne(connection) }
     // A frame of another message must not stand within one.
     if o.sender.isInMessage {
       o.postponed.append(frame.o.plain.bytes)
@@ -136,7 +137,8 @@ extension Ref where Object == Channel {
     o.lock.unlock()
     connection.o.worker.o.counters.add(.unheard)
     if closes {
-      refuse(Violation(code: CloseCode.policy, reason: "This side's reader is too slow."))
+      let reason: StaticString = "This side's reader is too slow."
+      refuse(Violation(code: CloseCode.policy, reason: reason), counts: false)
     } else {
       tellError(.full, "a published message was not sent: the channel is full")
     }

@@ -24,6 +24,7 @@ enum Counter: Int32, CaseIterable {
   case unheard
   case malformedForwards
   case refusedProxy
+  case refusedMessage
 
   /// The counter of a refusal.
   init(status: Int32) {

@@ -4,13 +4,14 @@ extension Ref where Object == Exchange {
   /// Replies with a file as it is sent. A status that the host has set stands for the
   /// whole file; conditions and ranges are for 200.
   func reply(from face: Ref<FileFace>) throws(Failure) {
+    // Its tag is that of the file as it is.
+    o.reply.setCompression(false)
     let all = 0..<face.o.size
     guard o.reply.status == 200, hasConditions else { return try complete(face, all) }
     let isRead = o.head.method == Method.get || o.isHead
     let conditions = Conditions(tag: face.o.tag, modified: face.o.modified, isRead: isRead)
     let verdict = conditions.judge { name in
-      let name = Text(name)
-      return field(name.bytes)
+      list(of: name)
     }
     switch verdict {
     case .failed: return try completeStatus(412)
@@ -24,6 +25,24 @@ extension Ref where Object == Exchange {
       return try complete(face, ByteRanges(value.bytes, of: face.o.size))
     }
     try complete(face, all)
+  }
+
+  /// The value of a field, which may come as a list in several.
+  private func list(of name: StaticString) -> Text? {
+    let text = Text(name)
+    var count = 0
+    for index in 0..<o.head.fields.count {
+      let field = o.head.fields[index]
+      if Int(field.nameCount) == text.count, let own = part(field.name),
+        own.bytes.equalsIgnoringCase(text.bytes)
+      {
+        count &+= 1
+      }
+    }
+    if count < 2 { return field(text.bytes) }
+    let whole = joined(name)
+    o.hasExtras = true
+    return whole.failed ? nil : o.arena.copy(whole.bytes)
   }
 
   /// Whether there may be a conditional field, or Range: by length and first letter.

@@ -198,7 +198,14 @@ extension Ref where Object == Exchange {
       unsafe o.writer.onDrain = unsafe callback
       // There may be room since, which nobody has heard of.
       if o.writer.wantsDrain { notifyLoop() }
-    case .close: unsafe o.writer.onClose = unsafe callback
+    case .close:
+      unsafe o.writer.onClose = unsafe callback
+      // It may be over since.
+      if o.writer.isCloseUnheard, unsafe callback.isSet {
+        o.writer.isCloseUnheard = false
+        o.writer.isCloseQueued = false
+        notifyLoop()
+      }
     case .missed: unsafe o.writer.events?.o.onMissed = unsafe callback
     }
     guard o.writer.running == place, !o.writer.isReplaced else { return unsafe old }

@@ -258,6 +258,7 @@ extension Ref where Object == Exchange {
     o.writer.wantsDrain = false
     o.writer.isDrainQueued = false
     o.writer.isCloseQueued = false
+    o.writer.isCloseUnheard = false
     o.writer.isDetached = false
     o.writer.dropTrailers()
     o.writer.dropGzip()

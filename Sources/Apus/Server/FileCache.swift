@@ -19,6 +19,8 @@
   let variant: Variant
   let hash: UInt32
   let facts: FileFacts
+  /// It was read so soon after a change that another one may have the same time.
+  let isYoung: Bool
   var checkedAt: Int64
   /// Counts the uses of the cache.
   var usedAt: Int64 = 0
@@ -32,8 +34,9 @@
 
   init(
     _ mount: Ref<Mount>, _ path: consuming ByteBuffer, _ variant: Variant, _ hash: UInt32,
-    _ facts: FileFacts, _ face: Ref<FileFace>?, now: Int64
+    _ facts: FileFacts, _ face: Ref<FileFace>?, now: Int64, wallSeconds: Int64
   ) {
+    isYoung = wallSeconds &- facts.changed < 2
     self.mount = mount
     self.path = path
     self.variant = variant
@@ -158,7 +161,7 @@
     let (variant, hash) = (entry.o.variant, entry.o.hash)
     do throws(Failure) {
       let file = try open(mount, path.bytes, variant)
-      if file.o.facts == entry.o.facts {
+      if file.o.facts == entry.o.facts, !entry.o.isYoung {
         file.release()
         entry.o.checkedAt = now
         entry.o.absent &= 4
@@ -191,8 +194,10 @@
       throw .noMemory
     }
     // Without memory for it the face goes with the entry.
-    guard let entry = Ref(make: FileEntry(mount, kept, variant, hash, facts, face, now: now))
-    else { throw .noMemory }
+    let made = Ref(
+      make: FileEntry(
+        mount, kept, variant, hash, facts, face, now: now, wallSeconds: loop.o.wallSeconds))
+    guard let entry = made else { throw .noMemory }
     entry.o.usedAt = uses
     entry.o.usedTime = now
     let start = FileCache.place(hash)

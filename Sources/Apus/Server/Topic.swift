@@ -250,13 +250,15 @@ extension Ref where Object == Server {
   ) {
     let publication = Ref<Publication>(
       make: Publication(worker: worker, topic: topic, frame: frame, except: except))
-    guard let publication, o.topics.use(name, makes: false) != nil,
+    guard let publication,
       let mail = unsafe Ref<Mail>(make: Mail(publication.opaque, deliverPublication))
     else {
       publication?.free()
       worker.o.counters.add(.unheard)
       return frame.release()
     }
+    // One more use, besides the caller's.
+    _ = o.topics.use(name, makes: false)
     publication.o.mail = mail
     // By the one way that all threads share: so each member gets what is published in
     // the same order.

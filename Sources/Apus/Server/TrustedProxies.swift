@@ -102,7 +102,7 @@ extension Ref where Object == Exchange {
   }
 
   /// The values of all fields of a name, as one list (RFC 9110 §5.3).
-  private func joined(_ name: StaticString) -> ByteBuffer {
+  func joined(_ name: StaticString) -> ByteBuffer {
     let name = Text(name)
     var list = ByteBuffer()
     for index in 0..<o.head.fields.count {

@@ -149,7 +149,11 @@ extension Ref where Object == Worker {
   /// A reply in pieces has come to its end, or its client has left; once.
   func writerClosed(_ exchange: Ref<Exchange>) {
     exchange.o.lock.lock()
-    let isNew = unsafe exchange.o.writer.onClose.isSet && !exchange.o.writer.isCloseQueued
+    // Of a worker that has gone nobody takes what queues.
+    let isNew =
+      unsafe exchange.o.writer.onClose.isSet && !exchange.o.writer.isCloseQueued
+      && !o.isRetired.load(ordering: .acquiring)
+    exchange.o.writer.isCloseUnheard = !exchange.o.writer.isCloseQueued && !isNew
     exchange.o.writer.isCloseQueued = true
     if isNew, o.server.o.isQueued { enqueueOrOwe(.writerClosed, exchange) }
     exchange.o.lock.unlock()

@@ -20,6 +20,8 @@ import Synchronization
   var wantsDrain = false
   var isDrainQueued = false
   var isCloseQueued = false
+  /// There was nobody to be told of it.
+  var isCloseUnheard = false
   /// Its handle ends when its reply has.
   var isDetached = false
   var onDrain = unsafe Callback<WriterFunction>.none

@@ -13,7 +13,9 @@ enum URLHost {
         .argument, "the URL's host is not ASCII: write it in its ASCII form, with xn--")
     }
     if try appendIPv4(name.bytes, to: &buffer) { return }
-    guard let parts = HostPort(name.bytes), parts.host.upperBound == name.count else {
+    guard let parts = HostPort(name.bytes), parts.host.upperBound == name.count,
+      name.bytes.first(UInt8(ascii: "[")) == nil
+    else {
       throw Failure(.argument, "the URL's host is no name of letters, digits, hyphens and dots")
     }
     let letters = name.bytes

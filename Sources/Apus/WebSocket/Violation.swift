@@ -9,6 +9,11 @@ struct Violation: Equatable {
 
   static func == (left: Violation, right: Violation) -> Bool { left.code == right.code }
 
+  /// Whether it is a limit that was passed.
+  var isLimit: Bool {
+    code == CloseCode.tooBig || code == CloseCode.policy || code == Violation.busy.code
+  }
+
   /// RFC 6455 §7.4.1: 1002.
   static func broken(_ reason: StaticString) -> Violation {
     Violation(code: CloseCode.protocolError, reason: reason)

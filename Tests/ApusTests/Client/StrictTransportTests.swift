@@ -63,6 +63,21 @@ private func read(_ value: String) -> String {
     #expect(left == 1)
   }
 
+  @Test func knowsHostsWithADotBehind() {
+    var hosts = StrictTransportHosts()
+    note(&hosts, "a.test", "max-age=10")
+    note(&hosts, "b.test.", "max-age=10; includeSubDomains")
+    for name in ["a.test.", "a.test", "b.test", "x.b.test."] {
+      let isThere = has(hosts, name, now: 1)
+      #expect(isThere, "\(name)")
+    }
+    let isNothing = has(hosts, ".", now: 1)
+    #expect(!isNothing)
+    note(&hosts, "a.test.", "max-age=0")
+    let left = hosts.count
+    #expect(left == 1)
+  }
+
   @Test func knowsNoAddresses() {
     var hosts = StrictTransportHosts()
     for host in ["127.0.0.1", "::1", ""] { note(&hosts, host, "max-age=10") }

@@ -207,11 +207,27 @@ static void pause_once(struct app *app, int workers, int round) {
   client_close(&inside);
 }
 
+static void count_drop(void *context) { ++*(int *)context; }
+
+/* The log's function cannot change itself, and the library goes on. */
+static void take_message(void *context, int32_t level, const char *text) {
+  CHECK(level == APUS_LOG_WARNING || level == APUS_LOG_INFO);
+  CHECK(strlen(text) > 0);
+  int dropped = 0;
+  CHECK_CODE(APUS_E_STATE, apus_set_log(take_message, &dropped, count_drop));
+  CHECK_INT(1, dropped);
+  atomic_fetch_add((atomic_int *)context, 1);
+}
+
 static void test_pause(enum mode mode) {
   struct app app;
+  static atomic_int messages;
+  CHECK_INT(0, apus_set_log(take_message, &messages, NULL));
   int workers = start_app(&app, mode, WORKERS_MOST);
   for (int round = 1; round <= 3; round++) pause_once(&app, workers, round);
   harness_stop(&app);
+  CHECK_INT(0, apus_set_log(NULL, NULL, NULL));
+  CHECK(atomic_load(&messages) >= 6);
 }
 
 /* It pauses when it stops. */

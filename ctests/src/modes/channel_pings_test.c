@@ -1,6 +1,7 @@
 /*
  * channel_pings_test.c - pings without end: each is answered while the peer takes the
- * answers, the newest alone once it does not, and above a rate the channel ends.
+ * answers, the newest alone once it does not, and above a rate the channel ends; and the
+ * limits of messages.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -111,6 +112,70 @@ static void test_newest(enum mode mode) {
   harness_stop(&app);
 }
 
+static void answer_at_length(void *context, apus_channel channel, int32_t opcode, const void *data,
+                             size_t length) {
+  (void)context, (void)opcode, (void)data, (void)length;
+  CHECK_INT(0, apus_channel_send_binary(channel, piece, sizeof piece));
+}
+
+static void open_answering(void *context, apus_channel channel, apus_request request) {
+  (void)context, (void)request;
+  CHECK_INT(0, apus_channel_set_high_water(channel, 1));
+  CHECK_INT(0, apus_channel_set_close_when_full(channel, 1));
+  CHECK_INT(0, apus_channel_on_message(channel, answer_at_length, NULL, NULL));
+}
+
+/* A ping behind a message whose answer fills the channel: it is answered all the same. */
+static void test_behind(enum mode mode) {
+  struct app app;
+  struct client client;
+  if (mode != MODE_WORKER && mode != MODE_THREADLESS) return;
+  app_make(&app, mode);
+  app_websocket(&app, "/ws", open_answering, NULL);
+  harness_start(&app);
+  client_open(&client, app.port);
+  ws_ask(&client, "/ws", "");
+  ws_accepted(&client, NULL);
+  for (int i = 0; i < 3; i++) {
+    /* In one piece. */
+    static const char both[] = "\x81\x83maskmsg\x89\x81mask!";
+    client_send(&client, both, sizeof both - 1);
+    WS_EXPECT(&client, WS_FINAL | APUS_OPCODE_BINARY, piece, sizeof piece);
+    char pong = '!' ^ 'm';
+    WS_EXPECT(&client, WS_FINAL | APUS_OPCODE_PONG, &pong, 1);
+  }
+  client_close(&client);
+  harness_stop(&app);
+}
+
+/* Each limit has its code, and is counted. */
+static void test_limits(enum mode mode) {
+  static const struct {
+    const char *frames;
+    size_t length;
+    int code;
+  } cases[] = {
+      {"\x81\x8bmaskhello world", 17, 1009},
+      {"\x01\x81maska\x00\x81maskb\x80\x81maskc", 21, 1008},
+  };
+  struct app app;
+  struct client client;
+  app_make(&app, mode);
+  CHECK_INT(0, apus_server_set_max_message(app.server, 10));
+  CHECK_INT(0, apus_server_set_max_fragments(app.server, 2));
+  heard_reset(&heard);
+  app_websocket(&app, "/ws", open_listening, &heard);
+  harness_start(&app);
+  for (int i = 0; i < 2; i++) {
+    ws_pair(&client, app.port, "/ws", &heard);
+    client_send(&client, cases[i].frames, cases[i].length);
+    WS_CLOSED_WITH(&client, cases[i].code);
+    client_close(&client);
+    EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_REFUSED_MESSAGE) == i + 1);
+  }
+  harness_stop(&app);
+}
+
 static void test_rate(enum mode mode) {
   struct app app;
   struct client client;
@@ -123,15 +188,15 @@ static void test_rate(enum mode mode) {
   ws_close(&client, 1008, "");
   CLIENT_ENDS(&client);
   EVENTUALLY(heard_count(&heard, 'c') == 1);
+  EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_REFUSED_MESSAGE) == 1);
   client_close(&client);
   harness_stop(&app);
 }
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"each", test_each},
-      {"newest", test_newest},
-      {"rate", test_rate},
+      {"each", test_each},     {"newest", test_newest}, {"behind", test_behind},
+      {"limits", test_limits}, {"rate", test_rate},
   };
   return harness_main("channel_pings_test", argc, argv, CASES(cases));
 }

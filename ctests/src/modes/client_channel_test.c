@@ -354,6 +354,82 @@ static void test_reset(enum mode mode) {
   host_end();
 }
 
+static int accept_by_hand(int held);
+
+/* What was on its way over the connection before is forgotten. */
+static void test_reset_when_full(enum mode mode) {
+  static char piece[16384];
+  char where[128];
+  int held, connections[2];
+  int32_t result;
+  host_start(mode);
+  snprintf(where, sizeof where, "ws://127.0.0.1:%d/", quiet_port(&held, 4));
+  apus_channel channel = make(NULL);
+  CHECK_INT(0, apus_channel_set_ping(channel, 0, 0));
+  CHECK_INT(0, apus_channel_open(channel, where));
+  connections[0] = accept_by_hand(held);
+  CHECK_INT(1, apus_channel_wait_open(channel, -1));
+  /* Until it is full, and the loop has it all. */
+  for (int i = 0; i < 20; i++) {
+    while ((result = apus_channel_send_binary(channel, piece, sizeof piece)) == 0) continue;
+    CHECK_INT(APUS_E_FULL, result);
+    harness_breathe();
+  }
+  CHECK_INT(0, apus_channel_reset(channel));
+  CHECK_INT(0, apus_channel_open(channel, where));
+  connections[1] = accept_by_hand(held);
+  CHECK_INT(1, apus_channel_wait_open(channel, -1));
+  CHECK_INT(0, apus_channel_buffered(channel));
+  CHECK_INT(0, apus_channel_send_binary(channel, piece, sizeof piece));
+  CHECK_INT(1, apus_channel_destroy(channel));
+  for (int i = 0; i < 2; i++) close(connections[i]);
+  close(held);
+  host_end();
+}
+
+/* Its own limits of what a server sends, and frames one by one. */
+static void test_limits(enum mode mode) {
+  static const char frames[] =
+      "\x01\x01"
+      "a\x00\x01"
+      "b\x89\x00\x80\x01"
+      "c";
+  static const int codes[] = {1009, 1008, 1008};
+  struct told told;
+  char where[128];
+  int held;
+  host_start(mode);
+  snprintf(where, sizeof where, "ws://127.0.0.1:%d/", quiet_port(&held, 4));
+  for (int i = 0; i < 4; i++) {
+    apus_channel channel = make(i < 3 ? &told : NULL);
+    if (i == 0) CHECK_INT(0, apus_channel_set_max_message(channel, 2));
+    if (i == 1) CHECK_INT(0, apus_channel_set_max_fragments(channel, 2));
+    if (i == 2) CHECK_INT(0, apus_channel_set_max_controls(channel, 1));
+    if (i == 3) CHECK_INT(0, apus_channel_set_frames(channel, 1));
+    CHECK_INT(0, apus_channel_open(channel, where));
+    int connection = accept_by_hand(held);
+    CHECK_INT(1, apus_channel_wait_open(channel, -1));
+    CHECK_INT(sizeof frames - 1, send(connection, frames, sizeof frames - 1, 0));
+    if (i == 2) CHECK_INT(2, send(connection, "\x89\x00", 2, 0));
+    if (i < 3) {
+      EVENTUALLY(atomic_load(&told.closed) == 1);
+      CHECK_INT(codes[i], atomic_load(&told.code));
+    } else {
+      apus_message frame;
+      static const char *const texts[] = {"hi", "a", "b", "c"};
+      for (int number = 0; number < 4; number++) {
+        CHECK_INT(1, apus_channel_recv(channel, &frame, -1));
+        CHECK_BYTES(texts[number], strlen(texts[number]), frame.data, frame.length);
+        CHECK_INT(number == 0 || number == 3, frame.final);
+      }
+    }
+    CHECK_INT(1, apus_channel_destroy(channel));
+    close(connection);
+  }
+  close(held);
+  host_end();
+}
+
 /* With the host: at each state of a channel. */
 static void test_ends(enum mode mode) {
   char silent[128], refused[128];
@@ -725,7 +801,8 @@ int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"echo", test_echo},           {"recv", test_recv},
       {"arguments", test_arguments}, {"refused", test_refused},
-      {"reset", test_reset},         {"ends", test_ends},
+      {"reset", test_reset},         {"reset when full", test_reset_when_full},
+      {"limits", test_limits},       {"ends", test_ends},
       {"client", test_client},       {"names", test_names},
       {"silence", test_silence},     {"reconnects", test_reconnects},
       {"gives up", test_gives_up},   {"drops", test_drops},

@@ -227,6 +227,12 @@ static void test_conditions(enum mode mode) {
   expect(&client, "GET", "/file.txt", fields, 200, "0123456789");
   expect(&client, "GET", "/file.txt", "If-Match: \"x\"\r\n", 412, NULL);
   expect(&client, "GET", "/file.txt", "If-Match: *\r\n", 200, NULL);
+  /* A list may come in several fields. */
+  snprintf(fields, sizeof fields, "If-Match: \"x\"\r\nIf-Match: \"y\", %s\r\n", tag);
+  expect(&client, "GET", "/file.txt", fields, 200, "0123456789");
+  snprintf(fields, sizeof fields, "If-None-Match: \"x\"\r\nif-none-match: %s\r\n", tag);
+  expect(&client, "GET", "/file.txt", fields, 304, "");
+  expect(&client, "GET", "/file.txt", "If-Match: \"x\"\r\nIf-Match: \"y\"\r\n", 412, NULL);
   expect(&client, "GET", "/file.txt", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 412,
          NULL);
   snprintf(fields, sizeof fields, "Range: bytes=0-1\r\nIf-Range: %s\r\n", tag);
@@ -445,9 +451,13 @@ static void compressed_handler(void *context, apus_request request) {
   memset(text, 'a', sizeof text - 1);
   const char *kind = apus_request_param(request, "kind", NULL);
   CHECK_INT(0, apus_reply_set_compression(request, 1));
-  if (strcmp(kind, "text") == 0) CHECK_INT(0, apus_reply_text(request, 200, text));
+  if (strcmp(kind, "text") == 0) {
+    CHECK_INT(0, apus_reply_set_attachment(request, "a \"b\".txt"));
+    CHECK_INT(0, apus_reply_text(request, 200, text));
+  }
   if (strcmp(kind, "short") == 0) CHECK_INT(0, apus_reply_text(request, 200, "short"));
   if (strcmp(kind, "image") == 0) CHECK_INT(0, apus_reply(request, 200, "image/png", text, 2999));
+  if (strcmp(kind, "a_file") == 0) CHECK_INT(0, apus_reply_file(request, in_root("a.html"), NULL));
 }
 
 /* Pieces of a writer: "pieces" without a length, "counted" with one, "empty" without any,
@@ -524,6 +534,8 @@ static void test_compression(enum mode mode) {
   ask(&client, "GET", "/text", "Accept-Encoding: gzip\r\n", &reply);
   CHECK_TEXT("gzip", reply_field(&reply, "Content-Encoding"));
   CHECK_TEXT("Accept-Encoding", reply_field(&reply, "Vary"));
+  CHECK_TEXT("attachment; filename=\"a _b_.txt\"; filename*=UTF-8''a%20%22b%22.txt",
+             reply_field(&reply, "Content-Disposition"));
   CHECK(reply.body_length < 100 && (unsigned char)reply.body[0] == 0x1f);
   reply_free(&reply);
   ask(&client, "GET", "/text", "", &reply);
@@ -540,6 +552,17 @@ static void test_compression(enum mode mode) {
     ask(&client, "GET", plain[i], "Accept-Encoding: gzip\r\n", &reply);
     CHECK(reply_field(&reply, "Content-Encoding") == NULL);
     CHECK(reply_field(&reply, "Vary") == NULL);
+    reply_free(&reply);
+  }
+  /* A file's tag is that of the file as it is. */
+  char page[3000];
+  memset(page, 'a', sizeof page);
+  put("a.html", page, sizeof page);
+  for (int i = 0; i < 2; i++) {
+    ask(&client, i ? "HEAD" : "GET", "/a_file", "Accept-Encoding: gzip\r\n", &reply);
+    CHECK(reply_field(&reply, "Content-Encoding") == NULL);
+    CHECK(reply_field(&reply, "ETag") != NULL);
+    CHECK_INT(sizeof page, reply.content_length);
     reply_free(&reply);
   }
   check_pieces(&client);
@@ -665,6 +688,21 @@ static void test_changes(enum mode mode) {
     CHECK(harness_now_ms() < limit);
     ask(&client, "GET", "/file.txt", "", &reply);
     changed = strcmp(reply.body, "another") == 0;
+    reply_free(&reply);
+    harness_breathe();
+  }
+  /* Also one whose time was set back. */
+  struct stat about;
+  CHECK_INT(0, stat(in_root("file.txt"), &about));
+  int file = open(in_root("file.txt"), O_WRONLY | O_CLOEXEC);
+  CHECK_INT(7, pwrite(file, "ANOTHER", 7, 0));
+  struct timespec times[2] = {about.st_atim, about.st_mtim};
+  CHECK_INT(0, futimens(file, times));
+  close(file);
+  for (int changed = 0; !changed;) {
+    CHECK(harness_now_ms() < limit);
+    ask(&client, "GET", "/file.txt", "", &reply);
+    changed = strcmp(reply.body, "ANOTHER") == 0;
     reply_free(&reply);
     harness_breathe();
   }

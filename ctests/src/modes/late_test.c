@@ -121,6 +121,79 @@ static void test_channel_room(enum mode mode) {
   CHECK_INT(1, atomic_load(&drained));
 }
 
+/* Frames of a message that is not whole hold up what is published meanwhile, up to the
+ * mark, and not the message itself. */
+static void test_published_meanwhile(enum mode mode) {
+  struct app app;
+  struct client client;
+  start(&app, mode);
+  app_websocket(&app, "/", open_kept, &heard);
+  harness_start(&app);
+  apus_channel channel = ws_pair(&client, app.port, "/", &heard);
+  CHECK_INT(0, apus_channel_subscribe(channel, "room"));
+  EVENTUALLY(apus_server_subscriber_count(app.server, "room") == 1);
+  CHECK_INT(0, apus_channel_send(channel, APUS_OPCODE_TEXT, 0, "a", 1));
+  for (int i = 0; i < 10; i++) {
+    CHECK_INT(0,
+              apus_server_publish(app.server, "room", APUS_OPCODE_BINARY, piece, sizeof piece, 0));
+  }
+  EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_UNHEARD) == 6);
+  CHECK_INT(0, apus_channel_send(channel, APUS_OPCODE_CONTINUE, 1, "b", 1));
+  WS_EXPECT(&client, APUS_OPCODE_TEXT, "a", 1);
+  WS_EXPECT(&client, WS_FINAL | APUS_OPCODE_CONTINUE, "b", 1);
+  for (int i = 0; i < 4; i++) {
+    WS_EXPECT(&client, WS_FINAL | APUS_OPCODE_BINARY, piece, sizeof piece);
+  }
+  client_close(&client);
+  harness_stop(&app);
+}
+
+/* Whoever asks to hear of a writer's end once it is over hears of it. */
+static void test_writer_end(enum mode mode) {
+  struct app app;
+  struct client client;
+  start(&app, mode);
+  app_route(&app, APUS_GET, "/", writer_handler, NULL);
+  harness_start(&app);
+  client_open(&client, app.port);
+  client_get(&client, "/");
+  EVENTUALLY(atomic_load(&handed) != 0);
+  apus_writer writer = atomic_load(&handed);
+  CHECK_INT(0, apus_writer_write(writer, "all", 3));
+  CHECK_INT(0, apus_writer_end(writer));
+  CLIENT_EXPECT(&client, "GET", 200, "all");
+  EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_REPLIES) == 1);
+  for (int i = 0; i < 20; i++) harness_breathe();
+  CHECK_INT(0, apus_writer_on_close(writer, count_drain, &drained, NULL));
+  EVENTUALLY(atomic_load(&drained) == 1);
+  CHECK_INT(1, apus_writer_destroy(writer));
+  client_close(&client);
+  harness_stop(&app);
+  CHECK_INT(1, atomic_load(&drained));
+}
+
+/* The same once the server has stopped: nobody will tell. */
+static void test_writer_end_stopped(enum mode mode) {
+  struct app app;
+  struct client client;
+  start(&app, mode);
+  app_route(&app, APUS_GET, "/", writer_handler, NULL);
+  harness_start(&app);
+  client_open(&client, app.port);
+  client_get(&client, "/");
+  EVENTUALLY(atomic_load(&handed) != 0);
+  apus_writer writer = atomic_load(&handed);
+  CHECK_INT(0, apus_writer_write(writer, "all", 3));
+  CHECK_INT(0, apus_writer_end(writer));
+  CLIENT_EXPECT(&client, "GET", 200, "all");
+  client_close(&client);
+  harness_halt(&app);
+  int32_t result = apus_writer_on_close(writer, count_drain, &drained, NULL);
+  CHECK(result == 0 || result == APUS_E_CLOSED);
+  CHECK_INT(1, apus_writer_destroy(writer));
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
 /* ------------------------------------------------------- what queues for another thread */
 
 static void defer_handler(void *context, apus_request request) {
@@ -154,6 +227,8 @@ static void test_left(enum mode mode) {
   open_gate(&first);
   EVENTUALLY(atomic_load(&handed) != 0);
   apus_request request = atomic_load(&handed);
+  /* An error of this thread's is not taken for that of the question. */
+  while (apus_server_tick(app.server, 0) != APUS_E_THREAD) harness_breathe();
   EVENTUALLY(!apus_request_is_alive(request));
   CLIENT_ENDS(&client);
   apus_request_destroy(request);
@@ -249,6 +324,45 @@ static pthread_t begin_stop(struct app *app, struct client *idle) {
   CHECK_INT(0, pthread_create(&thread, NULL, stop_server, app));
   CLIENT_ENDS(idle);
   return thread;
+}
+
+/* The next server has the name of a Unix socket while this one still has clients. */
+static void test_successor(enum mode mode) {
+  struct app app;
+  struct client client, idle;
+  char path[] = "late-test-XXXXXX";
+  pthread_t thread;
+  start(&app, mode);
+  CHECK(mkdtemp(path) != NULL);
+  char name[64];
+  snprintf(name, sizeof name, "%s/socket", path);
+  CHECK_INT(0, apus_server_set_drain_timeout(app.server, 10 * HARNESS_DEADLINE_MS));
+  app_route(&app, APUS_GET, "/", writer_handler, NULL);
+  CHECK(apus_server_listen_unix(app.server, name) >= 0);
+  harness_start(&app);
+  client_open(&idle, app.port);
+  client_open(&client, app.port);
+  client_get(&client, "/");
+  EVENTUALLY(atomic_load(&handed) != 0);
+  apus_writer writer = atomic_load(&handed);
+  CHECK_INT(0, apus_writer_write(writer, "first", 5));
+  CHECK_INT(0, pthread_create(&thread, NULL, stop_server, &app));
+  CLIENT_ENDS(&idle);
+  EVENTUALLY(access(name, F_OK) != 0);
+  apus_server next = apus_server_make();
+  CHECK(apus_server_listen_unix(next, name) >= 0);
+  CHECK_INT(0, apus_writer_end(writer));
+  CLIENT_EXPECT(&client, "GET", 200, "first");
+  CHECK_INT(0, pthread_join(thread, NULL));
+  if (app.driven) CHECK_INT(0, pthread_join(app.driver, NULL));
+  apus_writer_destroy(writer);
+  client_close(&client);
+  client_close(&idle);
+  CHECK_INT(1, apus_server_destroy(app.server));
+  CHECK_INT(0, access(name, F_OK));
+  CHECK_INT(1, apus_server_destroy(next));
+  CHECK(access(name, F_OK) != 0);
+  CHECK_INT(0, rmdir(path));
 }
 
 /* Its client is told at once to come back, elsewhere maybe: the stop need not wait. */
@@ -436,7 +550,11 @@ int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"writer_room", test_writer_room},
       {"channel_room", test_channel_room},
+      {"published_meanwhile", test_published_meanwhile},
+      {"writer_end", test_writer_end},
+      {"writer_end_stopped", test_writer_end_stopped},
       {"left", test_left},
+      {"successor", test_successor},
       {"written_before_waiting", test_written_before_waiting},
       {"events_behind_a_stop", test_events_behind_a_stop},
       {"queue_behind_a_stop", test_queue_behind_a_stop},

@@ -63,11 +63,11 @@ static void test_counters(enum mode mode) {
   struct client client;
   start_named(&app, mode);
   apus_server server = app.server;
-  for (int32_t i = 0; i <= APUS_COUNT_REFUSED_PROXY; i++) {
+  for (int32_t i = 0; i <= APUS_COUNT_REFUSED_MESSAGE; i++) {
     CHECK_INT(0, apus_server_counter(server, i));
   }
   CHECK_CODE(APUS_E_ARGUMENT, apus_server_counter(server, -1));
-  CHECK_CODE(APUS_E_ARGUMENT, apus_server_counter(server, APUS_COUNT_REFUSED_PROXY + 1));
+  CHECK_CODE(APUS_E_ARGUMENT, apus_server_counter(server, APUS_COUNT_REFUSED_MESSAGE + 1));
   client_open(&client, app.port);
   for (int i = 0; i < 3; i++) {
     client_text(&client, good);
@@ -162,22 +162,28 @@ static void test_adopted(enum mode mode) {
   int pair[2];
   app_make(&app, mode);
   app_route(&app, APUS_GET, "/name/:name", name_handler, NULL);
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct sockaddr_in address = {.sin_family = AF_INET};
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  CHECK_INT(0, bind(fd, (struct sockaddr *)&address, sizeof address));
   CHECK_CODE(APUS_E_ARGUMENT, apus_server_adopt_listener(app.server, -1));
-  CHECK_INT(0, listen(fd, 16));
-  CHECK_INT(0, apus_server_adopt_listener(app.server, fd));
-  app.port = apus_server_port(app.server, 0);
-  CHECK(app.port > 0);
   CHECK_INT(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+  CHECK_CODE(APUS_E_ARGUMENT, apus_server_adopt_listener(app.server, pair[0]));
+  /* One that listens, and one that is only bound; not one that is neither. */
+  for (int i = 0; i < 2; i++) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK_CODE(APUS_E_ARGUMENT, apus_server_adopt_listener(app.server, fd));
+    CHECK_INT(0, bind(fd, (struct sockaddr *)&address, sizeof address));
+    if (i == 0) CHECK_INT(0, listen(fd, 16));
+    CHECK_INT(i, apus_server_adopt_listener(app.server, fd));
+    CHECK(apus_server_port(app.server, i) > 0);
+  }
   CHECK_CODE(APUS_E_STATE, apus_server_adopt_connection(app.server, pair[0]));
   harness_drive(&app);
-  client_open(&client, app.port);
-  client_get(&client, "/name/listener");
-  CLIENT_EXPECT(&client, "GET", 200, "listener");
-  client_close(&client);
+  for (int i = 0; i < 2; i++) {
+    client_open(&client, apus_server_port(app.server, i));
+    client_get(&client, "/name/listener");
+    CLIENT_EXPECT(&client, "GET", 200, "listener");
+    client_close(&client);
+  }
   CHECK_CODE(APUS_E_ARGUMENT, apus_server_adopt_connection(app.server, -1));
   CHECK_INT(0, apus_server_adopt_connection(app.server, pair[0]));
   client_adopt(&client, pair[1]);
@@ -215,6 +221,27 @@ static void test_listeners(enum mode mode) {
     CLIENT_EXPECT(&client, "GET", 200, "listener");
     client_close(&client);
   }
+  harness_stop(&app);
+}
+
+/* Two servers on one port, where both want that; a third that doesn't may not. */
+static void test_shared_port(enum mode mode) {
+  struct app app;
+  struct client client;
+  apus_server other = apus_server_make(), third = apus_server_make();
+  app_make(&app, mode);
+  app_route(&app, APUS_GET, "/name/:name", name_handler, NULL);
+  CHECK_INT(0, apus_server_set_reuse_port(app.server, 1));
+  CHECK_INT(0, apus_server_set_reuse_port(other, 1));
+  harness_start(&app);
+  CHECK_INT(0, apus_server_listen(other, "127.0.0.1", app.port));
+  CHECK_CODE(APUS_E_ADDRESS_IN_USE, apus_server_listen(third, "127.0.0.1", app.port));
+  CHECK_INT(1, apus_server_destroy(other));
+  CHECK_INT(1, apus_server_destroy(third));
+  client_open(&client, app.port);
+  client_get(&client, "/name/shared");
+  CLIENT_EXPECT(&client, "GET", 200, "shared");
+  client_close(&client);
   harness_stop(&app);
 }
 
@@ -274,13 +301,10 @@ static void test_ipv6(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"concurrent", test_concurrent},
-      {"counters", test_counters},
-      {"limits", test_limits},
-      {"unix", test_unix},
-      {"adopted", test_adopted},
-      {"listeners", test_listeners},
-      {"ipv6", test_ipv6},
+      {"concurrent", test_concurrent},   {"counters", test_counters},
+      {"limits", test_limits},           {"unix", test_unix},
+      {"adopted", test_adopted},         {"listeners", test_listeners},
+      {"shared_port", test_shared_port}, {"ipv6", test_ipv6},
   };
   return harness_main("server_test", argc, argv, CASES(cases));
 }

@@ -261,6 +261,39 @@ static void find_nothing_in_common(apus_client client) {
   CHECK_INT(1, apus_fetch_destroy(fetch));
 }
 
+/* What a file holds, and some text behind it; its length. */
+static size_t read_with(const char *name, const char *behind, char *text, size_t size) {
+  FILE *file = fopen(path_of(name), "r");
+  CHECK(file != NULL);
+  size_t length = fread(text, 1, size, file);
+  fclose(file);
+  CHECK(length > 0 && length + strlen(behind) < size);
+  memcpy(text + length, behind, strlen(behind));
+  return length + strlen(behind);
+}
+
+/* A broken block behind whole ones is no end of the text. */
+static void test_broken_blocks(enum mode mode) {
+  static const char broken[] = "-----BEGIN CERTIFICATE-----\nMIIB!!!\n-----END CERTIFICATE-----\n";
+  static const char note[] = "\nThat was all.\n";
+  char chain[8192], key[8192];
+  make_certificates();
+  app_make(&app, mode);
+  apus_client client = apus_client_make();
+  size_t key_length = read_with("one.key", "", key, sizeof key);
+  size_t length = read_with("one.crt", broken, chain, sizeof chain);
+  CHECK_INT(APUS_E_TLS,
+            apus_server_add_certificate_memory(app.server, NULL, chain, length, key, key_length));
+  CHECK_INT(APUS_E_TLS, apus_server_set_client_certificates_memory(app.server, 2, chain, length));
+  CHECK_INT(APUS_E_TLS, apus_client_add_ca_memory(client, chain, length));
+  length = read_with("one.crt", note, chain, sizeof chain);
+  CHECK_INT(0, apus_client_add_ca_memory(client, chain, length));
+  CHECK_INT(0,
+            apus_server_add_certificate_memory(app.server, NULL, chain, length, key, key_length));
+  CHECK_INT(1, apus_client_destroy(client));
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
 /* What a client sets of the same kind; the server has a key for ECDSA and its defaults. */
 static void test_client_settings(enum mode mode) {
   app_begin(mode);
@@ -303,10 +336,10 @@ static void test_leaving(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"requests", test_requests},         {"plain", test_plain},
-      {"verification", test_verification}, {"replacement", test_replacement},
-      {"settings", test_settings},         {"client_settings", test_client_settings},
-      {"leaving", test_leaving},
+      {"requests", test_requests},           {"plain", test_plain},
+      {"verification", test_verification},   {"replacement", test_replacement},
+      {"settings", test_settings},           {"client_settings", test_client_settings},
+      {"broken_blocks", test_broken_blocks}, {"leaving", test_leaving},
   };
   atexit(remove_certificates);
   return harness_main("tls_test", argc, argv, CASES(cases));

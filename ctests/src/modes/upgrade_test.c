@@ -66,8 +66,27 @@ static void unsound_handler(void *context, apus_request request) {
   (void)context;
   CHECK(apus_upgrade_make(request) == 0);
   int code = apus_last_error();
-  CHECK_CODE(APUS_E_STATE, apus_reply_text(request, 200, "no"));
+  CHECK_CODE(app_replied_code(), apus_reply_text(request, 200, "no"));
+  /* Nothing is left to be done. */
+  harness_kept = 1;
   atomic_store(&handled, code);
+}
+
+static _Atomic apus_request held;
+
+static void hold_handler(void *context, apus_request request) {
+  (void)context;
+  app_defer(request);
+  atomic_store(&held, request);
+}
+
+/* Joins a topic before there is a connection. */
+static void joining_handler(void *context, apus_request request) {
+  (void)context;
+  apus_channel channel = apus_upgrade_accept(apus_upgrade_make(request), NULL);
+  CHECK(channel != 0);
+  CHECK_INT(0, apus_channel_subscribe(channel, "room"));
+  listen_to(channel);
 }
 
 static void hello_handler(void *context, apus_request request) {
@@ -83,6 +102,8 @@ static void make(struct app *app, enum mode mode) {
   app_route(app, APUS_GET, "/later", later_handler, NULL);
   app_route(app, APUS_METHOD_ANY, "/unsound", unsound_handler, NULL);
   app_route(app, APUS_GET, "/hello", hello_handler, NULL);
+  app_route(app, APUS_GET, "/hold", hold_handler, NULL);
+  app_route(app, APUS_GET, "/joining", joining_handler, NULL);
 }
 
 static apus_upgrade take_ticket(void) {
@@ -129,6 +150,42 @@ static void test_now(enum mode mode) {
   EVENTUALLY(atomic_load(&heard.drops) == 5);
   EVENTUALLY(apus_server_channel_count(app.server) == 0);
   EVENTUALLY(apus_live_count(APUS_KIND_CHANNEL) == 0);
+  harness_stop(&app);
+}
+
+/* The reply before its own is long in coming: what is asked for meanwhile counts. */
+static void test_joining(enum mode mode) {
+  struct app app;
+  struct client client, other;
+  struct reply reply;
+  make(&app, mode);
+  atomic_store(&held, 0);
+  harness_start(&app);
+  client_open(&client, app.port);
+  client_get(&client, "/hold");
+  ws_ask(&client, "/joining", "");
+  apus_channel channel = heard_opened(&heard);
+  EVENTUALLY(atomic_load(&held) != 0);
+  /* Its worker, whichever of the two, has seen all that came before. */
+  for (int i = 0; i < 4; i++) {
+    client_open(&other, app.port);
+    client_get(&other, "/hello");
+    CLIENT_EXPECT(&other, "GET", 200, "hello");
+    client_close(&other);
+  }
+  CHECK_INT(0, apus_reply_text(atomic_load(&held), 200, "held"));
+  CLIENT_EXPECT(&client, "GET", 200, "held");
+  client_reply(&client, "GET", &reply);
+  CHECK_INT(101, reply.status);
+  reply_free(&reply);
+  EVENTUALLY(apus_server_subscriber_count(app.server, "room") == 1);
+  CHECK_INT(0, apus_server_publish(app.server, "room", APUS_OPCODE_TEXT, "hello", 5, 0));
+  WS_EXPECT_TEXT(&client, "hello");
+  CHECK_INT(0, apus_channel_unsubscribe(channel, "room"));
+  EVENTUALLY(apus_server_subscriber_count(app.server, "room") == 0);
+  CHECK_INT(0, apus_server_publish(app.server, "room", APUS_OPCODE_TEXT, "nobody", 6, 0));
+  WS_SETTLED(&client);
+  finish(&client);
   harness_stop(&app);
 }
 
@@ -435,10 +492,15 @@ static void test_origins(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"now", test_now},         {"unsound", test_unsound},
-      {"later", test_later},     {"too_late", test_too_late},
-      {"glued", test_glued},     {"client_left", test_client_left},
-      {"frames", test_frames},   {"server_ends", test_server_ends},
+      {"now", test_now},
+      {"joining", test_joining},
+      {"unsound", test_unsound},
+      {"later", test_later},
+      {"too_late", test_too_late},
+      {"glued", test_glued},
+      {"client_left", test_client_left},
+      {"frames", test_frames},
+      {"server_ends", test_server_ends},
       {"origins", test_origins},
   };
   return harness_main("upgrade_test", argc, argv, CASES(cases));
