@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -33,12 +34,27 @@ void connection_init(struct connection *connection) {
 /* ---- credentials */
 
 /* Reads a password from the terminal, which does not show it. */
+static struct termios usual;
+
+/* A signal that ends the program does not leave a terminal without an echo. */
+static void give_echo_back(int number) {
+  tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
+  raise(number);
+}
+
 static char *ask_password(const char *user) {
+  static const int ends[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP};
+  struct sigaction before[4],
+      during = {.sa_handler = give_echo_back, .sa_flags = (int)SA_RESETHAND};
   char line[512];
-  struct termios usual, silent;
+  struct termios silent;
   if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &usual) < 0) return NULL;
   silent = usual;
   silent.c_lflag &= ~(tcflag_t)ECHO;
+  for (int i = 0; i < 4; i++) {
+    sigaction(ends[i], NULL, &before[i]);
+    if (before[i].sa_handler != SIG_IGN) sigaction(ends[i], &during, NULL);
+  }
   /* First this, which forgets what was typed before it is asked for. */
   tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
   fprintf(stderr, "Password of ");
@@ -47,6 +63,7 @@ static char *ask_password(const char *user) {
   fflush(stderr);
   char *read = fgets(line, sizeof line, stdin);
   tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
+  for (int i = 0; i < 4; i++) sigaction(ends[i], &before[i], NULL);
   fputc('\n', stderr);
   if (read == NULL) return NULL;
   line[strcspn(line, "\r\n")] = 0;

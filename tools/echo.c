@@ -186,7 +186,7 @@ static void set_up(apus_server server, int cors, int quiet) {
   apus_server_set_topic_history(server, topic, 100, 1 << 16);
 }
 
-static void stop(void *context) { apus_server_stop(*(apus_server *)context); }
+static void stop(void *context) { stop_server(*(apus_server *)context); }
 
 static int run(const struct command *command, int count, char **words) {
   static struct listening listening;

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tool.h"
 
@@ -111,6 +112,12 @@ void log_access(void *context, apus_server server, const char *line, size_t leng
   putchar('\n');
   fflush(stdout);
   funlockfile(stdout);
+}
+
+void stop_server(apus_server server) {
+  /* The signal may have come before the start. */
+  const struct timespec while_it_starts = {0, 10 * 1000 * 1000};
+  while (apus_server_stop(server) == APUS_E_STATE) nanosleep(&while_it_starts, NULL);
 }
 
 int serve_on(apus_server server) {

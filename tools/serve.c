@@ -119,7 +119,7 @@ static int set_up(struct serve *serve, apus_server server) {
   return result;
 }
 
-static void stop(void *context) { apus_server_stop(*(apus_server *)context); }
+static void stop(void *context) { stop_server(*(apus_server *)context); }
 
 /* ---- the command line */
 

@@ -17,13 +17,21 @@ static void (*stop_function)(void *context);
 static void *stop_context;
 static sigset_t signals;
 
+static void *run_stop(void *context) {
+  stop_function(context);
+  return NULL;
+}
+
 static void *wait_for_signals(void *context) {
   (void)context;
   for (;;) {
     int number = 0;
     if (sigwait(&signals, &number) != 0) continue;
     if (atomic_exchange(&seen, number) != 0) _exit(128 + number);
-    stop_function(stop_context);
+    /* That may take its time, and the next signal is not to wait. */
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, run_stop, stop_context) != 0) _exit(128 + number);
+    pthread_detach(thread);
   }
   return NULL;
 }

@@ -156,6 +156,8 @@ void add_address(const struct arguments *arguments, struct listening *listening)
 void print_addresses(apus_server server, const struct listening *listening, const char *what);
 /* Prints a line of the access log. */
 void log_access(void *context, apus_server server, const char *line, size_t length);
+/* Stops a server, once it has started. */
+void stop_server(apus_server server);
 /* Serves until a signal or until the server is stopped. Returns an exit code. */
 int serve_on(apus_server server);
 

@@ -226,10 +226,14 @@ static void take_put(void *context, apus_request request) {
   if (put == NULL) return; /* a handler that does nothing sends 500 */
   put->serve = serve;
   memcpy(put->name, name, length);
-  snprintf(put->temporary, sizeof put->temporary, ".apus-upload-%d-%u", (int)getpid(),
-           atomic_fetch_add(&number, 1));
   int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-  put->descriptor = openat(serve->descriptor, put->temporary, flags, 0666);
+  /* Another server's of that number, or one that was killed, may have left its own. */
+  for (int attempt = 0; attempt < 1000; attempt++) {
+    snprintf(put->temporary, sizeof put->temporary, ".apus-upload-%d-%u", (int)getpid(),
+             atomic_fetch_add(&number, 1));
+    put->descriptor = openat(serve->descriptor, put->temporary, flags, 0666);
+    if (put->descriptor >= 0 || errno != EEXIST) break;
+  }
   if (put->descriptor < 0) {
     apus_reply_status(request, status_of_system(errno));
     free(put);

@@ -62,6 +62,8 @@ static const char about[] =
 static void opened(void *context, apus_channel channel) {
   struct ws *ws = context;
   const char *protocol = apus_channel_protocol(channel);
+  /* Whatever filled the connection before. */
+  ws->is_full = 0;
   if (!ws->quiet) {
     int has = protocol != NULL && *protocol != 0;
     remark("open%s%s", has ? ", subprotocol " : "", has ? protocol : "");

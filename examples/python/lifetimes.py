@@ -93,7 +93,6 @@ async def any_order() -> None:
 
 
 async def drop(order: tuple[str, ...], explicit: bool) -> None:
-    loop = asyncio.get_running_loop()
     server, client = apus.Server(), apus.Client()
 
     @server.websocket("/")
@@ -108,8 +107,8 @@ async def drop(order: tuple[str, ...], explicit: bool) -> None:
     channel = await opened.__aenter__()
     await channel.send("x")
     assert await channel.receive() == "x"
-    for descriptor in (server._descriptor, client._descriptor):
-        loop.remove_reader(descriptor)
+    server._unwatch()
+    client._unwatch()
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
@@ -132,6 +131,67 @@ async def drop(order: tuple[str, ...], explicit: bool) -> None:
             await asyncio.sleep(0)
 
 
+async def stopping() -> None:
+    """A stop ends channels for those who read them, well before its time limit."""
+    server = apus.Server(drain_timeout=3_600_000)
+    ended: list[bool] = []
+
+    @server.websocket("/")
+    async def serve(channel: apus.Channel) -> None:
+        async for message in channel:
+            await channel.send(message)
+        ended.append(True)
+
+    port = server.listen()
+    async with apus.Client() as client:
+        async with server:
+            opened = client.websocket(f"ws://127.0.0.1:{port}/")
+            channel = await opened.__aenter__()
+            await channel.send("x")
+            assert await channel.receive() == "x"
+        assert ended == [True]
+        await opened.__aexit__(None, None, None)
+    assert live() == 0, live()
+
+
+async def closed_inside() -> None:
+    """close() inside `async with`: who waits is told, and nothing is left."""
+    server = apus.Server()
+    asked = asyncio.Event()
+
+    @server.get("/")
+    async def wait(_: apus.Request) -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    port = server.listen()
+    async with server, apus.Client() as client:
+        task = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/"))
+        await asked.wait()
+        client.close()
+        server.close()
+        assert isinstance((await asyncio.gather(task, return_exceptions=True))[0],
+                          asyncio.CancelledError)
+    assert live() == 0, live()
+
+
+async def odd_requests() -> None:
+    """Bytes that are no UTF-8 reach the access log, and a server without routes answers."""
+    lines: list[str] = []
+    server = apus.Server()
+    server.on_access(lines.append)
+    port = server.listen()
+    async with server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: \xff\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 ")
+        writer.close()
+        while not lines:
+            await asyncio.sleep(0)
+    assert "\\xff" in lines[0], lines
+
+
 def stale() -> None:
     """A handle that has ended is an error, and no crash."""
     server = apus.Server()
@@ -149,5 +209,8 @@ asyncio.run(own_thread())
 asyncio.run(kept_and_released())
 cycles()
 asyncio.run(any_order())
+asyncio.run(stopping())
+asyncio.run(closed_inside())
+asyncio.run(odd_requests())
 stale()
 print("gc ok")

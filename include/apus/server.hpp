@@ -165,9 +165,11 @@ class Server : public detail::Owner<apus_server_destroy> {
  private:
   template <class Kept>
   static void handle_request(void *context, apus_request request) {
-    if (!detail::run<Kept>(context, Request(request), Reply(request))) {
-      apus_reply_status(request, 500);
-    }
+    if (detail::run<Kept>(context, Request(request), Reply(request))) return;
+    /* It threw. A request that was deferred is somebody else's by now. */
+    if (apus_request_defer(request) != APUS_OK) return;
+    apus_reply_status(request, 500);
+    apus_request_destroy(request);
   }
   template <class Kept>
   static void handle_events(void *context, apus_writer writer, apus_request request) {

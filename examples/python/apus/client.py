@@ -72,21 +72,30 @@ class Client:
         self._end = weakref.finalize(self, library.apus_client_destroy, self._handle)
         self._channels: dict[int, Channel] = {}
         self._waiting: set[asyncio.Future[None]] = set()
+        self._watched: tuple[asyncio.AbstractEventLoop, int] | None = None
         set_options(self._handle, "client", options)
 
     async def __aenter__(self) -> Client:
-        self._descriptor = library.apus_client_event_fd(self._handle)
-        asyncio.get_running_loop().add_reader(self._descriptor, self._ready)
+        loop, descriptor = asyncio.get_running_loop(), library.apus_client_event_fd(self._handle)
+        loop.add_reader(descriptor, self._ready)
+        self._watched = loop, descriptor
         return self
 
     async def __aexit__(self, *_: Any) -> None:
-        asyncio.get_running_loop().remove_reader(self._descriptor)
-        for waiting in list(self._waiting):
-            waiting.cancel()
         self.close()
 
     def close(self) -> None:
+        """Ends it, and what is under way: who waits for that is cancelled."""
+        self._unwatch()
+        for waiting in list(self._waiting):
+            waiting.cancel()
         self._end()
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            loop, descriptor = self._watched
+            self._watched = None
+            loop.remove_reader(descriptor)
 
     async def get(self, url: str, **options: Any) -> Response:
         return await self.request("GET", url, **options)

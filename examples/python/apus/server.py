@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import inspect
 import json
@@ -85,8 +86,12 @@ class Events(Flow):
 
     def __init__(self, request: Request) -> None:
         super().__init__(library.apus_writer_make_events(request._handle), "writer")
-        library.apus_writer_on_close(self._handle, *library.keep(
-            self._kept, "apus_writer_fn", lambda _: self._wake()))
+        try:
+            library.apus_writer_on_close(self._handle, *library.keep(
+                self._kept, "apus_writer_fn", lambda _: self._wake()))
+        except Error:
+            library.apus_writer_destroy(self._handle)
+            raise
 
     async def send(self, data: str, event: str | None = None, id: str | None = None) -> None:
         """Sends an event; waits while the client is too slow. Raises Closed when it left."""
@@ -117,6 +122,7 @@ class Server:
         self._channels: dict[int, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._kept: dict[int, Any] = {}
+        self._watched: tuple[asyncio.AbstractEventLoop, int] | None = None
         set_options(self._handle, "server", options)
 
     # ---- routes: decorators
@@ -145,7 +151,8 @@ class Server:
     def on_access(self, function: Callable[[str], Any]) -> None:
         """Has a function take a line for each request (Combined Log Format)."""
         library.apus_server_on_access(self._handle, *library.keep(
-            self._kept, "apus_access_fn", lambda _, line, __: function(line.decode())))
+            self._kept, "apus_access_fn",
+            lambda _, line, __: function(line.decode("utf-8", "backslashreplace"))))
 
     def folder(self, prefix: str, path: str) -> None:
         library.apus_server_serve_folder(self._handle, prefix, path)
@@ -165,20 +172,38 @@ class Server:
 
     async def __aenter__(self) -> Server:
         library.apus_server_start(self._handle)
-        self._descriptor = library.apus_server_event_fd(self._handle)
-        asyncio.get_running_loop().add_reader(self._descriptor, self._ready)
+        loop, descriptor = asyncio.get_running_loop(), library.apus_server_event_fd(self._handle)
+        loop.add_reader(descriptor, self._ready)
+        self._watched = loop, descriptor
         return self
 
     async def __aexit__(self, *_: Any) -> None:
         """Stops it: requests under way may finish within the drain timeout, channels close
         with 1001; what runs still is cancelled."""
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._descriptor)
-        await loop.run_in_executor(None, library.apus_server_stop, self._handle)
-        for task in self._tasks:
+        self._unwatch()
+        if self._end.alive:
+            await self._stop()
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self.close()
+
+    async def _stop(self) -> None:
+        # What comes meanwhile is still taken: the ends of channels, and who waits.
+        stopping = asyncio.get_running_loop().run_in_executor(
+            None, library.apus_server_stop, self._handle)
+        while not stopping.done():
+            with contextlib.suppress(Error):
+                self._ready()
+            await asyncio.wait({stopping}, timeout=0.02)
+        await stopping
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            loop, descriptor = self._watched
+            self._watched = None
+            loop.remove_reader(descriptor)
 
     async def serve(self) -> None:
         """Serves until it is cancelled."""
@@ -187,6 +212,7 @@ class Server:
 
     def close(self) -> None:
         """Ends it at once, with whatever is under way."""
+        self._unwatch()
         self._end()
 
     def publish(self, topic: str, data: str) -> None:
@@ -201,9 +227,15 @@ class Server:
         event = Event()
         while library.apus_server_next(self._handle, ctypes.byref(event), 0):
             if event.kind == REQUEST:
+                if event.route not in self._routes:
+                    library.apus_request_destroy(event.handle)
+                    continue
                 run, handler = self._routes[event.route]
                 self._start(run(self, Request(event.handle), handler))
             elif event.kind == CHANNEL:
+                if event.route not in self._routes:
+                    library.apus_channel_destroy(event.handle)
+                    continue
                 run, handler = self._routes[event.route]
                 channel = self._channels[event.handle] = Channel(event.handle)
                 self._start(run(self, channel, handler))
