@@ -9,7 +9,9 @@
  * - Owners (Server, Client, Fetch, Response, Source, Writer, Channel, Deferred) move and do
  *   not copy. Views (Request, Reply, ChannelView) are handles that someone else ends.
  * - What comes out as a string_view is borrowed, as apus.h says; it ends with a NUL.
- * - Callbacks run where the dispatch says: by default in Server::tick(), Client::tick().
+ * - Callbacks run where the dispatch says: by default in Server::tick(), Client::tick(). On
+ *   worker threads the end of a Fetch or Source does not wait for one that runs just then:
+ *   it must not refer to what ends with them, unless cancel() and wait() come before.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
