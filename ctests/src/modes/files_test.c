@@ -662,6 +662,19 @@ static void test_slow_readers(enum mode mode) {
   CHECK_INT(before, harness_descriptors());
 }
 
+/* Asks for a file until it holds that. */
+static void until(struct client *client, const char *text) {
+  struct reply reply;
+  int64_t limit = harness_now_ms() + HARNESS_DEADLINE_MS;
+  for (int changed = 0; !changed;) {
+    CHECK(harness_now_ms() < limit);
+    ask(client, "GET", "/file.txt", "", &reply);
+    changed = strcmp(reply.body, text) == 0;
+    reply_free(&reply);
+    harness_breathe();
+  }
+}
+
 /* A file that is cut short while it is sent closes the connection: the client can
  * tell. One that is replaced is seen, in a while. */
 static void test_changes(enum mode mode) {
@@ -683,14 +696,7 @@ static void test_changes(enum mode mode) {
   put_text("new", "another");
   snprintf(made, sizeof made, "%s", in_root("new"));
   CHECK_INT(0, rename(made, in_root("file.txt")));
-  int64_t limit = harness_now_ms() + HARNESS_DEADLINE_MS;
-  for (int changed = 0; !changed;) {
-    CHECK(harness_now_ms() < limit);
-    ask(&client, "GET", "/file.txt", "", &reply);
-    changed = strcmp(reply.body, "another") == 0;
-    reply_free(&reply);
-    harness_breathe();
-  }
+  until(&client, "another");
   /* Also one whose time was set back. */
   struct stat about;
   CHECK_INT(0, stat(in_root("file.txt"), &about));
@@ -699,14 +705,9 @@ static void test_changes(enum mode mode) {
   struct timespec times[2] = {about.st_atim, about.st_mtim};
   CHECK_INT(0, futimens(file, times));
   close(file);
-  for (int changed = 0; !changed;) {
-    CHECK(harness_now_ms() < limit);
-    ask(&client, "GET", "/file.txt", "", &reply);
-    changed = strcmp(reply.body, "ANOTHER") == 0;
-    reply_free(&reply);
-    harness_breathe();
-  }
+  until(&client, "ANOTHER");
   CHECK_INT(0, unlink(in_root("file.txt")));
+  int64_t limit = harness_now_ms() + HARNESS_DEADLINE_MS;
   for (int status = 200; status != 404;) {
     CHECK(harness_now_ms() < limit);
     ask(&client, "GET", "/file.txt", "", &reply);

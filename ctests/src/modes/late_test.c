@@ -148,20 +148,26 @@ static void test_published_meanwhile(enum mode mode) {
   harness_stop(&app);
 }
 
-/* Whoever asks to hear of a writer's end once it is over hears of it. */
-static void test_writer_end(enum mode mode) {
-  struct app app;
-  struct client client;
-  start(&app, mode);
-  app_route(&app, APUS_GET, "/", writer_handler, NULL);
-  harness_start(&app);
-  client_open(&client, app.port);
-  client_get(&client, "/");
+/* One whose reply its client has, whole. */
+static apus_writer writer_that_ended(struct app *app, enum mode mode, struct client *client) {
+  start(app, mode);
+  app_route(app, APUS_GET, "/", writer_handler, NULL);
+  harness_start(app);
+  client_open(client, app->port);
+  client_get(client, "/");
   EVENTUALLY(atomic_load(&handed) != 0);
   apus_writer writer = atomic_load(&handed);
   CHECK_INT(0, apus_writer_write(writer, "all", 3));
   CHECK_INT(0, apus_writer_end(writer));
-  CLIENT_EXPECT(&client, "GET", 200, "all");
+  CLIENT_EXPECT(client, "GET", 200, "all");
+  return writer;
+}
+
+/* Whoever asks to hear of a writer's end once it is over hears of it. */
+static void test_writer_end(enum mode mode) {
+  struct app app;
+  struct client client;
+  apus_writer writer = writer_that_ended(&app, mode, &client);
   EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_REPLIES) == 1);
   for (int i = 0; i < 20; i++) harness_breathe();
   CHECK_INT(0, apus_writer_on_close(writer, count_drain, &drained, NULL));
@@ -176,16 +182,7 @@ static void test_writer_end(enum mode mode) {
 static void test_writer_end_stopped(enum mode mode) {
   struct app app;
   struct client client;
-  start(&app, mode);
-  app_route(&app, APUS_GET, "/", writer_handler, NULL);
-  harness_start(&app);
-  client_open(&client, app.port);
-  client_get(&client, "/");
-  EVENTUALLY(atomic_load(&handed) != 0);
-  apus_writer writer = atomic_load(&handed);
-  CHECK_INT(0, apus_writer_write(writer, "all", 3));
-  CHECK_INT(0, apus_writer_end(writer));
-  CLIENT_EXPECT(&client, "GET", 200, "all");
+  apus_writer writer = writer_that_ended(&app, mode, &client);
   client_close(&client);
   harness_halt(&app);
   int32_t result = apus_writer_on_close(writer, count_drain, &drained, NULL);
