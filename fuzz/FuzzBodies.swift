@@ -1,11 +1,28 @@
 // Content: what is compressed, under its caps, and forms with files.
 
 /// The first two bytes: the window, whether it is kept, and how much may come of it.
+///
+/// Bytes from further back than the window are malformed. zlib notices where they are not
+/// in the output of the same call either, so with a window under the largest the pieces
+/// decide whether it does; what it makes of the rest is what the largest window makes of it.
 func fuzzInflate(_ bytes: [UInt8], _ ends: [Int]) -> FuzzLog {
+  guard bytes.count >= 2 else { return FuzzLog() }
+  let bits = 8 + bytes[0] & 7
+  let log = inflate(bytes, ends, bits: bits)
+  if bits == 15 { return log }
+  let largest = inflate(bytes, ends, bits: 15)
+  var malformed = FuzzLog()
+  malformed.add("malformed")
+  if log != largest, log != malformed {
+    fatalError("a window of \(bits) bits:\n\(log.text)\nof 15 bits:\n\(largest.text)")
+  }
+  return largest
+}
+
+private func inflate(_ bytes: [UInt8], _ ends: [Int], bits: UInt8) -> FuzzLog {
   var log = FuzzLog()
-  guard bytes.count >= 2 else { return log }
   let room = Int(bytes[1]) * 16
-  guard var inflater = Inflater(bits: 8 + bytes[0] & 7, keepsContext: bytes[0] & 8 != 0) else {
+  guard var inflater = Inflater(bits: bits, keepsContext: bytes[0] & 8 != 0) else {
     return log
   }
   var buffer = ByteBuffer()

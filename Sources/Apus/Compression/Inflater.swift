@@ -26,7 +26,9 @@ import CZlib
   static var block: Int { 16 * 1024 }
 
   /// `bits` is the size of the window, 8 to 15. Nil without memory. Without
-  /// `keepsContext` each message is compressed by itself.
+  /// `keepsContext` each message is compressed by itself. Bytes from further back than the
+  /// window are malformed where zlib does not have them in the same call's output; its
+  /// caller's pieces decide that, and no byte but the message's own is ever taken.
   init?(bits: UInt8, keepsContext: Bool) {
     guard let made = unsafe zlib_inflate_make(Int32(bits)) else { return nil }
     unsafe stream = made

@@ -65,6 +65,27 @@ import Testing
     #expect(buffer.isEmpty == true)
   }
 
+  /// Bytes from behind the window are not there any more. In one piece they are, in the
+  /// output itself, and zlib takes them; they are the message's own.
+  @Test func fartherBackThanTheWindow() {
+    var random = Random(seed: Random.seed)
+    let part = (0..<600).map { _ in UInt8.random(in: 0...255, using: &random) }
+    let bytes = compressed(part + part)
+    #expect(bytes.count < 700)
+    var inflater = makeInflater(bits: 9, keepsContext: true)
+    var buffer = ByteBuffer()
+    var outcome = Inflater.Outcome.done
+    for index in bytes.indices where outcome == .done {
+      outcome = inflater.inflate(
+        bytes.span.extracting(index..<index + 1), isEnd: index == bytes.count - 1, to: &buffer,
+        room: 5000)
+    }
+    #expect(outcome == .malformed, "\(Random.note)")
+    #expect((part + part).starts(with: array(buffer.bytes)), "\(Random.note)")
+    inflater = makeInflater(bits: 9, keepsContext: true)
+    if let message = inflated(&inflater, bytes) { #expect(message == part + part) }
+  }
+
   @Test func aFailureIsFinal() {
     var inflater = makeInflater(bits: 15, keepsContext: true)
     #expect(inflated(&inflater, [0xFF, 0xFF]) == nil)
