@@ -537,7 +537,12 @@ enum {
   /* of channels with apus_channel_set_events() alone: */
   APUS_EVENT_MESSAGE = 3, /* messages wait for apus_channel_recv() */
   APUS_EVENT_OPEN = 4,    /* a channel that makes its connections itself is open */
-  APUS_EVENT_CLOSE = 5    /* the channel is closed for good */
+  APUS_EVENT_CLOSE = 5,   /* the channel is closed for good */
+  /* of fetches, sources and writers with apus_*_set_events() alone: */
+  APUS_EVENT_FETCH = 6,  /* the fetch is complete, or has failed: apus_fetch_result() */
+  APUS_EVENT_SOURCE = 7, /* an event waits for apus_source_next(), or the source has closed */
+  APUS_EVENT_DRAIN = 8,  /* there is room again in a writer, or a channel as above */
+  APUS_EVENT_END = 9     /* the writer's reply has gone, whole, or its client has left */
 };
 
 /* One event. The layout is frozen. Since 0.1. */
@@ -683,8 +688,9 @@ APUS_API int32_t apus_server_on_reply(apus_server server, apus_replied_fn fn, vo
                                       apus_drop_fn drop);
 /* A request was refused, or a connection failed. A refusal is sent behind the
  * replies still due, and the connection closes so that it can be read. code is APUS_E_PROTOCOL,
- * APUS_E_TOO_LARGE, APUS_E_TIMEOUT, APUS_E_FULL, APUS_E_CLOSED or APUS_E_IO;
- * status is what was sent, or 0. */
+ * APUS_E_TOO_LARGE, APUS_E_TIMEOUT, APUS_E_FULL, APUS_E_CLOSED, APUS_E_MEMORY, APUS_E_IO
+ * or one of TLS; status is what was sent, or 0. apus_last_error_message() has the reason in a
+ * sentence meanwhile. */
 APUS_API int32_t apus_server_on_error(apus_server server, apus_failed_fn fn, void *context,
                                       apus_drop_fn drop);
 /* Each apus_server_tick(), after its callbacks, without any lock held. */
@@ -897,7 +903,8 @@ APUS_API int32_t apus_reply_status(apus_request request, int32_t status);
 /* Completes the reply with a file, by the host's own path, links followed: with ETag and
  * Last-Modified, the conditional fields and ranges of the request answered (section 15),
  * unless a status other than 200 was set. type NULL: as set, or by the name's extension.
- * A file that is missing leaves the request open for another reply.
+ * A file that is missing leaves the request open for another reply; a handler that makes
+ * none sends 404.
  * Errors: APUS_E_NOT_FOUND (no regular file), APUS_E_PERMISSION, APUS_E_DESCRIPTORS,
  * APUS_E_IO, and as apus_reply_data(). Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_reply_file(apus_request request, const char *path, const char *type);
@@ -992,6 +999,10 @@ APUS_API int32_t apus_writer_on_drain(apus_writer writer, apus_writer_fn fn, voi
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_on_close(apus_writer writer, apus_writer_fn fn, void *context,
                                       apus_drop_fn drop);
+/* 1: apus_server_next() tells of both, too: APUS_EVENT_DRAIN, and once APUS_EVENT_END, of a
+ * writer that was not destroyed. Default 0.
+ * Errors: APUS_E_ARGUMENT, APUS_E_CLOSED. Thread: any. Since 0.1. */
+APUS_API int32_t apus_writer_set_events(apus_writer writer, int32_t on);
 /* Ends the reply as if the client had left when nothing was written for so long, 0 to
  * 86,400,000 (default 0: no limit): on_close is called, and the connection is closed. What
  * is published to a writer of events counts as written, heartbeats do not. Kept to 0.2 s.
@@ -1295,10 +1306,10 @@ APUS_API int32_t apus_channel_recv(apus_channel channel, apus_message *message, 
 /* 1: apus_server_next() or apus_client_next() tells of the channel, so that one thread
  * can wait for many. APUS_EVENT_MESSAGE comes when a message comes and when a receive
  * leaves one behind, and one at a time: a host that receives once for each misses
- * nothing. APUS_EVENT_CLOSE is the last one; messages may wait behind it still, up to an
- * apus_channel_recv() that gives APUS_E_CLOSED. Messages with listeners make no events.
- * The handle is the caller's then, as after apus_channel_keep(). Default 0.
- * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+ * nothing. APUS_EVENT_DRAIN comes where on_drain would. APUS_EVENT_CLOSE is the last one; messages
+ * may wait behind it still, up to an apus_channel_recv() that gives APUS_E_CLOSED. Messages with
+ * listeners make no events. The handle is the caller's then, as after apus_channel_keep(). Default
+ * 0. Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
 APUS_API int32_t apus_channel_set_events(apus_channel channel, int32_t on);
 /* Ends a wait to receive, or else the next one, once. Thread: any. Since 0.1. */
 APUS_API int32_t apus_channel_cancel(apus_channel channel);
@@ -1545,8 +1556,8 @@ APUS_API int32_t apus_client_set_channel_close_timeout(apus_client client, int32
  * (another thread ticks), APUS_E_MEMORY, APUS_E_DESCRIPTORS. Thread: any, one at a
  * time. Since 0.1. */
 APUS_API int32_t apus_client_tick(apus_client client, int32_t timeout_ms);
-/* Takes one event instead, as apus_server_next() does: those of channels with
- * apus_channel_set_events().
+/* Takes one event instead, as apus_server_next() does: those of channels, fetches and
+ * sources that were set to give them.
  * Returns 1 with the event, 0 without one.
  * Errors: as above, and APUS_E_STATE with worker dispatch. Thread: any, one at a time.
  * Since 0.1. */
@@ -1978,6 +1989,18 @@ APUS_API int32_t apus_fetch_set_header(apus_fetch fetch, const char *name, const
  * Errors: APUS_E_TOO_LARGE (64 KiB together). Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_add_query(apus_fetch fetch, const char *name, const char *value);
 
+/* Copies out the method; the URL that is asked for first, with what was added to its query
+ * and behind the client's base URL (apus_url_part() takes it apart); or the value of the
+ * first field of a name, as it was set for this fetch. Each returns the text's length, and
+ * needs room for that and a NUL.
+ * Errors: APUS_E_ARGUMENT (also: no URL without a base URL), APUS_E_TOO_LARGE (more than
+ * there is room for), APUS_E_NOT_FOUND (no such field), APUS_E_UNSUPPORTED, APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_method(apus_fetch fetch, char *buffer, size_t capacity);
+APUS_API int32_t apus_fetch_url(apus_fetch fetch, char *buffer, size_t capacity);
+APUS_API int32_t apus_fetch_header(apus_fetch fetch, const char *name, char *buffer,
+                                   size_t capacity);
+
 /* The body: a copy of bytes, with its Content-Type (NULL: none is sent). Replaces
  * whatever body there was.
  * Errors: APUS_E_ARGUMENT; APUS_E_MEMORY. Thread: any. Since 0.1. */
@@ -2071,6 +2094,10 @@ APUS_API int32_t apus_fetch_on_body(apus_fetch fetch, apus_fetch_body_fn fn, voi
                                     apus_drop_fn drop);
 APUS_API int32_t apus_fetch_on_complete(apus_fetch fetch, apus_fetch_complete_fn fn, void *context,
                                         apus_drop_fn drop);
+/* 1: apus_client_next(), or apus_server_next(), tells by APUS_EVENT_FETCH that it is done, so
+ * that one thread can wait for many. Default 0.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (it runs). Thread: any. Since 0.1. */
+APUS_API int32_t apus_fetch_set_events(apus_fetch fetch, int32_t on);
 
 /* ---- its run */
 
@@ -2215,6 +2242,12 @@ APUS_API apus_response apus_put(const char *url, const char *headers, const void
                                 size_t length);
 APUS_API apus_response apus_patch(const char *url, const char *headers, const void *data,
                                   size_t length);
+/* Posts a form: fields are pairs of name and value, files of name and path, each with a NULL
+ * behind the last pair; or NULL. It is urlencoded, or with files multipart/form-data.
+ * Errors: as apus_post(), apus_fetch_add_field() and apus_fetch_add_file().
+ * Thread: any. Since 0.1. */
+APUS_API apus_response apus_post_form(const char *url, const char *headers,
+                                      const char *const *fields, const char *const *files);
 APUS_API apus_response apus_http(const char *method, const char *url, const char *headers,
                                  const void *data, size_t length);
 
@@ -2445,6 +2478,10 @@ APUS_API int32_t apus_source_set_idle_timeout(apus_source source, int32_t ms);
  * 1 MiB): past that it closes with APUS_E_TOO_LARGE.
  * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
 APUS_API int32_t apus_source_set_max_event(apus_source source, int64_t bytes);
+/* 1: apus_client_next(), or apus_server_next(), tells by one APUS_EVENT_SOURCE for each event
+ * that waits for apus_source_next(), and by one when the source has closed by itself.
+ * Default 0. Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+APUS_API int32_t apus_source_set_events(apus_source source, int32_t on);
 
 /* It is connected, and what comes are events. */
 typedef void (*apus_source_fn)(void *context, apus_source source);

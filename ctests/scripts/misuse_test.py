@@ -75,6 +75,7 @@ BY_FUNCTION = {
     ("apus_fetch_add_file", "path"): '"/etc/passwd"', ("apus_response_time_us", "which"): "0",
     ("apus_response_address", "buffer"): "outs.text",
     ("apus_response_address", "capacity"): "sizeof outs.text",
+    ("apus_post_form", "fields"): "NULL", ("apus_post_form", "files"): "NULL",
     ("apus_client_add_cookie", "cookie"): '"a=b"', ("apus_http", "method"): '"GET"',
     ("apus_server_set_tls_versions", "least"): "12", ("apus_server_set_tls_versions", "most"): "13",
     ("apus_client_set_tls_versions", "least"): "12", ("apus_client_set_tls_versions", "most"): "13",
@@ -295,6 +296,7 @@ BAD |= {
     "apus_server_set_topic_history": {"topic": TOPIC, "events": span(0, 1000000),
                                       "bytes": span(0, "1LL << 40", INT64)},
     "apus_writer_set_idle_timeout": {"ms": span(0, 86400000)},
+    "apus_writer_set_events": {"on": span(0, 1)},
     "apus_writer_set_heartbeat": {"ms": span(0, 86400000)},
     "apus_writer_set_close_when_slow": {"on": span(0, 1)},
     "apus_writer_retry": {"ms": span(0, 86400000)},
@@ -355,6 +357,10 @@ BAD |= {
     "apus_fetch_add_file": {"name": ["NULL"], "path": ["NULL"], "content_type": TYPE},
     "apus_fetch_add_part": {"name": ["NULL"], "data": ["NULL"], "content_type": TYPE},
     "apus_fetch_set_expect": {"on": span(0, 1)},
+    "apus_fetch_set_events": {"on": span(0, 1)},
+    "apus_fetch_method": {"buffer": ["NULL"]},
+    "apus_fetch_url": {"buffer": ["NULL"]},
+    "apus_fetch_header": {"name": ["NULL"], "buffer": ["NULL"]},
     "apus_fetch_allow_downgrade": {"on": span(0, 1)},
     "apus_fetch_set_retries": {"most": span(0, 100), "delay_ms": MS},
     "apus_fetch_set_output_file": {"path": ['""']},
@@ -377,10 +383,15 @@ BAD |= {
     "apus_source_set_retry": {"ms": ["-1", "1001", *INT32], "most_ms": ["0", "86400001", *INT32],
                               "attempts": ["-2", "INT32_MIN"]},
     "apus_source_set_idle_timeout": {"ms": MS},
+    "apus_source_set_events": {"on": span(0, 1)},
     "apus_source_set_max_event": {"bytes": span(1, "1LL << 40", INT64)},
     "apus_source_last_event_id": {"buffer": ["NULL"]},
     "apus_source_next": {"timeout_ms": ["-2", "INT32_MIN"]},
 }
+BAD["apus_post_form"] = {"url": FETCH_URL, "headers": HEADERS,
+                         "fields": ['(const char *const[]){"a", NULL}'],
+                         "files": ['(const char *const[]){"a", NULL}',
+                                   '(const char *const[]){"a", "/no/such/file", NULL}']}
 BAD["apus_http"] = {"method": METHODS, "url": FETCH_URL, "headers": HEADERS, "data": ["NULL"]}
 
 # Files.

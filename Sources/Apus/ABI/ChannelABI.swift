@@ -263,7 +263,7 @@ public func apusChannelSetEvents(_ handle: UInt64, _ on: Int32) -> Int32 {
     channel.o.givesEvents.store(on == 1, ordering: .releasing)
     if on == 0 { return }
     channel.o.isKept = true
-    // What has come before is told by the loop.
+    // What has come before is told by the loop, as is room that there is since.
     channel.notifyLoop()
   }
 }

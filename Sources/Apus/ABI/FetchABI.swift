@@ -278,6 +278,14 @@ public func apusFetchOnComplete(
   }
 }
 
+@_cdecl("apus_fetch_set_events")
+public func apusFetchSetEvents(_ handle: UInt64, _ on: Int32) -> Int32 {
+  change(handle) { fetch throws(Failure) in
+    try check(on, in: 0...1)
+    fetch.o.givesEvents = on == 1
+  }
+}
+
 // ---- its run
 
 private func run(_ handle: UInt64, _ body: (Ref<Fetch>) throws(Failure) -> Int32) -> Int32 {

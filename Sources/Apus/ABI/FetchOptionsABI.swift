@@ -1,4 +1,5 @@
-// Section 14 of the header: what is set for all fetches of a client, and for one.
+// Section 14 of the header: what is set for all fetches of a client, and for one; and what
+// of it can be read.
 
 import CApus
 
@@ -210,5 +211,52 @@ public func apusFetchSetOutputFile(_ handle: UInt64, _ path: UnsafePointer<CChar
     let given = unsafe path.map { unsafe Text(characters: $0) }
     if let given, given.count == 0 { throw Failure(.argument, "the path is empty") }
     try replace(&fetch.o.output, given)
+  }
+}
+
+// ---- what was set
+
+/// Copies out what is made of it.
+private func read(
+  _ handle: UInt64, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int,
+  _ body: (Ref<Fetch>, inout ByteBuffer) throws(Failure) -> Void
+) -> Int32 {
+  boundary { () throws(Failure) in
+    if unsafe buffer == nil { throw Failure(.argument, "no place for the text") }
+    return try withFetch(handle) { fetch throws(Failure) in
+      var text = ByteBuffer()
+      try fetch.locked { () throws(Failure) in try body(fetch, &text) }
+      return Int32(truncatingIfNeeded: try unsafe give(text, buffer, capacity))
+    }
+  }
+}
+
+@_cdecl("apus_fetch_method")
+public func apusFetchMethod(
+  _ handle: UInt64, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+  unsafe read(handle, buffer, capacity) { fetch, text in text.append(fetch.o.method.bytes) }
+}
+
+@_cdecl("apus_fetch_url")
+public func apusFetchURL(
+  _ handle: UInt64, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+  unsafe read(handle, buffer, capacity) { fetch, text throws(Failure) in
+    text.append(try fetch.target().bytes)
+  }
+}
+
+@_cdecl("apus_fetch_header")
+public func apusFetchHeader(
+  _ handle: UInt64, _ name: UnsafePointer<CChar>?, _ buffer: UnsafeMutablePointer<CChar>?,
+  _ capacity: Int
+) -> Int32 {
+  unsafe read(handle, buffer, capacity) { fetch, text throws(Failure) in
+    let name = try unsafe Apus.text(name)
+    guard let value = fetch.o.fields.value(of: name.bytes) else {
+      throw Failure(.notFound, "there is no such field")
+    }
+    text.append(fetch.o.fields.bytes.extracting(value))
   }
 }

@@ -47,7 +47,7 @@ public func apusRequestDestroy(_ handle: UInt64) -> Int32 {
       // A writer or a ticket is to answer; a ticket that is given up has.
       let isOpen = exchange.o.writer.handle.bits == 0 && exchange.o.upgrade == nil
       if !exchange.o.isReplied, isOpen {
-        exchange.completeOrBreak(500)
+        exchange.completeUnanswered()
       }
       return exchange.endDeferredLocked()
     }

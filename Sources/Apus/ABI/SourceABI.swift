@@ -164,6 +164,14 @@ public func apusSourceOnError(
   }
 }
 
+@_cdecl("apus_source_set_events")
+public func apusSourceSetEvents(_ handle: UInt64, _ on: Int32) -> Int32 {
+  change(handle) { source throws(Failure) in
+    try check(on, in: 0...1)
+    source.o.givesEvents = on == 1
+  }
+}
+
 // ---- its run
 
 @_cdecl("apus_source_open")

@@ -3,7 +3,7 @@
 import CApus
 
 /// Copies text into the host's room, whole, with a NUL.
-private func give(
+func give(
   _ text: borrowing ByteBuffer, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) throws(Failure) -> Int {
   if text.failed { throw .noMemory }

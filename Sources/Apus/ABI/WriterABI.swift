@@ -172,6 +172,14 @@ public func apusWriterOnDrain(
   return unsafe register(handle, .drain, callback)
 }
 
+@_cdecl("apus_writer_set_events")
+public func apusWriterSetEvents(_ handle: UInt64, _ on: Int32) -> Int32 {
+  write(handle) { exchange throws(Failure) in
+    try check(on, in: 0...1)
+    exchange.setEvents(on == 1)
+  }
+}
+
 @_cdecl("apus_writer_on_close")
 public func apusWriterOnClose(
   _ handle: UInt64, _ function: apus_writer_fn?, _ context: UnsafeMutableRawPointer?,

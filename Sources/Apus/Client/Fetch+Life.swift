@@ -40,11 +40,20 @@ extension Ref where Object == Fetch {
   /// The URL of the first request. The caller holds the lock.
   func prepare() throws(Failure) -> WebURL {
     let client = o.client
+    try client.locked { () throws(Failure) in
+      guard o.defaults.copy(client.o.fields), copy(client.o.unixPath, to: &o.unixPath) else {
+        throw .noMemory
+      }
+    }
+    return try target()
+  }
+
+  /// The same for who only wants to know. The caller holds the lock.
+  func target() throws(Failure) -> WebURL {
+    let client = o.client
     var base = ByteBuffer()
     try client.locked { () throws(Failure) in
-      guard o.defaults.copy(client.o.fields), copy(client.o.unixPath, to: &o.unixPath),
-        client.o.base.isEmpty || copy(client.o.base, to: &base)
-      else { throw .noMemory }
+      guard client.o.base.isEmpty || copy(client.o.base, to: &base) else { throw .noMemory }
     }
     var target: WebURL
     if base.isEmpty {

@@ -51,6 +51,8 @@ typealias FetchSourceFunction =
   var onBody = unsafe Callback<FetchBodyFunction>.none
   var onComplete = unsafe Callback<FetchedFunction>.none
   var source = unsafe Callback<FetchSourceFunction>.none
+  /// Its end is an event for whoever takes these by himself.
+  var givesEvents = false
   /// Set once, before it runs: what it brings is a stream of events, for that.
   var events: Ref<Source>? = nil
 

@@ -94,6 +94,20 @@
     return false
   }
 
+  /// Where the value of the first line of a name stands.
+  func value(of name: Bytes) -> Range<Int>? {
+    var start = 0
+    while start < text.count {
+      let line = FieldLines.line(bytes, at: start)
+      if FieldLines.has(bytes, name, at: start) {
+        return bytes.trimmed((start &+ name.count &+ 1)..<(line.upperBound &- 2))
+      }
+      if line.upperBound <= start { return nil }
+      start = line.upperBound
+    }
+    return nil
+  }
+
   /// Appends the lines whose names `others` does not have.
   func append(to output: inout ByteBuffer, without others: borrowing FieldLines) {
     var start = 0

@@ -62,11 +62,13 @@ extension Ref where Object == Source {
     send(note)
   }
 
-  func tell(_ letter: Ref<EventLetter>) {
+  /// False: without memory it cannot be told.
+  func tell(_ letter: Ref<EventLetter>) -> Bool {
     guard unsafe o.onEvent.isSet else { return keep(letter) }
     var note = SourceNote(.event, of: self)
     note.letter = letter
     send(note)
+    return true
   }
 
   private func send(_ note: consuming SourceNote) {
@@ -82,7 +84,7 @@ extension Ref where Object == Source {
   }
 
   /// For whoever takes events by himself.
-  private func keep(_ letter: Ref<EventLetter>) {
+  private func keep(_ letter: Ref<EventLetter>) -> Bool {
     o.lock.lock()
     let isClosed = o.state == .closed
     if !isClosed {
@@ -97,6 +99,13 @@ extension Ref where Object == Source {
       o.fetch.told(weight)
     }
     o.server.lookAgain()
+    return isClosed || give()
+  }
+
+  /// One event of the queue for each that waits, and one when it has closed by itself.
+  func give() -> Bool {
+    guard o.givesEvents, let worker = o.home ?? o.fetch.o.worker else { return true }
+    return worker.give(.source, o.handle, .source)
   }
 
   // ---- on the thread that calls the host

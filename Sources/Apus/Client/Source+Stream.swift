@@ -59,8 +59,9 @@ extension Ref where Object == Source {
       type: o.parser.type.bytes, id: o.parser.lastID.bytes, data: o.parser.data.bytes)
     guard let letter else { throw .noMemory }
     let weight = letter.o.weight
-    tell(letter)
+    let isTold = tell(letter)
     o.fetch.untold(weight)
+    if !isTold { throw .noMemory }
   }
 
   /// An attempt or a stream has ended: the microseconds until the next one; nil: there is
@@ -129,6 +130,7 @@ extension Ref where Object == Source {
     if !isOwn {
       let status = o.isStream ? 200 : o.status
       tellError(failure, status: status, again: -1)
+      _ = give()
     }
     o.home = nil
     // From here on another thread may open it anew.

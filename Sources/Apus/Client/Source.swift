@@ -39,6 +39,8 @@ typealias SourceErrorFunction =
   var onOpen = unsafe Callback<SourceFunction>.none
   var onEvent = unsafe Callback<SourceEventFunction>.none
   var onError = unsafe Callback<SourceErrorFunction>.none
+  /// What waits is told by events, to whoever takes these by himself.
+  var givesEvents = false
 
   // ---- and how it stands
   var state = State.closed

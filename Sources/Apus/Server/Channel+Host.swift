@@ -9,7 +9,7 @@ import Synchronization
   enum Kind: UInt8 {
     case message, pong, error, drain, opened, closed
     /// For who takes events by himself: what `Pulled` calls so.
-    case hasMessage, isOpen, isClosed
+    case hasMessage, isOpen, isClosed, hasRoom
     /// Not for him, but he has come back for the next event.
     case turnIsOver
   }
@@ -350,6 +350,7 @@ extension Ref where Object == ChannelNote {
     case .opened where isHeard: channel.callOpened()
     case .hasMessage: channel.pulled(.message, isHeard: isHeard)
     case .isOpen: channel.pulled(.open, isHeard: isHeard)
+    case .hasRoom: channel.pulled(.drain, isHeard: isHeard)
     case .isClosed: channel.pulled(.close, isHeard: isHeard)
     case .turnIsOver:
       channel.locked {

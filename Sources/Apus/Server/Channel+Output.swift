@@ -204,11 +204,15 @@ extension Ref where Object == Channel {
   private func tellDrained() {
     guard o.wantsDrain.load(ordering: .relaxed) else { return }
     o.lock.lock()
-    let isHeard = o.listeners.map { unsafe $0.o.onDrain.count > 0 } ?? false
+    let isHeard =
+      o.listeners.map { unsafe $0.o.onDrain.count > 0 } ?? false
+      || o.givesEvents.load(ordering: .relaxed)
     let isLow = isHeard && buffered <= o.highWater / 2
     if isLow { o.wantsDrain.store(false, ordering: .relaxed) }
     o.lock.unlock()
-    if isLow { tell(.drain) }
+    if !isLow { return }
+    tell(.drain)
+    give(.hasRoom)
   }
 }
 

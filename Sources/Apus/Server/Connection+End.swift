@@ -63,19 +63,22 @@ extension Ref where Object == Connection {
   func failed(_ number: Int32) {
     if let failure = o.stream.o.tlsFailure {
       o.worker.o.counters.add(.errors)
-      o.worker.report(self, code: failure.code, status: 0)
+      o.worker.report(self, failure, status: 0)
     } else if !ConnectionError.isReset(number) {
       o.worker.o.counters.add(.errors)
-      o.worker.report(self, code: .io, status: 0)
+      o.worker.report(
+        self, Failure(.io, "the connection has failed", number: number), status: 0)
     } else if o.first != nil {
-      o.worker.report(self, code: .closed, status: 0)
+      o.worker.report(
+        self, Failure(.closed, "the client left before the end of a reply"), status: 0)
     }
     die(reset: true)
   }
 
-  func lose(_ code: Code) -> Int {
+  /// For want of memory.
+  func lose() -> Int {
     o.worker.o.counters.add(.errors)
-    o.worker.report(self, code: code, status: 0)
+    o.worker.report(self, .noMemory, status: 0)
     die(reset: true)
     return 0
   }

@@ -28,7 +28,7 @@ extension Ref where Object == Connection {
           boundary: field.extracting(boundary), forms, isStreamed: true)
         return true
       } catch {
-        _ = lose(.memory)
+        _ = lose()
         return false
       }
     }
@@ -46,7 +46,7 @@ extension Ref where Object == Connection {
       let count = exchange.o.body.count &+ piece.count
       if Int64(count) > server.o.options.forms.memory { return refuse(.bodyTooLong, exchange) }
       exchange.o.body.append(piece)
-      if exchange.o.body.failed { _ = lose(.memory) }
+      if exchange.o.body.failed { _ = lose() }
       return
     }
     form.o.take(piece)

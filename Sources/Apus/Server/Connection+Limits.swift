@@ -123,7 +123,8 @@ extension Ref where Object == Connection {
     if o.isLingering { return die(reset: false) }
     if status == -1 {
       o.worker.o.counters.add(.timeoutWrite)
-      o.worker.report(self, code: .timeout, status: 0)
+      o.worker.report(
+        self, Failure(.timeout, "the client took too long to read a reply"), status: 0)
       return die(reset: true)
     }
     if status == 408, let exchange = o.current {

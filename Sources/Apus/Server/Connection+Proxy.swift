@@ -72,7 +72,8 @@ extension Ref where Object == Connection {
 
   private func refuseProxy() -> Int {
     o.worker.o.counters.add(.refusedProxy)
-    o.worker.report(self, code: .protocolBroken, status: 0)
+    o.worker.report(
+      self, Failure(.protocolBroken, "the PROXY header is missing or malformed"), status: 0)
     die(reset: false)
     return 0
   }
@@ -81,7 +82,10 @@ extension Ref where Object == Connection {
     let isBegun = o.isHeadBegun
     o.stream.clearDeadline()
     o.worker.o.counters.add(isBegun ? .refusedProxy : .timeoutIdle)
-    if isBegun { o.worker.report(self, code: .timeout, status: 0) }
+    if isBegun {
+      o.worker.report(
+        self, Failure(.timeout, "the PROXY header took too long to arrive"), status: 0)
+    }
     die(reset: false)
   }
 }

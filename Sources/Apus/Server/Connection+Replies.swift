@@ -190,7 +190,8 @@ extension Ref where Object == Connection {
   private func tellRoom(_ exchange: Ref<Exchange>) {
     exchange.o.lock.lock()
     let isLow =
-      unsafe exchange.o.writer.wantsDrain && exchange.o.writer.onDrain.isSet
+      unsafe exchange.o.writer.wantsDrain
+      && (exchange.o.writer.onDrain.isSet || exchange.o.writer.givesEvents)
       && exchange.buffered <= exchange.o.writer.highWater / 2
     if isLow { exchange.o.writer.wantsDrain = false }
     exchange.o.lock.unlock()

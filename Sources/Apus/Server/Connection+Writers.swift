@@ -45,7 +45,8 @@ extension Ref where Object == Connection {
     exchange.o.lock.unlock()
     guard end != 0, end <= now else { return }
     o.worker.o.counters.add(.timeoutIdle)
-    o.worker.report(self, code: .timeout, status: 0)
+    o.worker.report(
+      self, Failure(.timeout, "nothing was written within the writer's idle time"), status: 0)
     die(reset: o.stream.o.output != nil)
   }
 }

@@ -193,7 +193,7 @@ extension Ref where Object == Connection {
           return index
         }
       case .trailer(let field):
-        if !exchange.keepTrailer(field, of: bytes) { return lose(.memory) }
+        if !exchange.keepTrailer(field, of: bytes) { return lose() }
       case .end:
         if exchange.o.form == nil || endForm(exchange) { endRequest(exchange) }
       case .refused(let refusal):
@@ -215,7 +215,7 @@ extension Ref where Object == Connection {
       return nil
     }
     guard let exchange = o.worker.takeExchange() else {
-      _ = lose(.memory)
+      _ = lose()
       return nil
     }
     exchange.o.connection = self
@@ -240,7 +240,7 @@ extension Ref where Object == Connection {
     exchange.o.receivedAt = worker.o.loop.o.now
     o.isHeadBegun = false
     guard exchange.keepHead(bytes) else {
-      _ = lose(.memory)
+      _ = lose()
       return
     }
     if !exchange.o.head.isUsual, isAnsweredAhead(exchange) { return }
@@ -251,7 +251,7 @@ extension Ref where Object == Connection {
       exchange.o.route = route
       if route.o.isSpecial, takeSpecial(exchange, route) { return }
     } else if exchange.o.destination == .undecided {
-      _ = lose(.memory)
+      _ = lose()
       return
     }
     if !exchange.o.head.hasBody { return }
@@ -336,7 +336,7 @@ extension Ref where Object == Connection {
     }
     if let route = exchange.o.route, route.o.isForm { return takeForm(exchange, piece) }
     exchange.o.body.append(piece)
-    if exchange.o.body.failed { _ = lose(.memory) }
+    if exchange.o.body.failed { _ = lose() }
   }
 
   @inline(__always)
@@ -362,7 +362,8 @@ extension Ref where Object == Connection {
     exchange.o.isInputEnded = true
     exchange.o.closes = true
     o.worker.o.counters.add(Counter(status: refusal.status))
-    o.worker.report(self, code: Code(status: refusal.status), status: refusal.status)
+    o.worker.report(
+      self, Failure(Code(status: refusal.status), refusal.reason), status: refusal.status)
     if exchange.o.isDispatched {
       // A streamed request: its handler learns of the end, and the reply is cut.
       exchange.o.isGone.store(true, ordering: .relaxed)

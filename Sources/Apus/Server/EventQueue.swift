@@ -27,8 +27,8 @@ import Synchronization
 /// What a listener is told of a connection, when that may be gone by then.
 struct Note {
   var connection: UInt64
-  var code: Int32
-  var status: Int32
+  var failure: Failure? = nil
+  var status: Int32 = 0
   var peer: Peer
 }
 

@@ -160,7 +160,13 @@ extension Ref where Object == Exchange {
   /// is told by the name.
   /// `disposition` is the value of Content-Disposition, or nothing.
   func reply(file path: Text, type: Text?, disposition: Bytes = Bytes()) throws(Failure) {
-    let file = try OpenFile.open(path)
+    let file: Ref<OpenFile>
+    do throws(Failure) {
+      file = try OpenFile.open(path)
+    } catch {
+      o.isFileMissing = error.code == .notFound
+      throw error
+    }
     var name = ByteBuffer()
     if let type {
       name.append(type.bytes)

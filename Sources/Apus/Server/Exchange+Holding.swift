@@ -111,13 +111,17 @@ extension Ref where Object == Exchange {
     Slots.open(o.slot)
   }
 
+  /// Nobody has replied, and nobody will.
+  @inline(never)
+  func completeUnanswered() { completeOrBreak(o.isFileMissing ? 404 : 500) }
+
   /// The handler has returned, on the thread that ran it: a request that was
-  /// neither replied to nor kept gets 500.
+  /// neither replied to nor kept gets 500, or 404 where a file was missing.
   func handlerReturned() {
     let isShared = o.isShared
     if isShared { o.lock.lock() }
     o.holds.remove(.handler)
-    if !o.isReplied, o.holds.isEmpty { completeOrBreak(500) }
+    if !o.isReplied, o.holds.isEmpty { completeUnanswered() }
     // A writer outlives the request's handle, unless that was deferred.
     if isShared, !o.isDeferred { Slots.endPrivate(o.slot) }
     if isShared { o.lock.unlock() }

@@ -214,6 +214,19 @@ extension Ref where Object == Exchange {
     return unsafe .none
   }
 
+  /// Has whoever takes events by himself hear of room, and of the end.
+  func setEvents(_ on: Bool) {
+    o.writer.givesEvents = on
+    guard on else { return }
+    // There may be room since, or it may be over.
+    let isOver = o.writer.isCloseUnheard
+    if isOver {
+      o.writer.isCloseUnheard = false
+      o.writer.isCloseQueued = false
+    }
+    if isOver || o.writer.wantsDrain { notifyLoop() }
+  }
+
   /// Takes a callback to be run; `callbackEnded` follows. One runs at a time.
   func takeCallback(_ place: WriterState.Place) -> Callback<WriterFunction> {
     o.lock.lock()

@@ -102,6 +102,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var closes = false
   /// Whether the page that has sent it may see the reply.
   var isOriginAllowed = false
+  /// A reply was to be a file that is not there.
+  var isFileMissing = false
   var isBodyQueued = false
   /// Events in the queue that name it.
   var queued: Int32 = 0
@@ -219,6 +221,7 @@ extension Ref where Object == Exchange {
     o.isHeadWritten = false
     o.closes = false
     o.isOriginAllowed = false
+    o.isFileMissing = false
     o.isBodyQueued = false
     o.shared.store(false, ordering: .relaxed)
     o.isGone.store(false, ordering: .relaxed)
@@ -260,6 +263,7 @@ extension Ref where Object == Exchange {
     o.writer.isCloseQueued = false
     o.writer.isCloseUnheard = false
     o.writer.isDetached = false
+    o.writer.givesEvents = false
     o.writer.dropTrailers()
     o.writer.dropGzip()
     o.writer.idleTimeout = 0

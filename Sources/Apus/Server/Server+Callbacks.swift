@@ -160,9 +160,13 @@ extension Ref where Object == Server {
         var index = 0
         while unsafe index < o.onError.count, !isOver {
           let listener = unsafe o.onError[index]
+          let failure = note.o.failure ?? .noMemory
           inside(nil) {
+            // The sentence, since none comes with the call.
+            ThreadContext.note(failure)
             unsafe listener.function?(
-              listener.context, o.handle.bits, note.o.connection, note.o.code, note.o.status, peer)
+              listener.context, o.handle.bits, note.o.connection, failure.code.rawValue,
+              note.o.status, peer)
           }
           index &+= 1
         }

@@ -25,11 +25,11 @@ extension Ref where Object == Connection {
   func secured() {
     guard let session = o.stream.o.tls else { return }
     guard let facts = TLSFacts(session.o) else {
-      _ = lose(.memory)
+      _ = lose()
       return
     }
     o.tls = Ref<TLSFacts>(make: facts)
-    if o.tls == nil { _ = lose(.memory) }
+    if o.tls == nil { _ = lose() }
     o.since = o.worker.o.loop.o.now
   }
 

@@ -224,8 +224,11 @@ extension Ref where Object == Server {
       exchange.o.writer.isDrainQueued = false
       exchange.o.lock.unlock()
       call(.drain, exchange)
+      pull(.drain, of: exchange)
     case .writerMissed: callMissed(exchange)
-    default: call(.close, exchange)
+    default:
+      call(.close, exchange)
+      pull(.end, of: exchange)
     }
     exchange.eventDone()
   }
@@ -306,6 +309,20 @@ extension Ref where Object == Server {
     return false
   }
 
+  /// The same of news of a writer.
+  private func pull(_ kind: Pulled.Kind, of exchange: Ref<Exchange>) {
+    guard o.isPulling, exchange.locked({ exchange.o.writer.givesEvents }) else { return }
+    pull(kind, exchange.o.writer.handle, .writer)
+  }
+
+  /// And of what is known by its handle.
+  func pull(_ kind: Pulled.Kind, _ handle: Handle, _ object: Kind) {
+    guard o.isPulling, !o.isDying.load(ordering: .relaxed), Slots.isAlive(handle, object) else {
+      return
+    }
+    o.pulled = Pulled(handle, kind)
+  }
+
   // ---- replies of this tick
 
   /// Keeps mail for the end of the batch; false on other threads than the one
@@ -344,11 +361,11 @@ extension Ref where Object == Server {
 }
 
 /// A request that was taken: from then on another thread may end it. Or a channel, or
-/// news of one.
+/// news of one, or of something else.
 struct Pulled {
   enum Kind: Int32 {
     case request = 1
-    case channel, message, open, close
+    case channel, message, open, close, fetch, source, drain, end
   }
 
   let kind: Kind
@@ -361,6 +378,13 @@ struct Pulled {
     handle = channel.o.handle.bits
     connection = channel.o.id
     route = channel.o.route
+  }
+
+  init(_ handle: Handle, _ kind: Kind) {
+    self.kind = kind
+    self.handle = handle.bits
+    connection = 0
+    route = -1
   }
 
   init(_ exchange: Ref<Exchange>) {

@@ -30,7 +30,8 @@ extension Ref where Object == Worker {
     o.counters.add(.refusedBusy)
     exchange.completeOrBreak(503)
     if let connection = exchange.o.connection {
-      report(connection, code: .full, status: 503)
+      report(
+        connection, Failure(.full, "more requests wait than the limits allow"), status: 503)
     }
     handled(exchange)
   }
@@ -125,13 +126,16 @@ extension Ref where Object == Worker {
 
   func writerDrained(_ exchange: Ref<Exchange>) {
     exchange.o.lock.lock()
-    let isNew = unsafe exchange.o.writer.onDrain.isSet && !exchange.o.writer.isDrainQueued
-    if isNew, o.server.o.isQueued {
+    let isNew =
+      unsafe (exchange.o.writer.onDrain.isSet || exchange.o.writer.givesEvents)
+      && !exchange.o.writer.isDrainQueued
+    let isQueued = queuesNews(of: exchange)
+    if isNew, isQueued {
       exchange.o.writer.isDrainQueued = true
       enqueueOrOwe(.writerDrained, exchange)
     }
     exchange.o.lock.unlock()
-    if isNew, !o.server.o.isQueued { o.server.call(.drain, exchange) }
+    if isNew, !isQueued { o.server.call(.drain, exchange) }
   }
 
   /// Events were left out for a slow client. The caller holds the lock; who listens hears
@@ -151,13 +155,20 @@ extension Ref where Object == Worker {
     exchange.o.lock.lock()
     // Of a worker that has gone nobody takes what queues.
     let isNew =
-      unsafe exchange.o.writer.onClose.isSet && !exchange.o.writer.isCloseQueued
-      && !o.isRetired.load(ordering: .acquiring)
+      unsafe (exchange.o.writer.onClose.isSet || exchange.o.writer.givesEvents)
+      && !exchange.o.writer.isCloseQueued && !o.isRetired.load(ordering: .acquiring)
     exchange.o.writer.isCloseUnheard = !exchange.o.writer.isCloseQueued && !isNew
     exchange.o.writer.isCloseQueued = true
-    if isNew, o.server.o.isQueued { enqueueOrOwe(.writerClosed, exchange) }
+    let isQueued = queuesNews(of: exchange)
+    if isNew, isQueued { enqueueOrOwe(.writerClosed, exchange) }
     exchange.o.lock.unlock()
-    if isNew, !o.server.o.isQueued { o.server.call(.close, exchange) }
+    if isNew, !isQueued { o.server.call(.close, exchange) }
+  }
+
+  /// Whether a writer's news are for a thread that ticks, or takes events by itself. The
+  /// caller holds the lock.
+  private func queuesNews(of exchange: Ref<Exchange>) -> Bool {
+    o.server.o.isQueued || (exchange.o.writer.givesEvents && o.server.canBePulled)
   }
 
   /// A reply has gone to the kernel.
@@ -202,23 +213,20 @@ extension Ref where Object == Worker {
 
   func connected(_ connection: Ref<Connection>) {
     guard unsafe !o.server.o.onConnect.isEmpty else { return }
-    tell(.connected, Note(connection: connection.o.id, code: 0, status: 0, peer: connection.o.peer))
+    tell(.connected, Note(connection: connection.o.id, peer: connection.o.peer))
   }
 
   func disconnected(_ connection: Ref<Connection>) {
     guard unsafe !o.server.o.onDisconnect.isEmpty else { return }
-    tell(
-      .disconnected,
-      Note(connection: connection.o.id, code: 0, status: 0, peer: connection.o.peer))
+    tell(.disconnected, Note(connection: connection.o.id, peer: connection.o.peer))
   }
 
-  func report(_ connection: Ref<Connection>, code: Code, status: Int32) {
+  func report(_ connection: Ref<Connection>, _ failure: Failure, status: Int32) {
     guard unsafe !o.server.o.onError.isEmpty else { return }
     tell(
       .failed,
       Note(
-        connection: connection.o.id, code: code.rawValue, status: status,
-        peer: connection.o.peer))
+        connection: connection.o.id, failure: failure, status: status, peer: connection.o.peer))
   }
 
   private func tell(_ kind: Event.Kind, _ note: Note) {

@@ -22,6 +22,8 @@ import Synchronization
   var isCloseQueued = false
   /// There was nobody to be told of it.
   var isCloseUnheard = false
+  /// Whoever takes events by himself hears of both.
+  var givesEvents = false
   /// Its handle ends when its reply has.
   var isDetached = false
   var onDrain = unsafe Callback<WriterFunction>.none

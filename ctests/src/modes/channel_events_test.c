@@ -95,6 +95,14 @@ static void test_server(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(app.server));
 }
 
+/* Reads until the end of the connection, and does not answer. */
+static void *read_away(void *context) {
+  struct client *client = context;
+  char bytes[65536];
+  while (recv(client->fd, bytes, sizeof bytes, 0) > 0) continue;
+  return NULL;
+}
+
 /* What has come before is told as well; what is not wanted any more is not. */
 static void test_late(enum mode mode) {
   struct app app;
@@ -127,6 +135,50 @@ static void test_late(enum mode mode) {
   CHECK_INT(0, apus_server_next(app.server, &event, 0));
   CHECK_INT(1, apus_channel_recv(channel, &message, 0));
   CHECK_INT(1, apus_channel_destroy(channel));
+  client_close(&client);
+  CHECK_INT(0, apus_server_stop(app.server));
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
+/* There is room again. */
+static void test_drain(enum mode mode) {
+  static char piece[65536];
+  struct app app;
+  struct client client;
+  apus_event event;
+  pthread_t reader;
+  int32_t result;
+  int written = 0, drained = 0;
+  if (mode == MODE_WORKER) return;
+  app_make(&app, mode);
+  CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
+  app.port = apus_server_port(app.server, apus_server_listen(app.server, "127.0.0.1", 0));
+  CHECK_INT(0, apus_server_start(app.server));
+  client_open(&client, app.port);
+  ws_ask(&client, "/", "");
+  while (apus_server_next(app.server, &event, -1) == 0) continue;
+  CHECK_INT(APUS_EVENT_CHANNEL, event.kind);
+  apus_channel channel = event.handle;
+  ws_accepted(&client, NULL);
+  CHECK_INT(0, apus_channel_set_events(channel, 1));
+  while ((result = apus_channel_send(channel, 2, 1, piece, sizeof piece)) == 0) {
+    written++;
+    /* Without threads the I/O is done here. */
+    CHECK(apus_server_next(app.server, &event, 0) == 0);
+  }
+  CHECK_INT(APUS_E_FULL, result);
+  CHECK_INT(0, pthread_create(&reader, NULL, read_away, &client));
+  while (drained == 0) {
+    if (apus_server_next(app.server, &event, -1) == 0) continue;
+    CHECK_INT(APUS_EVENT_DRAIN, event.kind);
+    CHECK(event.handle == channel);
+    drained++;
+  }
+  CHECK(written > 0);
+  CHECK_INT(0, apus_channel_send_text(channel, "last", 4));
+  CHECK_INT(1, apus_channel_destroy(channel));
+  while (apus_server_channel_count(app.server) > 0) apus_server_next(app.server, &event, 10);
+  CHECK_INT(0, pthread_join(reader, NULL));
   client_close(&client);
   CHECK_INT(0, apus_server_stop(app.server));
   CHECK_INT(1, apus_server_destroy(app.server));
@@ -240,7 +292,10 @@ static void test_client(enum mode mode) {
 }
 
 int main(int argc, char **argv) {
-  static const struct harness_case cases[] = {
-      {"server", test_server}, {"late", test_late}, {"stop", test_stop}, {"client", test_client}};
+  static const struct harness_case cases[] = {{"server", test_server},
+                                              {"late", test_late},
+                                              {"drain", test_drain},
+                                              {"stop", test_stop},
+                                              {"client", test_client}};
   return harness_main("channel_events_test", argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -829,6 +829,33 @@ static void test_one_line(enum mode mode) {
     CHECK_TEXT(i == 2 ? "put" : i == 3 ? "patch" : "", apus_response_body(response, NULL));
     CHECK_INT(1, apus_response_destroy(response));
   }
+  static const char *const fields[] = {"a", "1 &", "b", "\xc3\xa4", NULL};
+  response = apus_post_form(at("echo"), NULL, fields, NULL);
+  CHECK(response != 0);
+  CHECK_TEXT("a=1+%26&b=%C3%A4", apus_response_body(response, NULL));
+  CHECK_TEXT("application/x-www-form-urlencoded", apus_response_header(response, "X-Type", NULL));
+  CHECK_INT(1, apus_response_destroy(response));
+  char path[] = "/tmp/apus-form-XXXXXX";
+  int file = mkstemp(path);
+  CHECK(file >= 0 && write(file, "content", 7) == 7);
+  CHECK_INT(0, close(file));
+  const char *files[] = {"file", path, NULL};
+  response = apus_post_form(at("echo"), "X-Mine: d", fields, files);
+  CHECK(response != 0);
+  CHECK(strstr(apus_response_header(response, "X-Type", NULL), "multipart/form-data; ") != NULL);
+  CHECK_TEXT("d", apus_response_header(response, "X-Mine", NULL));
+  const char *body = apus_response_body(response, NULL);
+  CHECK(strstr(body, "name=\"a\"\r\n\r\n1 &\r\n") != NULL);
+  CHECK(strstr(body, "name=\"file\"; filename=\"apus-form-") != NULL);
+  CHECK(strstr(body, "\r\n\r\ncontent\r\n") != NULL);
+  CHECK_INT(1, apus_response_destroy(response));
+  CHECK_INT(0, unlink(path));
+  CHECK_NONE(APUS_E_NOT_FOUND, apus_post_form(at("echo"), NULL, fields, files));
+  static const char *const odd[] = {"a", "1", "b", NULL};
+  CHECK_NONE(APUS_E_ARGUMENT, apus_post_form(at("echo"), NULL, odd, NULL));
+  response = apus_post_form(at("echo"), NULL, NULL, NULL);
+  CHECK_TEXT("", apus_response_body(response, NULL));
+  CHECK_INT(1, apus_response_destroy(response));
   CHECK_NONE(APUS_E_ARGUMENT, apus_get("nonsense", NULL));
   CHECK_NONE(APUS_E_ARGUMENT, apus_get(at("hello"), "no colon"));
   CHECK_NONE(APUS_E_NOT_FOUND, apus_get("http://no-such-host.invalid/", NULL));
@@ -873,13 +900,91 @@ static void test_arguments(enum mode mode) {
   host_end();
 }
 
+/* What was set can be read again. */
+static void test_read(enum mode mode) {
+  char text[256];
+  host_start(mode);
+  apus_fetch fetch = make("GET", "echo");
+  CHECK_INT(3, apus_fetch_method(fetch, text, sizeof text));
+  CHECK_TEXT("GET", text);
+  CHECK_INT(0, apus_fetch_set_method(fetch, "PROPFIND"));
+  CHECK_CODE(APUS_E_TOO_LARGE, apus_fetch_method(fetch, text, 8));
+  CHECK_INT(8, apus_fetch_method(fetch, text, 9));
+  CHECK_TEXT("PROPFIND", text);
+  CHECK_INT((int)strlen(base) + 4, apus_fetch_url(fetch, text, sizeof text));
+  CHECK_TEXT(at("echo"), text);
+  CHECK_INT(0, apus_fetch_add_query(fetch, "a b", "c&d"));
+  CHECK(apus_fetch_url(fetch, text, sizeof text) > 0);
+  CHECK_TEXT(at("echo?a+b=c%26d"), text);
+  CHECK_CODE(APUS_E_NOT_FOUND, apus_fetch_header(fetch, "X-Mine", text, sizeof text));
+  CHECK_INT(0, apus_fetch_add_header(fetch, "x-mine", "one"));
+  CHECK_INT(0, apus_fetch_add_header(fetch, "X-Mine", "two"));
+  CHECK_INT(3, apus_fetch_header(fetch, "X-MINE", text, sizeof text));
+  CHECK_TEXT("one", text);
+  CHECK_CODE(APUS_E_ARGUMENT, apus_fetch_header(fetch, NULL, text, sizeof text));
+  CHECK_CODE(APUS_E_ARGUMENT, apus_fetch_header(fetch, "X-Mine", NULL, 9));
+  CHECK_INT(1, apus_fetch_destroy(fetch));
+  CHECK_CODE(APUS_E_HANDLE, apus_fetch_url(fetch, text, sizeof text));
+  /* Behind a base URL. */
+  apus_client client = apus_client_make();
+  CHECK_INT(0, apus_client_set_base_url(client, "http://a.example/b/"));
+  fetch = apus_fetch_make(client, "GET", "../c?d");
+  CHECK(apus_fetch_url(fetch, text, sizeof text) > 0);
+  CHECK_TEXT("http://a.example/c?d", text);
+  CHECK_INT(1, apus_client_destroy(client));
+  host_end();
+}
+
+/* One thread that starts many, and takes their ends one by one. */
+static void test_pulled(enum mode mode) {
+  enum { FETCHES = 12 };
+  apus_fetch fetches[FETCHES];
+  apus_event event;
+  int done = 0, failed = 0;
+  if (mode == MODE_WORKER) return;
+  peer_start();
+  apus_client client = apus_client_make();
+  CHECK_INT(0, apus_client_set_workers(client, mode == MODE_THREADLESS ? 0 : 1));
+  for (int i = 0; i < FETCHES; i++) {
+    fetches[i] = apus_fetch_make(client, "GET", i == 7 ? "http://127.0.0.1:1/" : at("hello"));
+    CHECK_CODE(APUS_E_ARGUMENT, apus_fetch_set_events(fetches[i], -1));
+    CHECK_INT(0, apus_fetch_set_events(fetches[i], 1));
+    CHECK_INT(0, apus_fetch_start(fetches[i]));
+  }
+  while (done < FETCHES) {
+    int32_t result = apus_client_next(client, &event, -1);
+    CHECK(result >= 0);
+    if (result == 0) continue;
+    CHECK_INT(APUS_EVENT_FETCH, event.kind);
+    CHECK_INT(APUS_FETCH_DONE, apus_fetch_state(event.handle));
+    done++;
+    if (apus_fetch_result(event.handle) < 0) {
+      CHECK(event.handle == fetches[7]);
+      failed++;
+    } else {
+      const char *body = apus_response_body(apus_fetch_response(event.handle), NULL);
+      CHECK_TEXT("Hello, world!", body);
+    }
+    CHECK_INT(1, apus_fetch_destroy(event.handle));
+  }
+  CHECK_INT(1, failed);
+  CHECK_INT(0, apus_client_next(client, &event, 0));
+  /* Without the wish there is none; and one that is waited for has ended by then. */
+  apus_fetch fetch = apus_fetch_make(client, "GET", at("hello"));
+  CHECK(apus_fetch_send(fetch) != 0);
+  CHECK_INT(0, apus_client_next(client, &event, 0));
+  CHECK_INT(1, apus_client_destroy(client));
+  peer_stop();
+}
+
 static const struct harness_case cases[] = {
-    {"get", test_get},           {"keep", test_keep},           {"methods", test_methods},
-    {"upload", test_upload},     {"busy", test_busy},           {"stream", test_stream},
-    {"file", test_file},         {"cancel", test_cancel},       {"limits", test_limits},
-    {"stale", test_stale},       {"pool", test_pool},           {"destroy", test_destroy},
-    {"again", test_again},       {"unix", test_unix},           {"client", test_client},
-    {"one_line", test_one_line}, {"arguments", test_arguments},
+    {"read", test_read},           {"pulled", test_pulled},   {"get", test_get},
+    {"keep", test_keep},           {"methods", test_methods}, {"upload", test_upload},
+    {"busy", test_busy},           {"stream", test_stream},   {"file", test_file},
+    {"cancel", test_cancel},       {"limits", test_limits},   {"stale", test_stale},
+    {"pool", test_pool},           {"destroy", test_destroy}, {"again", test_again},
+    {"unix", test_unix},           {"client", test_client},   {"one_line", test_one_line},
+    {"arguments", test_arguments},
 };
 
 int main(int argc, char **argv) { return harness_main("fetch_test", argc, argv, CASES(cases)); }

@@ -376,7 +376,13 @@ static void file_handler(void *context, apus_request request) {
     CHECK_CODE(APUS_E_NOT_FOUND, apus_reply_file(request, in_root(name), NULL));
     CHECK_CODE(APUS_E_NOT_FOUND, apus_reply_file(request, root, NULL));
     CHECK_CODE(APUS_E_NOT_FOUND, apus_reply_file(request, in_root("fifo"), NULL));
-    CHECK_INT(0, apus_reply_status(request, 404));
+  } else if (strcmp(name, "gone") == 0) {
+    CHECK_CODE(APUS_E_NOT_FOUND, apus_reply_file(request, in_root(name), NULL));
+    CHECK_INT(0, apus_reply_status(request, 410));
+  } else if (strcmp(name, "never") == 0) {
+    CHECK_CODE(APUS_E_NOT_FOUND, apus_reply_file(request, in_root(name), NULL));
+    app_defer(request);
+    CHECK_INT(1, apus_request_destroy(request));
   } else if (strcmp(name, "save") == 0) {
     CHECK_INT(0, apus_reply_attachment(request, in_root("big.bin"), "\xe2\x82\xac.bin", NULL));
   } else if (strcmp(name, "typed") == 0) {
@@ -412,7 +418,10 @@ static void test_replies(enum mode mode) {
   app_route(&app, APUS_GET, "/later", later_handler, NULL);
   harness_start(&app);
   client_open(&client, app.port);
+  /* Nobody answers where a file is missing. */
   expect(&client, "GET", "/reply/none", "", 404, "Not Found");
+  expect(&client, "GET", "/reply/never", "", 404, "Not Found");
+  expect(&client, "GET", "/reply/gone", "", 410, "Gone");
   expect(&client, "GET", "/reply/link", "", 200, "secret");
   expect(&client, "GET", "/reply/file.txt", "Range: bytes=1-2\r\n", 206, "12");
   expect(&client, "GET", "/reply/file.txt", "If-None-Match: *\r\n", 304, "");

@@ -296,12 +296,17 @@ static void test_reply(enum mode mode) {
   CHECK_INT(20, atomic_load(&replied));
 }
 
+static char failed_message[256];
+
 static void failed_listener(void *context, apus_server server, uint64_t connection, int32_t code,
                             int32_t status, const char *peer) {
   (void)context;
   CHECK(server == expected_server);
   CHECK(connection >= 1);
   CHECK_TEXT("127.0.0.1", peer);
+  /* The sentence that its client reads. */
+  CHECK_INT(code, apus_last_error());
+  snprintf(failed_message, sizeof failed_message, "%s", apus_last_error_message());
   atomic_store(&failed_code, code);
   atomic_store(&failed_status, status);
   atomic_fetch_add(&failed, 1);
@@ -319,6 +324,7 @@ static void test_error(enum mode mode) {
   };
   struct app app;
   struct client client;
+  struct reply reply;
   atomic_store(&failed, 0);
   app_make(&app, mode);
   expected_server = app.server;
@@ -330,8 +336,12 @@ static void test_error(enum mode mode) {
   for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
     client_open(&client, app.port);
     client_text(&client, failures[i].bytes);
-    CLIENT_EXPECT(&client, "GET", failures[i].status, NULL);
+    client_reply(&client, "GET", &reply);
+    CHECK_INT(failures[i].status, reply.status);
     EVENTUALLY(atomic_load(&failed) == (int)i + 1);
+    CHECK(strlen(failed_message) > 20);
+    CHECK(strncmp(failed_message, reply.body, strlen(failed_message)) == 0);
+    reply_free(&reply);
     CHECK_INT(failures[i].code, atomic_load(&failed_code));
     CHECK_INT(failures[i].status, atomic_load(&failed_status));
     client_close(&client);

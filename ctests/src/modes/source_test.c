@@ -617,18 +617,63 @@ static void test_client(enum mode mode) {
   script_end(&script);
 }
 
+/* One thread that takes events by itself: one for each event of a stream, and one for the
+ * end. Those of a callback are none. */
+static void test_pulled(enum mode mode) {
+  struct script scripts[3];
+  apus_source sources[3];
+  int taken[3] = {0}, ended = 0;
+  apus_event event;
+  if (mode == MODE_WORKER) return;
+  memset(&told, 0, sizeof told);
+  apus_client client = apus_client_make();
+  CHECK_INT(0, apus_client_set_workers(client, mode == MODE_THREADLESS ? 0 : 1));
+  for (int i = 0; i < 3; i++) {
+    script_listen(&scripts[i]);
+    script_add(&scripts[i], HEAD "data: one\n\ndata: two\n\n");
+    script_add(&scripts[i], HEAD "data: three\n\n");
+    script_add(&scripts[i], NO_MORE);
+    script_start(&scripts[i]);
+    sources[i] = apus_source_make(client, scripts[i].url);
+    CHECK(sources[i] != 0);
+    CHECK_INT(0, apus_source_set_retry(sources[i], 1, 1, -1));
+    CHECK_CODE(APUS_E_ARGUMENT, apus_source_set_events(sources[i], 2));
+    CHECK_INT(0, apus_source_set_events(sources[i], 1));
+  }
+  CHECK_INT(0, apus_source_on_event(sources[2], on_event, &told, on_drop));
+  for (int i = 0; i < 3; i++) CHECK_INT(0, apus_source_open(sources[i]));
+  CHECK_CODE(APUS_E_STATE, apus_source_set_events(sources[0], 0));
+  while (ended < 3) {
+    static const char *const texts[] = {"one", "two", "three"};
+    int32_t result = apus_client_next(client, &event, -1);
+    CHECK(result >= 0);
+    if (result == 0) continue;
+    CHECK_INT(APUS_EVENT_SOURCE, event.kind);
+    CHECK_INT(-1, event.route);
+    int i = event.handle == sources[0] ? 0 : event.handle == sources[1] ? 1 : 2;
+    CHECK(event.handle == sources[i]);
+    if (i < 2 && taken[i] < 3) {
+      const char *data;
+      CHECK_INT(1, apus_source_next(sources[i], 0, NULL, NULL, &data, NULL));
+      CHECK_TEXT(texts[taken[i]++], data);
+    } else {
+      CHECK_INT(APUS_STATE_CLOSED, apus_source_state(sources[i]));
+      CHECK_CODE(i < 2 ? APUS_E_CLOSED : APUS_E_STATE, next_code(sources[i], 0));
+      ended++;
+    }
+  }
+  CHECK_INT(3, atomic_load(&told.events));
+  /* Nothing is left, nor comes of one that the host closes. */
+  CHECK_INT(0, apus_client_next(client, &event, 0));
+  for (int i = 0; i < 3; i++) script_end(&scripts[i]);
+  CHECK_INT(1, apus_client_destroy(client));
+}
+
 static const struct harness_case cases[] = {
-    {"callbacks", test_callbacks},
-    {"next", test_next},
-    {"refused", test_refused},
-    {"type", test_type},
-    {"redirected", test_redirected},
-    {"attempts", test_attempts},
-    {"waits", test_waits},
-    {"too_large", test_too_large},
-    {"ends", test_ends},
-    {"destroyed", test_destroyed},
-    {"held_up", test_held_up},
+    {"pulled", test_pulled},     {"callbacks", test_callbacks}, {"next", test_next},
+    {"refused", test_refused},   {"type", test_type},           {"redirected", test_redirected},
+    {"attempts", test_attempts}, {"waits", test_waits},         {"too_large", test_too_large},
+    {"ends", test_ends},         {"destroyed", test_destroyed}, {"held_up", test_held_up},
     {"client", test_client},
 };
 

@@ -437,8 +437,84 @@ static void test_leaves_while_writing(enum mode mode) {
   harness_stop(&app);
 }
 
+static void *read_all(void *context) {
+  struct client *client = context;
+  char bytes[65536];
+  size_t length = 0;
+  ssize_t got;
+  while ((got = recv(client->fd, bytes, sizeof bytes, 0)) > 0) length += (size_t)got;
+  CHECK_INT(0, got);
+  return (void *)length;
+}
+
+/* Without callbacks: room and the end are events. */
+static void test_pulled(enum mode mode) {
+  enum { PIECE = 32768, PIECES = 400 };
+  static char piece[PIECE];
+  struct app app;
+  struct client client, leaver;
+  apus_event event;
+  apus_writer writer = 0, left = 0;
+  pthread_t reader;
+  int written = 0, drained = 0, result = 0;
+  void *length;
+  if (mode == MODE_WORKER) return;
+  app_make(&app, mode);
+  CHECK(apus_server_get(app.server, "/:name", NULL, NULL, NULL) >= 0);
+  app.port = apus_server_port(app.server, apus_server_listen(app.server, "127.0.0.1", 0));
+  CHECK_INT(0, apus_server_start(app.server));
+  client_open(&client, app.port);
+  client_open(&leaver, app.port);
+  client_text(&client, "GET /all HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  client_text(&leaver, "GET /left HTTP/1.1\r\nHost: a\r\n\r\n");
+  CHECK_INT(0, pthread_create(&reader, NULL, read_all, &client));
+  for (int ended = 0; ended < 2;) {
+    int32_t taken = apus_server_next(app.server, &event, -1);
+    CHECK(taken >= 0);
+    if (taken == 0) continue;
+    if (event.kind == APUS_EVENT_END) {
+      CHECK(event.handle == writer || event.handle == left);
+      CHECK_INT(0, apus_writer_is_connected(event.handle));
+      CHECK_INT(1, apus_writer_destroy(event.handle));
+      ended++;
+      continue;
+    }
+    if (event.kind == APUS_EVENT_REQUEST) {
+      int all = strcmp(apus_request_param(event.handle, "name", NULL), "all") == 0;
+      apus_writer made = apus_writer_make(event.handle);
+      CHECK(made != 0);
+      CHECK_CODE(APUS_E_ARGUMENT, apus_writer_set_events(made, 2));
+      CHECK_INT(0, apus_writer_set_events(made, 1));
+      CHECK_INT(1, apus_request_destroy(event.handle));
+      if (!all) {
+        left = made;
+        CHECK_INT(0, apus_writer_write(left, "begun", 5));
+        client_close(&leaver);
+        continue;
+      }
+      writer = made;
+      CHECK_INT(0, apus_writer_set_high_water(writer, 2 * PIECE));
+    } else {
+      CHECK_INT(APUS_EVENT_DRAIN, event.kind);
+      CHECK(event.handle == writer);
+      drained++;
+    }
+    while (written < PIECES && (result = apus_writer_write(writer, piece, PIECE)) == 0) written++;
+    if (written == PIECES) CHECK_INT(0, apus_writer_end(writer));
+    if (written < PIECES) CHECK_INT(APUS_E_FULL, result);
+  }
+  CHECK(drained >= 1);
+  CHECK_INT(0, pthread_join(reader, &length));
+  CHECK((size_t)length > (size_t)PIECE * PIECES);
+  client_close(&client);
+  CHECK_INT(0, apus_server_next(app.server, &event, 0));
+  CHECK_INT(0, apus_server_stop(app.server));
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
+      {"pulled", test_pulled},
       {"whole", test_whole},
       {"outliving", test_outliving},
       {"told", test_told},
