@@ -19,8 +19,9 @@ METHOD = """\
 - CPU is the server's own, user and system, divided by the requests. Figures are medians
   over the rounds, in which the servers take turns; "× nginx" is the median of the ratios
   to nginx in the same round.
-- On the loopback interface the kernel charges some of the receiver's work to the sender,
-  the more the larger the file is.
+- On the loopback interface the kernel charges some of the receiver's work to the sender, and
+  some of the sender's to the receiver: what of each depends on how much the server hands over
+  at a time. "With the load's" is the CPU of the server and of wrk together.
 """
 
 TITLES = {"files-1k": "1 KiB", "files-100k": "100 KiB", "files-10m": "10 MiB, 8 connections"}
@@ -30,15 +31,17 @@ def section_of(figures, section):
     rows = []
     for name, result in figures[section].items():
         if "failed" in result:
-            rows.append([name, result["failed"], "", "", "", "", ""])
+            rows.append([name, result["failed"], "", "", "", "", "", "", ""])
             continue
         low, high = result["spread"]
         rows.append([name, f"{result['rate']:,.0f}", f"{result['cpu']:.2f}",
                      f"{low:.2f} to {high:.2f}", f"{result['user']:.2f}",
                      f"{result['system']:.2f}",
-                     f"{result['ratio']:.2f}" if result["ratio"] else "-"])
+                     *(f"{result[key]:.2f}" if result[key] else "-"
+                       for key in ("ratio", "both", "ratio of both"))])
     return f"## {TITLES[section]}\n\n" + report.table(
-        ["server", "requests/s", "CPU µs", "range", "user µs", "system µs", "× nginx"], rows)
+        ["server", "requests/s", "CPU µs", "range", "user µs", "system µs", "× nginx",
+         "with the load's", "× nginx"], rows)
 
 
 def markdown(figures):

@@ -74,7 +74,7 @@ def round_of(running, load):
     total, user, system = (b - a for a, b in zip(before, running.cpu()))
     working, loading = (b - a for a, b in zip(machine, machine_time()))
     available = (time.monotonic() - start) * os.cpu_count()
-    return figures_of(requests, seconds, total, user, system,
+    return figures_of(requests, seconds, total, user, system, loading,
                       max(0, working - loading - total) / available)
 
 
@@ -88,13 +88,14 @@ def step_round(running, steps):
     result = steps.run()
     working, total, user, system, loading = (b - a for a, b in zip(before, used()))
     available = (time.monotonic() - start) * os.cpu_count()
-    return figures_of(result["requests"], result["seconds"], total, user, system,
+    return figures_of(result["requests"], result["seconds"], total, user, system, loading,
                       max(0, working - loading - total) / available)
 
 
-def figures_of(requests, seconds, total, user, system, others):
+def figures_of(requests, seconds, total, user, system, loading, others):
     return {"requests": requests, "seconds": seconds, "rate": requests / seconds,
             "cpu": total / requests * 1e6, "user": user, "system": system,
+            "both": (total + loading) / requests * 1e6,
             "busy": total / seconds, "others": others}
 
 
@@ -103,14 +104,15 @@ def summary(rounds, reference):
     the split into user and system is over the sum of the rounds, as one round has
     too few ticks of it."""
     middle = {key: statistics.median(r[key] for r in rounds)
-              for key in ("rate", "cpu", "busy", "others")}
+              for key in ("rate", "cpu", "both", "busy", "others")}
     ticks = sum(r["user"] + r["system"] for r in rounds)
     share = sum(r["user"] for r in rounds) / ticks if ticks else 0
     middle["user"] = middle["cpu"] * share
     middle["system"] = middle["cpu"] - middle["user"]
     middle["spread"] = (min(r["cpu"] for r in rounds), max(r["cpu"] for r in rounds))
-    pairs = [(r["cpu"], f["cpu"]) for r, f in zip(rounds, reference or [])]
-    middle["ratio"] = statistics.median(a / b for a, b in pairs) if pairs else None
+    for ratio, key in (("ratio", "cpu"), ("ratio of both", "both")):
+        pairs = [(r[key], f[key]) for r, f in zip(rounds, reference or [])]
+        middle[ratio] = statistics.median(a / b for a, b in pairs) if pairs else None
     return middle
 
 
