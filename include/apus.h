@@ -614,7 +614,8 @@ APUS_API int64_t apus_server_counter(apus_server server, int32_t counter);
  * ========================================================================== */
 
 /* Handles one request. Reply to it, defer it, or make its writer before
- * returning; a handler that does none of these sends 500. */
+ * returning; a handler that does none of these sends 500, or 404 where
+ * apus_reply_file() came last and found no file. */
 typedef void (*apus_handler_fn)(void *context, apus_request request);
 
 /* Adds a route; the handler gets requests whole, with their bodies. method is
@@ -731,9 +732,9 @@ APUS_API int32_t apus_request_is_alive(apus_request request);
 APUS_API int32_t apus_request_defer(apus_request request);
 
 /* Gives up a deferred or parsed request. One that was not replied to, and has no
- * writer and no ticket for an upgrade, gets 500. Returns 1 if the handle was live,
- * 0 if not; inside its own handler and not deferred: APUS_E_STATE.
- * Thread: any. Since 0.1. */
+ * writer and no ticket for an upgrade, gets 500 (404: see apus_handler_fn). Returns 1 if the handle
+ * was live, 0 if not; inside its own handler and not deferred: APUS_E_STATE. Thread: any. Since
+ * 0.1. */
 APUS_API int32_t apus_request_destroy(apus_request request);
 
 /* Parses a request from bytes, without a connection. consumed gets the bytes
@@ -904,7 +905,7 @@ APUS_API int32_t apus_reply_status(apus_request request, int32_t status);
  * Last-Modified, the conditional fields and ranges of the request answered (section 15),
  * unless a status other than 200 was set. type NULL: as set, or by the name's extension.
  * A file that is missing leaves the request open for another reply; a handler that makes
- * none sends 404.
+ * none sends 404, unless a status other than 200 was set.
  * Errors: APUS_E_NOT_FOUND (no regular file), APUS_E_PERMISSION, APUS_E_DESCRIPTORS,
  * APUS_E_IO, and as apus_reply_data(). Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_reply_file(apus_request request, const char *path, const char *type);
@@ -999,9 +1000,10 @@ APUS_API int32_t apus_writer_on_drain(apus_writer writer, apus_writer_fn fn, voi
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_on_close(apus_writer writer, apus_writer_fn fn, void *context,
                                       apus_drop_fn drop);
-/* 1: apus_server_next() tells of both, too: APUS_EVENT_DRAIN, and once APUS_EVENT_END, of a
- * writer that was not destroyed. Default 0.
- * Errors: APUS_E_ARGUMENT, APUS_E_CLOSED. Thread: any. Since 0.1. */
+/* 1: apus_server_next() tells of both, too, whether or not there are callbacks:
+ * APUS_EVENT_DRAIN, and once APUS_EVENT_END, also of a client that has left already. Without
+ * effect with worker dispatch. Default 0.
+ * Errors: APUS_E_ARGUMENT, APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_set_events(apus_writer writer, int32_t on);
 /* Ends the reply as if the client had left when nothing was written for so long, 0 to
  * 86,400,000 (default 0: no limit): on_close is called, and the connection is closed. What
@@ -2095,8 +2097,9 @@ APUS_API int32_t apus_fetch_on_body(apus_fetch fetch, apus_fetch_body_fn fn, voi
 APUS_API int32_t apus_fetch_on_complete(apus_fetch fetch, apus_fetch_complete_fn fn, void *context,
                                         apus_drop_fn drop);
 /* 1: apus_client_next(), or apus_server_next(), tells by APUS_EVENT_FETCH that it is done, so
- * that one thread can wait for many. Default 0.
- * Errors: APUS_E_ARGUMENT, APUS_E_STATE (it runs). Thread: any. Since 0.1. */
+ * that one thread can wait for many; once for each run, unless it runs anew by then. Without
+ * effect with worker dispatch. Default 0.
+ * Errors: APUS_E_ARGUMENT, APUS_E_STATE (it runs), APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_set_events(apus_fetch fetch, int32_t on);
 
 /* ---- its run */
@@ -2478,9 +2481,11 @@ APUS_API int32_t apus_source_set_idle_timeout(apus_source source, int32_t ms);
  * 1 MiB): past that it closes with APUS_E_TOO_LARGE.
  * Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
 APUS_API int32_t apus_source_set_max_event(apus_source source, int64_t bytes);
-/* 1: apus_client_next(), or apus_server_next(), tells by one APUS_EVENT_SOURCE for each event
- * that waits for apus_source_next(), and by one when the source has closed by itself.
- * Default 0. Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+/* 1: apus_client_next(), or apus_server_next(), tells of what apus_source_next() has to give:
+ * APUS_EVENT_SOURCE comes when an event comes, or the source closes by itself, and when a take
+ * leaves something behind, and one at a time: a host that takes once for each misses nothing.
+ * Events with a callback make none. Without effect with worker dispatch. Default 0.
+ * Errors: APUS_E_ARGUMENT, APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_source_set_events(apus_source source, int32_t on);
 
 /* It is connected, and what comes are events. */

@@ -360,7 +360,7 @@ BAD |= {
     "apus_fetch_set_events": {"on": span(0, 1)},
     "apus_fetch_method": {"buffer": ["NULL"]},
     "apus_fetch_url": {"buffer": ["NULL"]},
-    "apus_fetch_header": {"name": ["NULL"], "buffer": ["NULL"]},
+    "apus_fetch_header": {"name": ["NULL", '""', '"X: y\\r\\nX"'], "buffer": ["NULL"]},
     "apus_fetch_allow_downgrade": {"on": span(0, 1)},
     "apus_fetch_set_retries": {"most": span(0, 100), "delay_ms": MS},
     "apus_fetch_set_output_file": {"path": ['""']},

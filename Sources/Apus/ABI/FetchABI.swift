@@ -282,7 +282,7 @@ public func apusFetchOnComplete(
 public func apusFetchSetEvents(_ handle: UInt64, _ on: Int32) -> Int32 {
   change(handle) { fetch throws(Failure) in
     try check(on, in: 0...1)
-    fetch.o.givesEvents = on == 1
+    try fetch.setEvents(on == 1)
   }
 }
 

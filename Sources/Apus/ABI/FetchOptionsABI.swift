@@ -254,6 +254,7 @@ public func apusFetchHeader(
 ) -> Int32 {
   unsafe read(handle, buffer, capacity) { fetch, text throws(Failure) in
     let name = try unsafe Apus.text(name)
+    guard name.bytes.isToken else { throw Failure(.argument, "not a field name of RFC 9110") }
     guard let value = fetch.o.fields.value(of: name.bytes) else {
       throw Failure(.notFound, "there is no such field")
     }

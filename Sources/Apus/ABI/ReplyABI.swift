@@ -10,6 +10,7 @@ func reply(
   boundary { () throws(Failure) in
     try withRequest(handle) { exchange throws(Failure) in
       try exchange.checkUnreplied()
+      if completes { exchange.o.isFileMissing = false }
       if exchange.o.isShared, exchange.o.hasLeft {
         if completes { exchange.giveUp() }
         throw Failure(.closed, "the client has gone")

@@ -168,7 +168,7 @@ public func apusSourceOnError(
 public func apusSourceSetEvents(_ handle: UInt64, _ on: Int32) -> Int32 {
   change(handle) { source throws(Failure) in
     try check(on, in: 0...1)
-    source.o.givesEvents = on == 1
+    try source.setEvents(on == 1)
   }
 }
 

@@ -176,7 +176,7 @@ public func apusWriterOnDrain(
 public func apusWriterSetEvents(_ handle: UInt64, _ on: Int32) -> Int32 {
   write(handle) { exchange throws(Failure) in
     try check(on, in: 0...1)
-    exchange.setEvents(on == 1)
+    try exchange.setWriterEvents(on == 1)
   }
 }
 

@@ -200,3 +200,47 @@ extension Ref where Object == Fetch {
     notifyLoop()
   }
 }
+
+// ---- for who takes events by himself
+
+extension Ref where Object == Fetch {
+  /// Has its ends told, or not. The caller holds the lock.
+  func setEvents(_ on: Bool) throws(Failure) {
+    if on, o.news == nil {
+      let news = unsafe Ref<News>(
+        make: News(opaque) { unsafe Ref<Fetch>(opaque: $0).tellNews(isHeard: $1) })
+      guard let news else { throw .noMemory }
+      o.news = news
+    }
+    o.givesEvents = on
+    if on { o.server.o.isEventful.store(true, ordering: .relaxed) }
+  }
+
+  /// Nobody hears of it any more. The handle has a reference still.
+  func silence() {
+    let news = locked {
+      o.givesEvents = false
+      return o.news
+    }
+    if let news, o.server.unlist(news) { release() }
+  }
+
+  /// It has ended. The caller holds the lock; the loop's thread.
+  func listEnd() {
+    guard o.givesEvents, let news = o.news else { return }
+    o.isEndDue = true
+    retain()
+    // Its run has a reference still.
+    if !o.server.list(news) { o.references.wrappingSubtract(1, ordering: .relaxed) }
+  }
+
+  private func tellNews(isHeard: Bool) {
+    let isDue = locked {
+      let isDue = o.isEndDue && o.givesEvents
+      o.isEndDue = false
+      return isDue
+    }
+    if isHeard, isDue { o.server.pull(.fetch, o.handle, .fetch) }
+    release()
+  }
+}

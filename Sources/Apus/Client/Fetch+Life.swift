@@ -100,6 +100,7 @@ extension Ref where Object == Fetch {
     o.isGivenWhole = false
     o.isAsking = false
     o.isRefused = false
+    o.isEndDue = false
     o.state = .running
     // Requests to one place share a pool.
     let workers = o.server.o.workers.count

@@ -322,7 +322,7 @@ extension Ref where Object == Fetch {
     // From here on the host may set another callback, which is for the next run.
     let isHeard = unsafe o.onComplete.isSet
     if isHeard { o.telling &+= 1 }
-    let givesEvents = o.givesEvents
+    listEnd()
     let isAbandoned = !Slots.isAlive(o.handle, .fetch)
     if isAbandoned { o.response = nil }
     o.lock.unlock()
@@ -331,7 +331,6 @@ extension Ref where Object == Fetch {
       tellComplete(worker, response, failure)
       doneTelling()
     }
-    if givesEvents { _ = worker.give(.fetch, o.handle, .fetch) }
     if isTickedFor { wakeTicking() }
     response?.release()
     o.events?.over(problem, on: worker)

@@ -53,6 +53,8 @@ typealias FetchSourceFunction =
   var source = unsafe Callback<FetchSourceFunction>.none
   /// Its end is an event for whoever takes these by himself.
   var givesEvents = false
+  var news: Ref<News>? = nil
+  var isEndDue = false
   /// Set once, before it runs: what it brings is a stream of events, for that.
   var events: Ref<Source>? = nil
 
@@ -103,6 +105,7 @@ typealias FetchSourceFunction =
     mail.free()
     timer.free()
     condition?.free()
+    news?.free()
   }
 
   /// A context that ends once nobody can be in its callback.
@@ -205,6 +208,7 @@ extension Ref where Object == Fetch {
     guard ended else { return false }
     cancel()
     dropResponse()
+    silence()
     if !pinned { handleEnded() }
     return true
   }

@@ -62,13 +62,11 @@ extension Ref where Object == Source {
     send(note)
   }
 
-  /// False: without memory it cannot be told.
-  func tell(_ letter: Ref<EventLetter>) -> Bool {
+  func tell(_ letter: Ref<EventLetter>) {
     guard unsafe o.onEvent.isSet else { return keep(letter) }
     var note = SourceNote(.event, of: self)
     note.letter = letter
     send(note)
-    return true
   }
 
   private func send(_ note: consuming SourceNote) {
@@ -84,13 +82,14 @@ extension Ref where Object == Source {
   }
 
   /// For whoever takes events by himself.
-  private func keep(_ letter: Ref<EventLetter>) -> Bool {
+  private func keep(_ letter: Ref<EventLetter>) {
     o.lock.lock()
     let isClosed = o.state == .closed
     if !isClosed {
       if let last = o.last { last.o.next = letter } else { o.first = letter }
       o.last = letter
       o.condition?.o.wakeAll()
+      _ = listWaiting()
     }
     o.lock.unlock()
     if isClosed {
@@ -99,13 +98,6 @@ extension Ref where Object == Source {
       o.fetch.told(weight)
     }
     o.server.lookAgain()
-    return isClosed || give()
-  }
-
-  /// One event of the queue for each that waits, and one when it has closed by itself.
-  func give() -> Bool {
-    guard o.givesEvents, let worker = o.home ?? o.fetch.o.worker else { return true }
-    return worker.give(.source, o.handle, .source)
   }
 
   // ---- on the thread that calls the host
@@ -185,6 +177,8 @@ extension Ref where Object == Source {
 
   /// What waits is not for anybody any more. The caller holds the lock.
   private func dropKept() -> Int64 {
+    o.isDue = false
+    o.isCloseDue = false
     var weight: Int64 = 0
     while let letter = o.first {
       o.first = letter.o.next
@@ -247,7 +241,11 @@ extension Ref where Object == Source {
       let isClosed = o.state == .closed
       let isCancelled = o.isCancelled
       if letter == nil { o.isCancelled = false }
+      if letter == nil, isClosed { o.isCloseDue = false }
+      // One at a time: there is more to take.
+      let isListed = listWaiting()
       o.lock.unlock()
+      if isListed { o.server.newsCame() }
       if let letter {
         o.fetch.told(letter.o.weight)
         return letter
@@ -302,4 +300,50 @@ extension Ref where Object == Source {
 
   /// For an event. The caller holds the lock.
   private var isWaiting: Bool { o.first == nil && o.state != .closed && !o.isCancelled }
+}
+
+// ---- for who takes events by himself
+
+extension Ref where Object == Source {
+  /// The same of its events. The caller holds the lock.
+  func setEvents(_ on: Bool) throws(Failure) {
+    if on, o.news == nil {
+      let news = unsafe Ref<News>(
+        make: News(opaque) { unsafe Ref<Source>(opaque: $0).tellNews(isHeard: $1) })
+      guard let news else { throw .noMemory }
+      o.news = news
+    }
+    o.givesEvents = on
+    if on { o.server.o.isEventful.store(true, ordering: .relaxed) }
+  }
+
+  /// Nobody hears of it any more. The handle has a reference still.
+  func silence() {
+    let news = locked {
+      o.givesEvents = false
+      return o.news
+    }
+    if let news, o.server.unlist(news) { release() }
+  }
+
+  /// Whether somebody should call `next`: the caller holds the lock, and a reference. True
+  /// where it was listed.
+  func listWaiting() -> Bool {
+    o.isDue = o.first != nil || o.isCloseDue
+    guard o.isDue, o.givesEvents, let news = o.news else { return false }
+    retain()
+    if o.server.list(news) { return true }
+    o.references.wrappingSubtract(1, ordering: .relaxed)
+    return false
+  }
+
+  private func tellNews(isHeard: Bool) {
+    let isDue = locked {
+      let isDue = o.isDue && o.givesEvents
+      o.isDue = false
+      return isDue
+    }
+    if isHeard, isDue { o.server.pull(.source, o.handle, .source) }
+    release()
+  }
 }

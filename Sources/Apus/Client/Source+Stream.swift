@@ -59,9 +59,8 @@ extension Ref where Object == Source {
       type: o.parser.type.bytes, id: o.parser.lastID.bytes, data: o.parser.data.bytes)
     guard let letter else { throw .noMemory }
     let weight = letter.o.weight
-    let isTold = tell(letter)
+    tell(letter)
     o.fetch.untold(weight)
-    if !isTold { throw .noMemory }
   }
 
   /// An attempt or a stream has ended: the microseconds until the next one; nil: there is
@@ -130,13 +129,15 @@ extension Ref where Object == Source {
     if !isOwn {
       let status = o.isStream ? 200 : o.status
       tellError(failure, status: status, again: -1)
-      _ = give()
     }
     o.home = nil
     // From here on another thread may open it anew.
     o.lock.lock()
     o.isRunning = false
     o.condition?.o.wakeAll()
+    // The host may have closed it meanwhile.
+    o.isCloseDue = o.state == .closed && o.failure != nil
+    _ = listWaiting()
     o.lock.unlock()
     o.server.lookAgain()
     // The run's.

@@ -41,6 +41,10 @@ typealias SourceErrorFunction =
   var onError = unsafe Callback<SourceErrorFunction>.none
   /// What waits is told by events, to whoever takes these by himself.
   var givesEvents = false
+  var news: Ref<News>? = nil
+  /// There is something to say, and it is that the source has closed by itself.
+  var isDue = false
+  var isCloseDue = false
 
   // ---- and how it stands
   var state = State.closed
@@ -91,6 +95,7 @@ typealias SourceErrorFunction =
       kept.free()
     }
     condition?.free()
+    news?.free()
   }
 }
 
@@ -246,6 +251,7 @@ extension Ref where Object == Source {
     let (ended, pinned) = Slots.end(o.slot, handle)
     guard ended else { return false }
     close()
+    silence()
     if !pinned { handleEnded() }
     return true
   }

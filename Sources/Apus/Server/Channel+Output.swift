@@ -206,7 +206,7 @@ extension Ref where Object == Channel {
     o.lock.lock()
     let isHeard =
       o.listeners.map { unsafe $0.o.onDrain.count > 0 } ?? false
-      || o.givesEvents.load(ordering: .relaxed)
+      || (o.givesEvents.load(ordering: .relaxed) && o.server.canBePulled)
     let isLow = isHeard && buffered <= o.highWater / 2
     if isLow { o.wantsDrain.store(false, ordering: .relaxed) }
     o.lock.unlock()

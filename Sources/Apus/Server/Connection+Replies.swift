@@ -191,7 +191,7 @@ extension Ref where Object == Connection {
     exchange.o.lock.lock()
     let isLow =
       unsafe exchange.o.writer.wantsDrain
-      && (exchange.o.writer.onDrain.isSet || exchange.o.writer.givesEvents)
+      && (exchange.o.writer.onDrain.isSet || exchange.tellsWriter)
       && exchange.buffered <= exchange.o.writer.highWater / 2
     if isLow { exchange.o.writer.wantsDrain = false }
     exchange.o.lock.unlock()

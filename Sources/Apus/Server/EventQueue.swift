@@ -42,6 +42,7 @@ struct Owed: OptionSet {
 struct EventQueue: ~Copyable {
   private let lock = Lock()
   private var events = List<Event>()
+  private var news = NewsList()
   private var isSignalled = false
   let count = Atomic<Int64>(0)
   /// Bytes of bodies in it.
@@ -72,6 +73,47 @@ struct EventQueue: ~Copyable {
       descriptor.clear()
       isSignalled = false
     }
+    lock.unlock()
+  }
+
+  /// Any thread; `Server.list` has the rest.
+  mutating func list(_ news: Ref<News>) -> Bool {
+    lock.lock()
+    defer { lock.unlock() }
+    let isNew = self.news.add(news)
+    if isNew { signal() }
+    return isNew
+  }
+
+  mutating func unlist(_ news: Ref<News>) -> Bool {
+    lock.lock()
+    defer { lock.unlock() }
+    return self.news.remove(news)
+  }
+
+  mutating func takeNews() -> Ref<News>? {
+    lock.lock()
+    defer { lock.unlock() }
+    return news.take()
+  }
+
+  var hasNews: Bool {
+    mutating get {
+      lock.lock()
+      defer { lock.unlock() }
+      return !news.isEmpty
+    }
+  }
+
+  mutating func openNews() {
+    lock.lock()
+    news.isOpen = true
+    lock.unlock()
+  }
+
+  mutating func closeNews() {
+    lock.lock()
+    news.isOpen = false
     lock.unlock()
   }
 

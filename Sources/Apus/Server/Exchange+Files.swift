@@ -164,7 +164,7 @@ extension Ref where Object == Exchange {
     do throws(Failure) {
       file = try OpenFile.open(path)
     } catch {
-      o.isFileMissing = error.code == .notFound
+      o.isFileMissing = error.code == .notFound && o.reply.status == 200
       throw error
     }
     var name = ByteBuffer()

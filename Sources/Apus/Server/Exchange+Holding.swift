@@ -75,6 +75,8 @@ extension Ref where Object == Exchange {
       endTopics()
       o.lock.lock()
       let isUntold = o.writer.handle.bits != 0 && !o.writer.isCloseQueued
+      // Whoever takes events by himself has come later than its end.
+      if o.writer.isCloseQueued { list(isEnd: true) }
       let isBodyOpen = unsafe o.bodyCallback.isSet && o.incomingEnd == 0
       o.lock.unlock()
       // What was made after the connection had gone has not heard of that.

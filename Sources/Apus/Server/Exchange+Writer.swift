@@ -214,19 +214,6 @@ extension Ref where Object == Exchange {
     return unsafe .none
   }
 
-  /// Has whoever takes events by himself hear of room, and of the end.
-  func setEvents(_ on: Bool) {
-    o.writer.givesEvents = on
-    guard on else { return }
-    // There may be room since, or it may be over.
-    let isOver = o.writer.isCloseUnheard
-    if isOver {
-      o.writer.isCloseUnheard = false
-      o.writer.isCloseQueued = false
-    }
-    if isOver || o.writer.wantsDrain { notifyLoop() }
-  }
-
   /// Takes a callback to be run; `callbackEnded` follows. One runs at a time.
   func takeCallback(_ place: WriterState.Place) -> Callback<WriterFunction> {
     o.lock.lock()
@@ -270,9 +257,71 @@ extension Ref where Object == Exchange {
     guard ended else { return false }
     o.lock.lock()
     if !o.isReplied { breakOff() }
+    o.writer.givesEvents = false
+    let isUnlisted = o.writer.news.map { o.worker?.o.server.unlist($0) ?? false } ?? false
     o.lock.unlock()
+    if isUnlisted { eventDone() }
     if !pinned { unsafe writerUnpinned(unsafe opaque) }
     return true
+  }
+}
+
+// ---- for who takes events by himself
+
+extension Ref where Object == Exchange {
+  /// The same of its writer's room and end. The caller holds the lock.
+  func setWriterEvents(_ on: Bool) throws(Failure) {
+    guard let server = o.worker?.o.server else { return }
+    if on, o.writer.news == nil {
+      let news = unsafe Ref<News>(
+        make: News(opaque) { unsafe Ref<Exchange>(opaque: $0).tellNews(isHeard: $1) })
+      guard let news else { throw .noMemory }
+      o.writer.news = news
+    }
+    o.writer.givesEvents = on
+    guard on else { return }
+    server.o.isEventful.store(true, ordering: .relaxed)
+    // There may be room since, or it may be over.
+    if o.writer.isCloseQueued || o.writer.wantsDrain { notifyLoop() }
+  }
+
+  /// Whether news of it go to whoever takes events by himself.
+  var tellsWriter: Bool { o.writer.givesEvents && o.worker?.o.server.canBePulled ?? false }
+
+  /// There is room again, or it is over. The caller holds the lock.
+  func list(isEnd: Bool) {
+    guard tellsWriter, let worker = o.worker, let news = o.writer.news else { return }
+    if isEnd {
+      if o.writer.isEndListed { return }
+      o.writer.isEndListed = true
+      o.writer.isEndDue = true
+    } else {
+      o.writer.isDrainDue = true
+    }
+    o.queued &+= 1
+    if !worker.o.server.list(news) { o.queued &-= 1 }
+  }
+
+  private func tellNews(isHeard: Bool) {
+    guard let server = o.worker?.o.server else { return }
+    let handle = o.writer.handle
+    o.lock.lock()
+    let isWanted = isHeard && o.writer.givesEvents
+    let isDrained = isWanted && o.writer.isDrainDue
+    let isOver = isWanted && o.writer.isEndDue && !isDrained
+    o.writer.isDrainDue = false
+    // The end comes next.
+    if isDrained, o.writer.isEndDue, let news = o.writer.news, server.list(news) {
+      o.queued &+= 1
+    } else {
+      // Not told, it can be told later.
+      if isHeard, o.writer.isEndDue, !isOver { o.writer.isEndListed = false }
+      o.writer.isEndDue = false
+    }
+    o.lock.unlock()
+    if isDrained { server.pull(.drain, handle, .writer) }
+    if isOver { server.pull(.end, handle, .writer) }
+    eventDone()
   }
 }
 

@@ -153,6 +153,7 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
     upgrade?.free()
     form?.free()
     writer.trailers?.free()
+    writer.news?.free()
     writer.gzip?.free()
     writer.events?.free()
   }
@@ -264,6 +265,11 @@ extension Ref where Object == Exchange {
     o.writer.isCloseUnheard = false
     o.writer.isDetached = false
     o.writer.givesEvents = false
+    o.writer.news?.free()
+    o.writer.news = nil
+    o.writer.isDrainDue = false
+    o.writer.isEndDue = false
+    o.writer.isEndListed = false
     o.writer.dropTrailers()
     o.writer.dropGzip()
     o.writer.idleTimeout = 0

@@ -26,43 +26,6 @@
   nonisolated(unsafe) let run: @convention(c) (UnsafeMutableRawPointer, Bool) -> Void
 }
 
-/// News of something of the guest's, for who takes events by himself.
-@safe struct GuestNews: ~Copyable {
-  /// It must stand first.
-  let event = unsafe GuestEvent(run: {
-    unsafe Ref<GuestNews>(opaque: $0).deliver(isHeard: $1)
-  })
-  let server: Ref<Server>
-  let kind: Pulled.Kind
-  let handle: Handle
-  let object: Kind
-}
-
-extension Ref where Object == GuestNews {
-  /// The thread that ticks.
-  fileprivate func deliver(isHeard: Bool) {
-    if isHeard { o.server.pull(o.kind, o.handle, o.object) }
-    free()
-  }
-}
-
-extension Ref where Object == Worker {
-  /// Has them be told by an event. False without memory. The loop's thread.
-  func give(_ kind: Pulled.Kind, _ handle: Handle, _ object: Kind) -> Bool {
-    guard o.server.canBePulled else { return true }
-    let news = Ref<GuestNews>(
-      make: GuestNews(server: o.server, kind: kind, handle: handle, object: object))
-    guard let news else { return false }
-    guard unsafe o.batch.append(Event(kind: .guest, object: news.opaque)) else {
-      news.free()
-      return false
-    }
-    // What is told from a mail's end must not wait for another event.
-    o.loop.o.isPressed = true
-    return true
-  }
-}
-
 extension Ref where Object == Server {
   /// Runs a callback that is the guest's, as one of this server's.
   @inline(__always)

@@ -59,6 +59,8 @@ extension Ref where Object == Server {
       if exchange.o.isShared || exchange.o.isReplied || isOver { return false }
       index &+= 1
     }
+    // What a listener has not found is not what the handler has not.
+    exchange.o.isFileMissing = false
     return true
   }
 

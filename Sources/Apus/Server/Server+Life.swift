@@ -29,6 +29,7 @@ extension Ref where Object == Server {
       abandonStart()
       throw error
     }
+    o.queue.openNews()
     o.state = .running
   }
 
@@ -197,6 +198,7 @@ extension Ref where Object == Server {
         isLeft = isLeft || !o.workers[index].o.ownMail.isEmpty
       }
     } while isLeft || hasEvents
+    dropNews()
     o.lock.lock()
     retireWorkers()
     while let listener = o.listeners.removeLast() { listener.free() }

@@ -42,7 +42,8 @@ extension Ref where Object == Server {
     do throws(Failure) {
       try whileTicking { () throws(Failure) in
         if !isWaiting() { return }
-        if wasPulled { bring(timeout: timeout) } else { _ = tick(timeout: timeout) }
+        let isPulled = wasPulled || o.isEventful.load(ordering: .relaxed)
+        if isPulled { bring(timeout: timeout) } else { _ = tick(timeout: timeout) }
       }
     } catch {
       // Another thread wakes this one, unless it stops to.
@@ -72,7 +73,7 @@ extension Ref where Object == Server {
       }
     }
     // Whoever watches the descriptor comes for what is left.
-    if !hasEvents { return }
+    if !hasEvents, !o.queue.hasNews { return }
     if o.hasThreads { o.queue.wake() } else { worker?.o.loop.o.mailbox.wake() }
   }
 
@@ -117,6 +118,7 @@ extension Ref where Object == Server {
     var isFirst = true
     while true {
       while !isEnough(self), let event = nextEvent() { run(event) }
+      if o.isPulling { pullNews() }
       if isEnough(self) { return finishBatch() }
       let left = until == .max ? -1 : max(0, until &- Clock.now)
       if hasStopped { return runRest() }
@@ -136,6 +138,7 @@ extension Ref where Object == Server {
   /// The workers say that they have finished after their last events.
   private func runRest() {
     while o.pulled == nil, let event = nextEvent() { run(event) }
+    if o.isPulling { pullNews() }
   }
 
   /// The host takes events by itself.
@@ -224,11 +227,8 @@ extension Ref where Object == Server {
       exchange.o.writer.isDrainQueued = false
       exchange.o.lock.unlock()
       call(.drain, exchange)
-      pull(.drain, of: exchange)
     case .writerMissed: callMissed(exchange)
-    default:
-      call(.close, exchange)
-      pull(.end, of: exchange)
+    default: call(.close, exchange)
     }
     exchange.eventDone()
   }
@@ -268,6 +268,8 @@ extension Ref where Object == Server {
     o.isPulling = true
     o.puller.store(ThreadContext.identity, ordering: .relaxed)
     if !o.hasThreads { o.isQueued = true }
+    if o.prefersNews { pullNews() }
+    o.prefersNews.toggle()
     step(timeout: timeout) { $0.o.pulled != nil }
     o.isPulling = false
     if !o.hasThreads { o.isQueued = false }
@@ -307,20 +309,6 @@ extension Ref where Object == Server {
       handle(exchange)
     }
     return false
-  }
-
-  /// The same of news of a writer.
-  private func pull(_ kind: Pulled.Kind, of exchange: Ref<Exchange>) {
-    guard o.isPulling, exchange.locked({ exchange.o.writer.givesEvents }) else { return }
-    pull(kind, exchange.o.writer.handle, .writer)
-  }
-
-  /// And of what is known by its handle.
-  func pull(_ kind: Pulled.Kind, _ handle: Handle, _ object: Kind) {
-    guard o.isPulling, !o.isDying.load(ordering: .relaxed), Slots.isAlive(handle, object) else {
-      return
-    }
-    o.pulled = Pulled(handle, kind)
   }
 
   // ---- replies of this tick

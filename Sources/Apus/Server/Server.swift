@@ -93,6 +93,10 @@ typealias AccessFunction =
   /// The thread that has taken an event by itself last; 0: none.
   let puller = Atomic<UInt>(0)
   var pulled: Pulled? = nil
+  /// Whether news come before events the next time: they take turns.
+  var prefersNews = false
+  /// Whether something was set to give events, for a host that takes these by itself.
+  let isEventful = Atomic<Bool>(false)
 
   // ---- its life, behind the lock
   let lock = Lock()

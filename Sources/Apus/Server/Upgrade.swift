@@ -184,7 +184,7 @@ extension Ref where Object == Exchange {
     let (ended, pinned) = Slots.end(upgrade.o.slot, upgrade.o.handle)
     guard ended else { return false }
     o.lock.lock()
-    if !o.isReplied { completeUnanswered() }
+    if !o.isReplied { completeOrBreak(500) }
     o.lock.unlock()
     if !pinned { unsafe upgradeUnpinned(unsafe opaque) }
     return true

@@ -126,16 +126,14 @@ extension Ref where Object == Worker {
 
   func writerDrained(_ exchange: Ref<Exchange>) {
     exchange.o.lock.lock()
-    let isNew =
-      unsafe (exchange.o.writer.onDrain.isSet || exchange.o.writer.givesEvents)
-      && !exchange.o.writer.isDrainQueued
-    let isQueued = queuesNews(of: exchange)
-    if isNew, isQueued {
+    let isNew = unsafe exchange.o.writer.onDrain.isSet && !exchange.o.writer.isDrainQueued
+    if isNew, o.server.o.isQueued {
       exchange.o.writer.isDrainQueued = true
       enqueueOrOwe(.writerDrained, exchange)
     }
+    exchange.list(isEnd: false)
     exchange.o.lock.unlock()
-    if isNew, !isQueued { o.server.call(.drain, exchange) }
+    if isNew, !o.server.o.isQueued { o.server.call(.drain, exchange) }
   }
 
   /// Events were left out for a slow client. The caller holds the lock; who listens hears
@@ -155,20 +153,14 @@ extension Ref where Object == Worker {
     exchange.o.lock.lock()
     // Of a worker that has gone nobody takes what queues.
     let isNew =
-      unsafe (exchange.o.writer.onClose.isSet || exchange.o.writer.givesEvents)
-      && !exchange.o.writer.isCloseQueued && !o.isRetired.load(ordering: .acquiring)
+      unsafe exchange.o.writer.onClose.isSet && !exchange.o.writer.isCloseQueued
+      && !o.isRetired.load(ordering: .acquiring)
     exchange.o.writer.isCloseUnheard = !exchange.o.writer.isCloseQueued && !isNew
     exchange.o.writer.isCloseQueued = true
-    let isQueued = queuesNews(of: exchange)
-    if isNew, isQueued { enqueueOrOwe(.writerClosed, exchange) }
+    if isNew, o.server.o.isQueued { enqueueOrOwe(.writerClosed, exchange) }
+    exchange.list(isEnd: true)
     exchange.o.lock.unlock()
-    if isNew, !isQueued { o.server.call(.close, exchange) }
-  }
-
-  /// Whether a writer's news are for a thread that ticks, or takes events by itself. The
-  /// caller holds the lock.
-  private func queuesNews(of exchange: Ref<Exchange>) -> Bool {
-    o.server.o.isQueued || (exchange.o.writer.givesEvents && o.server.canBePulled)
+    if isNew, !o.server.o.isQueued { o.server.call(.close, exchange) }
   }
 
   /// A reply has gone to the kernel.

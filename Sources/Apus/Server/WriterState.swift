@@ -22,8 +22,13 @@ import Synchronization
   var isCloseQueued = false
   /// There was nobody to be told of it.
   var isCloseUnheard = false
-  /// Whoever takes events by himself hears of both.
+  /// Whoever takes events by himself is told of both.
   var givesEvents = false
+  var news: Ref<News>? = nil
+  var isDrainDue = false
+  var isEndDue = false
+  /// The end is told once.
+  var isEndListed = false
   /// Its handle ends when its reply has.
   var isDetached = false
   var onDrain = unsafe Callback<WriterFunction>.none

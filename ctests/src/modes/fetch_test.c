@@ -977,13 +977,73 @@ static void test_pulled(enum mode mode) {
   peer_stop();
 }
 
+static void ignore_body(void *context, apus_fetch fetch, const void *data, size_t length) {
+  (void)context;
+  (void)fetch;
+  (void)data;
+  (void)length;
+}
+
+/* Calls that wait, and run callbacks meanwhile, leave the ends of others to be taken: before
+ * the first event was, and later. An end of a run that is no longer the latest is none. */
+static void test_pulled_beside(enum mode mode) {
+  enum { FETCHES = 4 };
+  apus_fetch fetches[FETCHES];
+  apus_event event;
+  if (mode == MODE_WORKER) return;
+  peer_start();
+  apus_client client = apus_client_make();
+  CHECK_INT(0, apus_client_set_workers(client, mode == MODE_THREADLESS ? 0 : 1));
+  for (int round = 0; round < 6; round++) {
+    for (int i = 0; i < FETCHES; i++) {
+      fetches[i] = apus_fetch_make(client, "GET", at("hello"));
+      CHECK_INT(0, apus_fetch_set_events(fetches[i], 1));
+      CHECK_INT(0, apus_fetch_start(fetches[i]));
+    }
+    apus_fetch other = apus_fetch_make(client, "GET", at("hello"));
+    CHECK_INT(0, apus_fetch_on_body(other, ignore_body, NULL, NULL));
+    CHECK(apus_fetch_send(other) != 0);
+    for (int i = 0; i < FETCHES; i++) CHECK_INT(1, apus_fetch_wait(fetches[i], -1));
+    /* Runs anew, or is gone: in both cases one end less. */
+    CHECK_INT(0, apus_fetch_start(fetches[0]));
+    CHECK_INT(1, apus_fetch_destroy(fetches[1]));
+    for (int left = FETCHES - 1; left > 0;) {
+      if (apus_client_next(client, &event, -1) == 0) continue;
+      CHECK_INT(APUS_EVENT_FETCH, event.kind);
+      CHECK_INT(APUS_FETCH_DONE, apus_fetch_state(event.handle));
+      CHECK_INT(1, apus_fetch_destroy(event.handle));
+      CHECK_INT(1, apus_fetch_destroy(other));
+      other = apus_fetch_make(client, "GET", at("hello"));
+      CHECK(apus_fetch_send(other) != 0);
+      left--;
+    }
+    CHECK_INT(1, apus_fetch_destroy(other));
+  }
+  while (apus_client_next(client, &event, 0) == 1) harness_fail(__FILE__, __LINE__, "one more");
+  CHECK_INT(1, apus_client_destroy(client));
+  peer_stop();
+}
+
 static const struct harness_case cases[] = {
-    {"read", test_read},           {"pulled", test_pulled},   {"get", test_get},
-    {"keep", test_keep},           {"methods", test_methods}, {"upload", test_upload},
-    {"busy", test_busy},           {"stream", test_stream},   {"file", test_file},
-    {"cancel", test_cancel},       {"limits", test_limits},   {"stale", test_stale},
-    {"pool", test_pool},           {"destroy", test_destroy}, {"again", test_again},
-    {"unix", test_unix},           {"client", test_client},   {"one_line", test_one_line},
+    {"pulled_beside", test_pulled_beside},
+    {"read", test_read},
+    {"pulled", test_pulled},
+    {"get", test_get},
+    {"keep", test_keep},
+    {"methods", test_methods},
+    {"upload", test_upload},
+    {"busy", test_busy},
+    {"stream", test_stream},
+    {"file", test_file},
+    {"cancel", test_cancel},
+    {"limits", test_limits},
+    {"stale", test_stale},
+    {"pool", test_pool},
+    {"destroy", test_destroy},
+    {"again", test_again},
+    {"unix", test_unix},
+    {"client", test_client},
+    {"one_line", test_one_line},
     {"arguments", test_arguments},
 };
 

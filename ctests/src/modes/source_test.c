@@ -669,11 +669,59 @@ static void test_pulled(enum mode mode) {
   CHECK_INT(1, apus_client_destroy(client));
 }
 
+/* Whoever takes all there is at each event misses nothing either. */
+static void test_pulled_at_once(enum mode mode) {
+  enum { EVENTS = 200 };
+  static char stream[16 * EVENTS + 128];
+  struct script scripts[2];
+  apus_source sources[2];
+  apus_event event;
+  int taken[2] = {0}, ended = 0;
+  if (mode == MODE_WORKER) return;
+  strcpy(stream, HEAD);
+  for (int i = 0; i < EVENTS; i++) strcat(stream, "data: x\n\n");
+  apus_client client = apus_client_make();
+  CHECK_INT(0, apus_client_set_workers(client, mode == MODE_THREADLESS ? 0 : 1));
+  for (int i = 0; i < 2; i++) {
+    script_listen(&scripts[i]);
+    script_add(&scripts[i], stream);
+    script_add(&scripts[i], NO_MORE);
+    script_start(&scripts[i]);
+    sources[i] = apus_source_make(client, scripts[i].url);
+    CHECK_INT(0, apus_source_set_retry(sources[i], 1, 1, -1));
+    CHECK_INT(0, apus_source_set_events(sources[i], 1));
+    CHECK_INT(0, apus_source_open(sources[i]));
+  }
+  while (ended < 2) {
+    int32_t result;
+    if (apus_client_next(client, &event, -1) == 0) continue;
+    CHECK_INT(APUS_EVENT_SOURCE, event.kind);
+    int i = event.handle == sources[0] ? 0 : 1;
+    while ((result = next_code(sources[i], 0)) == 1) taken[i]++;
+    if (result == 0) continue;
+    CHECK_INT(APUS_E_CLOSED, result);
+    CHECK_INT(EVENTS, taken[i]);
+    ended++;
+  }
+  CHECK_INT(0, apus_client_next(client, &event, 0));
+  for (int i = 0; i < 2; i++) script_end(&scripts[i]);
+  CHECK_INT(1, apus_client_destroy(client));
+}
+
 static const struct harness_case cases[] = {
-    {"pulled", test_pulled},     {"callbacks", test_callbacks}, {"next", test_next},
-    {"refused", test_refused},   {"type", test_type},           {"redirected", test_redirected},
-    {"attempts", test_attempts}, {"waits", test_waits},         {"too_large", test_too_large},
-    {"ends", test_ends},         {"destroyed", test_destroyed}, {"held_up", test_held_up},
+    {"pulled_at_once", test_pulled_at_once},
+    {"pulled", test_pulled},
+    {"callbacks", test_callbacks},
+    {"next", test_next},
+    {"refused", test_refused},
+    {"type", test_type},
+    {"redirected", test_redirected},
+    {"attempts", test_attempts},
+    {"waits", test_waits},
+    {"too_large", test_too_large},
+    {"ends", test_ends},
+    {"destroyed", test_destroyed},
+    {"held_up", test_held_up},
     {"client", test_client},
 };
 

@@ -512,9 +512,68 @@ static void test_pulled(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(app.server));
 }
 
+/* Takes the end of a writer, or none: none that came before another request has. */
+static void expect_ends(apus_server server, struct client *client, int expected) {
+  apus_event event;
+  int ends = 0;
+  client_text(client, "GET /mark HTTP/1.1\r\nHost: a\r\n\r\n");
+  for (int marks = 0; marks == 0 || ends < expected;) {
+    if (apus_server_next(server, &event, -1) == 0) continue;
+    if (event.kind == APUS_EVENT_REQUEST) {
+      marks++;
+      CHECK_INT(0, apus_reply_text(event.handle, 200, "mark"));
+    } else {
+      CHECK_INT(APUS_EVENT_END, event.kind);
+      ends++;
+    }
+  }
+  CHECK_INT(expected, ends);
+  CHECK_INT(0, apus_server_next(server, &event, 0));
+}
+
+/* The end is told once to each: the callback, and who takes events; whichever was set first,
+ * and also where it was set late. A tick does not take it away. */
+static void test_ends_pulled(enum mode mode) {
+  struct app app;
+  struct client client;
+  apus_event event;
+  if (mode == MODE_WORKER) return;
+  for (int way = 0; way < 4; way++) {
+    reset_counts();
+    app_make(&app, mode);
+    CHECK(apus_server_get(app.server, "/:name", NULL, NULL, NULL) >= 0);
+    app.port = apus_server_port(app.server, apus_server_listen(app.server, "127.0.0.1", 0));
+    CHECK_INT(0, apus_server_start(app.server));
+    client_open(&client, app.port);
+    client_text(&client, "GET /all HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (apus_server_next(app.server, &event, -1) == 0) continue;
+    apus_writer writer = apus_writer_make(event.handle);
+    CHECK_INT(1, apus_request_destroy(event.handle));
+    if (way < 2) CHECK_INT(0, apus_writer_on_close(writer, count_close, &drops, count_drop));
+    if (way != 1) CHECK_INT(0, apus_writer_set_events(writer, 1));
+    CHECK_INT(0, apus_writer_end(writer));
+    if (way == 2) CHECK(apus_server_tick(app.server, 20) >= 0);
+    if (way == 3) CHECK_INT(0, apus_writer_set_events(writer, 0));
+    expect_ends(app.server, &client, way == 0 || way == 2);
+    if (way == 1 || way == 3) CHECK_INT(0, apus_writer_set_events(writer, 1));
+    if (way == 1 || way == 3) expect_ends(app.server, &client, 1);
+    while (way < 2 && atomic_load(&closes) == 0)
+      CHECK_INT(0, apus_server_next(app.server, &event, 1));
+    CHECK_INT(way < 2 ? 1 : 0, atomic_load(&closes));
+    CHECK_INT(0, apus_writer_set_events(writer, 0));
+    CHECK_INT(0, apus_writer_set_events(writer, 1));
+    expect_ends(app.server, &client, 0);
+    CHECK_INT(1, apus_writer_destroy(writer));
+    client_close(&client);
+    CHECK_INT(0, apus_server_stop(app.server));
+    CHECK_INT(1, apus_server_destroy(app.server));
+  }
+}
+
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"pulled", test_pulled},
+      {"ends_pulled", test_ends_pulled},
       {"whole", test_whole},
       {"outliving", test_outliving},
       {"told", test_told},

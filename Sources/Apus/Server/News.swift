@@ -1,0 +1,99 @@
+// What is told to whoever takes events by himself, of things that have a state to look at:
+// fetches, sources and writers. Nothing is queued for it, and so nothing can be lost, grow
+// old or pile up: a thing that has something to say stands in a list, once, and is asked
+// when its turn has come.
+
+import Synchronization
+
+/// Of one thing, which owns it.
+@safe struct News: ~Copyable {
+  /// Ends its stand in the list; whoever put it there has kept the thing for that. False:
+  /// nobody is to hear of it any more. The thread that ticks, with no lock.
+  typealias Settle = @convention(c) (UnsafeMutableRawPointer, Bool) -> Void
+
+  nonisolated(unsafe) let owner: UnsafeMutableRawPointer
+  nonisolated(unsafe) let settle: Settle
+  // ---- the queue's, behind its lock
+  var next: Ref<News>? = nil
+  var previous: Ref<News>? = nil
+  var isListed = false
+
+  init(_ owner: UnsafeMutableRawPointer, _ settle: @escaping Settle) {
+    unsafe self.owner = owner
+    unsafe self.settle = settle
+  }
+}
+
+/// Behind the lock of the queue of events.
+@safe struct NewsList: ~Copyable {
+  private var first: Ref<News>? = nil
+  private var last: Ref<News>? = nil
+  /// Whether there is somebody who will take them.
+  var isOpen = false
+
+  var isEmpty: Bool { first == nil }
+
+  /// False: it stands there already, or the list is closed.
+  mutating func add(_ news: Ref<News>) -> Bool {
+    if !isOpen || news.o.isListed { return false }
+    news.o.isListed = true
+    news.o.previous = last
+    if let last { last.o.next = news } else { first = news }
+    last = news
+    return true
+  }
+
+  mutating func take() -> Ref<News>? {
+    guard let news = first, remove(news) else { return nil }
+    return news
+  }
+
+  /// False: it does not stand there.
+  mutating func remove(_ news: Ref<News>) -> Bool {
+    if !news.o.isListed { return false }
+    if let next = news.o.next { next.o.previous = news.o.previous } else { last = news.o.previous }
+    if let previous = news.o.previous { previous.o.next = news.o.next } else { first = news.o.next }
+    news.o.isListed = false
+    news.o.next = nil
+    news.o.previous = nil
+    return true
+  }
+}
+
+extension Ref where Object == Server {
+  /// Lists it; true where it was not listed, and the caller's keeping of the thing is the
+  /// list's now. Any thread. One that is no loop's calls `newsCame` without a lock then.
+  func list(_ news: Ref<News>) -> Bool { canBePulled && o.queue.list(news) }
+
+  /// Takes it from the list; true where what the list has kept is the caller's again.
+  func unlist(_ news: Ref<News>) -> Bool { o.queue.unlist(news) }
+
+  /// Without threads whoever waits does so for the loop.
+  func newsCame() {
+    if o.hasThreads { return }
+    o.lock.lock()
+    if o.workers.count > 0 { o.workers[0].o.loop.o.mailbox.wake() }
+    o.lock.unlock()
+  }
+
+  /// Asks those that are listed until one has something to say. The thread that pulls.
+  func pullNews() {
+    while o.pulled == nil, let news = o.queue.takeNews() {
+      unsafe news.o.settle(news.o.owner, !o.isDying.load(ordering: .relaxed))
+    }
+  }
+
+  /// Nobody will ask any more.
+  func dropNews() {
+    o.queue.closeNews()
+    while let news = o.queue.takeNews() { unsafe news.o.settle(news.o.owner, false) }
+  }
+
+  /// What was known by its handle has something to say, to the host that pulls.
+  func pull(_ kind: Pulled.Kind, _ handle: Handle, _ object: Kind) {
+    guard o.isPulling, !o.isDying.load(ordering: .relaxed), Slots.isAlive(handle, object) else {
+      return
+    }
+    o.pulled = Pulled(handle, kind)
+  }
+}
