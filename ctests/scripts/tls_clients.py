@@ -29,7 +29,7 @@ declare_more("""
 client_add_ca_file i hs, client_add_ca_memory i hsz, client_add_ca_directory i hs
 client_trust_system i hi, client_set_verify i hii, client_add_pin i hss
 client_set_certificate i hss, client_set_certificate_memory i hszsz
-client_set_tls_versions i hii, client_set_hsts i hi
+client_set_tls_versions i hii, client_set_hsts i hi, client_set_tls_password i hppp
 channel_make h h, channel_destroy i h, channel_open i hs, channel_wait_open i hi
 channel_send_text i hsz, channel_recv i hpi, channel_state i h
 """)
@@ -61,6 +61,35 @@ def facts_of(outcome):
 
 # ---- own server: what the client says of itself ------------------------------------
 
+PASSWORD = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p,
+                            ctypes.c_size_t)
+
+
+def locked_certificate(client, pair):
+    """Gives a client a certificate and a key in PEM that is encrypted; for what names the
+    password was asked."""
+    asked = []
+
+    @PASSWORD
+    def password(_, name, buffer, capacity):
+        asked.append(name)
+        ctypes.memmove(buffer, b"secret", 6)
+        return 6
+
+    with open(pair[0], "rb") as file:
+        chain = file.read()
+    openssl("pkcs8", "-topk8", "-in", pair[1], "-out", pair[1] + ".locked", "-passout",
+            "pass:secret")
+    with open(pair[1] + ".locked", "rb") as file:
+        key = file.read()
+    check("without a password", -19, apus.apus_client_set_certificate_memory(
+        client.handle, chain, len(chain), key, len(key)))
+    call("client_set_tls_password", client.handle, password, None, None)
+    call("client_set_certificate_memory", client.handle, chain, len(chain), key, len(key))
+    call("client_set_tls_password", client.handle, None, None, None)
+    return asked
+
+
 def test_own(mode, ca):
     pair, mine = ca.make("own" + mode), ca.make("client" + mode, common="the client")
     settings = (f"clients,1,{ca.certificate}", f"add,-,{','.join(pair)}")
@@ -84,6 +113,12 @@ def test_own(mode, ca):
         facts = facts_of(ask(client, server.url + "/facts"))
         check(f"{mode}: its certificate", ("CN=the client", "1", "0"), tuple(
             facts[each] for each in ("subject", "verified", "resumed")))
+        other = trusting(mode, ca)
+        asked = locked_certificate(other, mine)
+        facts = facts_of(ask(other, server.url + "/facts"))
+        check(f"{mode}: a certificate from memory, its key with a password",
+              ("CN=the client", "1", [b""]), (facts["subject"], facts["verified"], asked))
+        other.end()
         facts = facts_of(ask(client, f"https://127.0.0.1:{server.port}/facts"))
         check(f"{mode}: an address is no name", "", facts["name"])
         whole = ask(client, server.url + "/big")
@@ -138,6 +173,14 @@ def test_trust(ca, folder):
             outcome = ask(client, url)
             check(f"trust in {what}: {outcome.message}", (0, b"ok"), (outcome.code, outcome.body))
             client.end()
+        # The system's store is no variable of the environment.
+        os.environ["SSL_CERT_FILE"] = ca.certificate
+        for trusts in (0, 1):
+            client = Client("worker")
+            call("client_trust_system", client.handle, trusts)
+            check(f"trust in the system: {trusts}", -24, ask(client, url).code)
+            client.end()
+        del os.environ["SSL_CERT_FILE"]
         client = Client("worker")
         check("no PEM", -19, apus.apus_client_add_ca_memory(client.handle, b"nonsense", 8))
         check("no file", -12, apus.apus_client_add_ca_file(client.handle, b"/no/such"))

@@ -83,6 +83,15 @@ def test_s_client(server):
              s_client(server, "-groups", "P-521", data=b""))
 
 
+def test_preference(ca):
+    """The client's order of ciphers, where the server is told so."""
+    with TLSServer("preference,0", f"add,-,{','.join(ca.make('preference'))}") as server:
+        for order in ("TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256",
+                      "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"):
+            check_in("the client's order counts", "Cipher is " + order.split(":")[0],
+                     s_client(server, "-ciphersuites", order))
+
+
 def resumes(server, folder, *words, name="localhost", save=None, use=None):
     """Whether a session that was kept is taken up again, by the server's own word."""
     path = os.path.join(folder, "session")
@@ -410,6 +419,7 @@ def main():
         with TLSServer(f"add,-,{chain},{key}") as server:
             test_curl(ca.certificate, server)
             test_s_client(server)
+        test_preference(ca)
         test_resumption(ca, folder)
         test_names(ca, folder)
         test_client_certificates(ca, folder)

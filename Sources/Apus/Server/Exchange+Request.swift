@@ -126,6 +126,21 @@ extension Ref where Object == Exchange {
     return o.head.coding == .chunked ? -1 : max(0, o.head.contentLength)
   }
 
+  /// The values of all fields of a name, as one list (RFC 9110 §5.3).
+  func joined(_ name: StaticString) -> ByteBuffer {
+    let name = Text(name)
+    var list = ByteBuffer()
+    for index in 0..<o.head.fields.count {
+      let field = o.head.fields[index]
+      guard Int(field.nameCount) == name.count, let own = part(field.name),
+        own.bytes.equalsIgnoringCase(name.bytes), let value = part(field.value)
+      else { continue }
+      if !list.isEmpty { list.append(",") }
+      list.append(value.bytes)
+    }
+    return list
+  }
+
   // ---- the client
 
   /// The client's address and port; made when asked for.

@@ -73,6 +73,9 @@ static int32_t run(apus_server server, char *line, const char *breaks) {
   }
   if (strcmp(word, "ciphers") == 0) return apus_server_set_tls_ciphers(server, parts[1]);
   if (strcmp(word, "suites") == 0) return apus_server_set_tls_suites(server, parts[1]);
+  if (strcmp(word, "preference") == 0) {
+    return apus_server_set_tls_preference(server, atoi(parts[1]));
+  }
   if (strcmp(word, "groups") == 0) return apus_server_set_tls_groups(server, parts[1]);
   if (strcmp(word, "period") == 0) return apus_server_set_ticket_period(server, atoi(parts[1]));
   if (strcmp(word, "keys") == 0) return set_keys(server, parts[1]);

@@ -244,6 +244,13 @@ static void count_handled(void *context, apus_request request) {
   CHECK_INT(0, apus_reply_text(request, 200, "handled"));
 }
 
+static void count_parts(void *context, apus_request request) {
+  char text[16];
+  (void)context;
+  snprintf(text, sizeof text, "%d", apus_request_form_count(request));
+  CHECK_INT(0, apus_reply_text(request, 200, text));
+}
+
 /* The same body to an ordinary route, and to one for forms. */
 static void refuse_both(struct app *app, int32_t *code, int32_t expected, int status,
                         const char *type, const char *body, size_t length) {
@@ -317,6 +324,40 @@ static void test_bad_forms(enum mode mode) {
   free(head);
   free(name);
   CHECK_INT(0, atomic_load(&handled));
+  harness_stop(&app);
+}
+
+/* As many parts, or fields, as the server is told to take. */
+static void test_max_parts(enum mode mode) {
+  static const char part[] = "--b\r\n" DISPOSITION "name=a\r\n\r\n\r\n";
+  struct app app;
+  struct client client;
+  int32_t code = APUS_E_TOO_LARGE;
+  size_t length = 0;
+  atomic_store(&handled, 0);
+  app_make(&app, mode);
+  CHECK_INT(0, apus_server_set_max_parts(app.server, 3));
+  app_route(&app, APUS_POST, "/code", expect_code, &code);
+  app_route(&app, APUS_POST, "/counted", count_parts, NULL);
+  app_form(&app, "/form", count_handled, NULL);
+  harness_start(&app);
+  CHECK_CODE(APUS_E_STATE, apus_server_set_max_parts(app.server, 4));
+  char *body = many(part, 3, "--b--", &length);
+  client_open(&client, app.port);
+  post(&client, "/counted", TYPE, body, length);
+  CLIENT_EXPECT(&client, "POST", 200, "3");
+  post(&client, "/form", TYPE, body, length);
+  CLIENT_EXPECT(&client, "POST", 200, "handled");
+  post_text(&client, "/counted", "application/x-www-form-urlencoded", "a=1&b=2&c=3");
+  CLIENT_EXPECT(&client, "POST", 200, "3");
+  post_text(&client, "/code", "application/x-www-form-urlencoded", "a=1&b=2&c=3&d=4");
+  CLIENT_EXPECT(&client, "POST", 204, "");
+  client_close(&client);
+  free(body);
+  body = many(part, 4, "--b--", &length);
+  refuse_both(&app, &code, APUS_E_TOO_LARGE, 413, TYPE, body, length);
+  free(body);
+  CHECK_INT(1, atomic_load(&handled));
   harness_stop(&app);
 }
 
@@ -800,6 +841,7 @@ int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"reading", test_reading},
       {"bad forms", test_bad_forms},
+      {"max parts", test_max_parts},
       {"many keys", test_many_keys},
       {"no body", test_no_body},
       {"parsed", test_parsed},
