@@ -42,8 +42,14 @@ extension Ref where Object == Server {
     do throws(Failure) {
       try whileTicking { () throws(Failure) in
         if !isWaiting() { return }
-        let isPulled = wasPulled || o.isEventful.load(ordering: .relaxed)
-        if isPulled { bring(timeout: timeout) } else { _ = tick(timeout: timeout) }
+        guard wasPulled || o.isEventful.load(ordering: .relaxed) else {
+          _ = tick(timeout: timeout)
+          return
+        }
+        let until = left == .max ? Int64.max : Clock.now &+ left
+        bring(timeout: timeout)
+        // While it waits, what is left for the host must not wake it again and again.
+        if !isWaiting() || Clock.now >= until { wakeForRest() }
       }
     } catch {
       // Another thread wakes this one, unless it stops to.
@@ -72,7 +78,10 @@ extension Ref where Object == Server {
         break
       }
     }
-    // Whoever watches the descriptor comes for what is left.
+  }
+
+  /// Whoever watches the descriptor comes for what is left.
+  private func wakeForRest() {
     if !hasEvents, !o.queue.hasNews { return }
     if o.hasThreads { o.queue.wake() } else { worker?.o.loop.o.mailbox.wake() }
   }
