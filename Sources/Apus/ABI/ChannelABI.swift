@@ -262,7 +262,6 @@ public func apusChannelSetEvents(_ handle: UInt64, _ on: Int32) -> Int32 {
     try check(on, in: 0...1)
     channel.o.givesEvents.store(on == 1, ordering: .releasing)
     if on == 0 { return }
-    channel.o.server.o.isEventful.store(true, ordering: .relaxed)
     channel.o.isKept = true
     // What has come before is told by the loop, as is room that there is since.
     channel.notifyLoop()

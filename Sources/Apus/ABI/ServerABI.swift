@@ -195,7 +195,7 @@ func next(of server: Ref<Server>, _ timeout: Int32, _ event: UnsafeMutablePointe
     }
     return server.next(timeout: timeout)
   }
-  server.reapIfStopped()
+  server.reapIfStopped(isTaken: true)
   guard let pulled else { return 0 }
   var value = apus_event()
   value.kind = pulled.kind.rawValue

@@ -213,7 +213,6 @@ extension Ref where Object == Fetch {
       o.news = news
     }
     o.givesEvents = on
-    if on { o.server.o.isEventful.store(true, ordering: .relaxed) }
   }
 
   /// Nobody hears of it any more. The handle has a reference still.
@@ -225,13 +224,19 @@ extension Ref where Object == Fetch {
     if let news, o.server.unlist(news) { release() }
   }
 
-  /// It has ended. The caller holds the lock; the loop's thread.
+  /// It has ended, and its callbacks come first. The caller holds the lock, and a reference.
   func listEnd() {
-    guard o.givesEvents, let news = o.news else { return }
     o.isEndDue = true
+    if o.telling == 0 { _ = listIfDue() }
+  }
+
+  /// True where it was listed. The same holds.
+  func listIfDue() -> Bool {
+    guard o.isEndDue, o.givesEvents, let news = o.news else { return false }
     retain()
-    // Its run has a reference still.
-    if !o.server.list(news) { o.references.wrappingSubtract(1, ordering: .relaxed) }
+    if o.server.list(news) { return true }
+    o.references.wrappingSubtract(1, ordering: .relaxed)
+    return false
   }
 
   private func tellNews(isHeard: Bool) {

@@ -322,6 +322,7 @@ extension Ref where Object == Fetch {
     // From here on the host may set another callback, which is for the next run.
     let isHeard = unsafe o.onComplete.isSet
     if isHeard { o.telling &+= 1 }
+    // Behind its callbacks, which count as under way already.
     listEnd()
     let isAbandoned = !Slots.isAlive(o.handle, .fetch)
     if isAbandoned { o.response = nil }

@@ -261,8 +261,10 @@ extension Ref where Object == Fetch {
     o.lock.lock()
     o.telling &-= 1
     if o.telling == 0 { swap(&parked, &o.parked) }
+    let isListed = o.telling == 0 && listIfDue()
     o.lock.unlock()
     let server = o.server
+    if isListed { server.newsCame() }
     while let one = parked.removeLast() {
       unsafe ThreadContext.inside(server.opaque) { unsafe one.drop(one.context) }
     }

@@ -28,10 +28,12 @@ import Synchronization
     self.kind = kind
     run = source.o.run
     source.retain()
+    source.locked { source.o.telling &+= 1 }
   }
 
   deinit {
     letter?.free()
+    source.doneTelling()
     source.release()
   }
 }
@@ -314,7 +316,6 @@ extension Ref where Object == Source {
       o.news = news
     }
     o.givesEvents = on
-    if on { o.server.o.isEventful.store(true, ordering: .relaxed) }
   }
 
   /// Nobody hears of it any more. The handle has a reference still.
@@ -330,11 +331,20 @@ extension Ref where Object == Source {
   /// where it was listed.
   func listWaiting() -> Bool {
     o.isDue = o.first != nil || o.isCloseDue
-    guard o.isDue, o.givesEvents, let news = o.news else { return false }
+    guard o.isDue, o.telling == 0, o.givesEvents, let news = o.news else { return false }
     retain()
     if o.server.list(news) { return true }
     o.references.wrappingSubtract(1, ordering: .relaxed)
     return false
+  }
+
+  /// Something was told to a callback: what comes behind it may be due.
+  fileprivate func doneTelling() {
+    o.lock.lock()
+    o.telling &-= 1
+    let isListed = listWaiting()
+    o.lock.unlock()
+    if isListed { o.server.newsCame() }
   }
 
   private func tellNews(isHeard: Bool) {

@@ -45,6 +45,8 @@ typealias SourceErrorFunction =
   /// There is something to say, and it is that the source has closed by itself.
   var isDue = false
   var isCloseDue = false
+  /// News for callbacks that are under way.
+  var telling = 0
 
   // ---- and how it stands
   var state = State.closed

@@ -271,7 +271,6 @@ extension Ref where Object == Exchange {
 extension Ref where Object == Exchange {
   /// The same of its writer's room and end. The caller holds the lock.
   func setWriterEvents(_ on: Bool) throws(Failure) {
-    guard let server = o.worker?.o.server else { return }
     if on, o.writer.news == nil {
       let news = unsafe Ref<News>(
         make: News(opaque) { unsafe Ref<Exchange>(opaque: $0).tellNews(isHeard: $1) })
@@ -279,10 +278,8 @@ extension Ref where Object == Exchange {
       o.writer.news = news
     }
     o.writer.givesEvents = on
-    guard on else { return }
-    server.o.isEventful.store(true, ordering: .relaxed)
     // There may be room since, or it may be over.
-    if o.writer.isCloseQueued || o.writer.wantsDrain { notifyLoop() }
+    if on, o.writer.isCloseQueued || o.writer.wantsDrain { notifyLoop() }
   }
 
   /// Whether news of it go to whoever takes events by himself.
@@ -309,13 +306,14 @@ extension Ref where Object == Exchange {
     let isWanted = isHeard && o.writer.givesEvents
     let isDrained = isWanted && o.writer.isDrainDue
     let isOver = isWanted && o.writer.isEndDue && !isDrained
+    if o.writer.isDrainDue, !isDrained { o.writer.wantsDrain = true }
     o.writer.isDrainDue = false
     // The end comes next.
     if isDrained, o.writer.isEndDue, let news = o.writer.news, server.list(news) {
       o.queued &+= 1
     } else {
       // Not told, it can be told later.
-      if isHeard, o.writer.isEndDue, !isOver { o.writer.isEndListed = false }
+      if o.writer.isEndDue, !isOver { o.writer.isEndListed = false }
       o.writer.isEndDue = false
     }
     o.lock.unlock()

@@ -72,8 +72,11 @@ extension Ref where Object == Server {
   func newsCame() {
     if o.hasThreads { return }
     o.lock.lock()
-    if o.workers.count > 0 { o.workers[0].o.loop.o.mailbox.wake() }
-    o.lock.unlock()
+    defer { o.lock.unlock() }
+    guard o.workers.count > 0 else { return }
+    let loop = o.workers[0].o.loop
+    // The loop's own thread looks before it waits.
+    if unsafe ThreadContext.loop != loop.opaque { loop.o.mailbox.wake() }
   }
 
   /// Asks those that are listed until one has something to say. The thread that pulls.

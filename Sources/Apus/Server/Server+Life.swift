@@ -128,15 +128,18 @@ extension Ref where Object == Server {
   /// Runs the callbacks that this needs, if nobody else ticks.
   private func waitUntilStopped() {
     Ref.sendGatheredHere()
-    // What another thread takes by itself is left to it, as long as requests have.
-    let patience = isPulledElsewhere ? Clock.now &+ o.options.drainTimeout &* 1000 : 0
+    // What another thread takes by itself is left to it, as long as requests have, and a
+    // moment more: for the news of what that limit has ended.
+    let limit = o.options.drainTimeout &* 1000
+    let patience = isPulledElsewhere ? Clock.now &+ limit &+ min(limit, 1_000_000) : 0
     while true {
       o.lock.lock()
       let isOver = o.state != .stopping
       let isReady = o.workersLeft == 0
       let isFree = !o.isTicking && !o.isReaping
       let isLeft =
-        (!isReady || hasEvents) && !o.isDying.load(ordering: .acquiring) && Clock.now < patience
+        (!isReady || hasEvents || isLeftToTake) && !o.isDying.load(ordering: .acquiring)
+        && Clock.now < patience
       let isElsewhere = isLeft || o.isTicking || (o.hasThreads && !o.isQueued)
       if !isOver, isLeft || !isReady || !isFree, isElsewhere {
         o.changed.wait(o.lock, until: Clock.now &+ 100_000)
@@ -157,13 +160,18 @@ extension Ref where Object == Server {
     }
   }
 
-  /// Takes the workers down if they have all finished, unless somebody does.
-  func reapIfStopped() {
+  /// Whether there is something for a host that takes events by itself.
+  private var isLeftToTake: Bool { wasPulled && o.queue.hasNews }
+
+  /// Takes the workers down if they have all finished, unless somebody does, or the host
+  /// takes what is left.
+  func reapIfStopped(isTaken: Bool = false) {
     o.lock.lock()
     while o.isReaping { o.changed.wait(o.lock, until: -1) }
     // Events that still wait are for the thread that ticks or takes them, unless this is the
     // end; also without threads, where they are queued only while it does.
-    let isRead = !hasEvents || o.isDying.load(ordering: .acquiring)
+    let isLeft = hasEvents || (isTaken && isLeftToTake)
+    let isRead = !isLeft || o.isDying.load(ordering: .acquiring)
     guard o.state == .stopping, o.workersLeft == 0, !o.isTicking, isRead else {
       o.lock.unlock()
       return

@@ -42,12 +42,8 @@ extension Ref where Object == Server {
     do throws(Failure) {
       try whileTicking { () throws(Failure) in
         if !isWaiting() { return }
-        guard wasPulled || o.isEventful.load(ordering: .relaxed) else {
-          _ = tick(timeout: timeout)
-          return
-        }
         let until = left == .max ? Int64.max : Clock.now &+ left
-        bring(timeout: timeout)
+        if wasPulled { bring(timeout: timeout) } else { step(timeout: timeout) }
         // While it waits, what is left for the host must not wake it again and again.
         if !isWaiting() || Clock.now >= until { wakeForRest() }
       }
@@ -114,10 +110,15 @@ extension Ref where Object == Server {
 
   /// Runs callbacks; returns how many. The caller is the thread that ticks.
   func tick(timeout: Int32) -> Int32 {
+    step(timeout: timeout)
+    if wasPulled { wakeForRest() }
+    return o.callbacks
+  }
+
+  private func step(timeout: Int32) {
     o.callbacks = 0
     step(timeout: timeout) { $0.o.callbacks > 0 }
     tellTick()
-    return o.callbacks
   }
 
   /// Goes on until there is what was wanted, the time has come, the server was
@@ -151,7 +152,7 @@ extension Ref where Object == Server {
   }
 
   /// The host takes events by itself.
-  private var wasPulled: Bool { o.puller.load(ordering: .relaxed) != 0 }
+  var wasPulled: Bool { o.puller.load(ordering: .relaxed) != 0 }
 
   /// It is another thread than this that does so.
   var isPulledElsewhere: Bool {
@@ -236,8 +237,11 @@ extension Ref where Object == Server {
       exchange.o.writer.isDrainQueued = false
       exchange.o.lock.unlock()
       call(.drain, exchange)
+      exchange.locked { exchange.list(isEnd: false) }
     case .writerMissed: callMissed(exchange)
-    default: call(.close, exchange)
+    default:
+      call(.close, exchange)
+      exchange.locked { exchange.list(isEnd: true) }
     }
     exchange.eventDone()
   }

@@ -95,8 +95,6 @@ typealias AccessFunction =
   var pulled: Pulled? = nil
   /// Whether news come before events the next time: they take turns.
   var prefersNews = false
-  /// Whether something was set to give events, for a host that takes these by itself.
-  let isEventful = Atomic<Bool>(false)
 
   // ---- its life, behind the lock
   let lock = Lock()

@@ -130,8 +130,9 @@ extension Ref where Object == Worker {
     if isNew, o.server.o.isQueued {
       exchange.o.writer.isDrainQueued = true
       enqueueOrOwe(.writerDrained, exchange)
+    } else {
+      exchange.list(isEnd: false)
     }
-    exchange.list(isEnd: false)
     exchange.o.lock.unlock()
     if isNew, !o.server.o.isQueued { o.server.call(.drain, exchange) }
   }
@@ -157,8 +158,12 @@ extension Ref where Object == Worker {
       && !o.isRetired.load(ordering: .acquiring)
     exchange.o.writer.isCloseUnheard = !exchange.o.writer.isCloseQueued && !isNew
     exchange.o.writer.isCloseQueued = true
-    if isNew, o.server.o.isQueued { enqueueOrOwe(.writerClosed, exchange) }
-    exchange.list(isEnd: true)
+    // Whoever takes events by himself hears of it behind the callback.
+    if isNew, o.server.o.isQueued {
+      enqueueOrOwe(.writerClosed, exchange)
+    } else {
+      exchange.list(isEnd: true)
+    }
     exchange.o.lock.unlock()
     if isNew, !o.server.o.isQueued { o.server.call(.close, exchange) }
   }

@@ -1024,7 +1024,33 @@ static void test_pulled_beside(enum mode mode) {
   peer_stop();
 }
 
+/* The end comes behind the fetch's own callbacks, which have had all by then. */
+static void test_pulled_behind(enum mode mode) {
+  apus_event event;
+  if (mode == MODE_WORKER) return;
+  peer_start();
+  apus_client client = apus_client_make();
+  CHECK_INT(0, apus_client_set_workers(client, mode == MODE_THREADLESS ? 0 : 1));
+  for (int round = 0; round < 30; round++) {
+    struct told told;
+    memset(&told, 0, sizeof told);
+    apus_fetch fetch = apus_fetch_make(client, "GET", at("stream"));
+    CHECK_INT(0, apus_fetch_on_body(fetch, on_body, &told, NULL));
+    CHECK_INT(0, apus_fetch_on_complete(fetch, on_complete, &told, NULL));
+    CHECK_INT(0, apus_fetch_set_events(fetch, 1));
+    CHECK_INT(0, apus_fetch_start(fetch));
+    while (apus_client_next(client, &event, -1) == 0) continue;
+    CHECK_INT(APUS_EVENT_FETCH, event.kind);
+    CHECK_INT(1, atomic_load(&told.completes));
+    CHECK(atomic_load(&told.bytes) == 1000000);
+    CHECK_INT(1, apus_fetch_destroy(fetch));
+  }
+  CHECK_INT(1, apus_client_destroy(client));
+  peer_stop();
+}
+
 static const struct harness_case cases[] = {
+    {"pulled_behind", test_pulled_behind},
     {"pulled_beside", test_pulled_beside},
     {"read", test_read},
     {"pulled", test_pulled},

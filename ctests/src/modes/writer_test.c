@@ -570,10 +570,58 @@ static void test_ends_pulled(enum mode mode) {
   }
 }
 
+static void *stop_it(void *context) {
+  const struct app *app = context;
+  CHECK_INT(0, apus_server_stop(app->server));
+  return NULL;
+}
+
+/* A stop by another thread leaves the ends of all to who takes them. */
+static void test_ends_at_stop(enum mode mode) {
+  enum { WRITERS = 5 };
+  struct app app;
+  struct client clients[WRITERS];
+  apus_writer writers[WRITERS];
+  apus_event event;
+  pthread_t stopper;
+  int made = 0, ends = 0;
+  if (mode == MODE_WORKER) return;
+  app_make(&app, mode);
+  CHECK_INT(0, apus_server_set_drain_timeout(app.server, 10000));
+  CHECK(apus_server_get(app.server, "/:name", NULL, NULL, NULL) >= 0);
+  app.port = apus_server_port(app.server, apus_server_listen(app.server, "127.0.0.1", 0));
+  CHECK_INT(0, apus_server_start(app.server));
+  for (int i = 0; i < WRITERS; i++) {
+    client_open(&clients[i], app.port);
+    client_text(&clients[i], "GET /all HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  while (made < WRITERS) {
+    if (apus_server_next(app.server, &event, -1) == 0) continue;
+    writers[made] = apus_writer_make(event.handle);
+    CHECK_INT(1, apus_request_destroy(event.handle));
+    CHECK_INT(0, apus_writer_set_events(writers[made++], 1));
+  }
+  for (int i = 0; i < WRITERS; i++) CHECK_INT(0, apus_writer_end(writers[i]));
+  CHECK_INT(0, pthread_create(&stopper, NULL, stop_it, &app));
+  while (ends < WRITERS) {
+    int32_t taken = apus_server_next(app.server, &event, -1);
+    CHECK(taken >= 0);
+    if (taken == 0) continue;
+    CHECK_INT(APUS_EVENT_END, event.kind);
+    CHECK_INT(1, apus_writer_destroy(event.handle));
+    ends++;
+  }
+  while (apus_server_next(app.server, &event, -1) >= 0) continue;
+  CHECK_INT(0, pthread_join(stopper, NULL));
+  for (int i = 0; i < WRITERS; i++) client_close(&clients[i]);
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"pulled", test_pulled},
       {"ends_pulled", test_ends_pulled},
+      {"ends_at_stop", test_ends_at_stop},
       {"whole", test_whole},
       {"outliving", test_outliving},
       {"told", test_told},
