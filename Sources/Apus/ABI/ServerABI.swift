@@ -147,7 +147,7 @@ public func apusServerStop(_ handle: UInt64) -> Int32 {
 public func apusServerIsRunning(_ handle: UInt64) -> Int32 {
   boundary(failing: 0) { () throws(Failure) in
     try withServer(handle) { server throws(Failure) in
-      if !server.isInCallback { server.reapIfStopped() }
+      if !server.isInCallback { server.reapIfStopped(isTaken: true) }
       return server.isRunning ? 1 : 0
     }
   }
@@ -166,7 +166,7 @@ public func apusServerTick(_ handle: UInt64, _ timeout: Int32) -> Int32 {
     try withServer(handle) { server throws(Failure) in
       guard timeout >= -1 else { throw Failure(.argument, "a time limit is -1 or more") }
       let count = try server.whileTicking { () throws(Failure) in server.tick(timeout: timeout) }
-      server.reapIfStopped()
+      server.reapIfStopped(isTaken: server.isPulledElsewhere)
       return count
     }
   }

@@ -319,7 +319,8 @@ extension Ref where Object == Stream {
   func failSending(_ number: Int32) {
     guard o.isHeardOut, number == EPIPE || number == ECONNRESET, !o.isInputEnded, !o.isPaused
     else { return fail(number) }
-    o.mutedBy = number
+    // The first one says why; what is sent later is told that the pipe is broken.
+    if o.mutedBy == 0 { o.mutedBy = number }
     if o.stretch != nil { endStretch() }
     o.tls?.giveSealed()
     if let output = o.output {

@@ -331,6 +331,14 @@ extension Ref where Object == Channel {
 }
 
 extension Ref where Object == ChannelNote {
+  /// Whether no callback would be told of it.
+  var isForPull: Bool {
+    switch o.kind {
+    case .hasMessage, .isOpen, .isClosed, .hasRoom: true
+    default: false
+    }
+  }
+
   /// The thread that ticks: runs the listeners, or none where nobody is to hear.
   func run(isHeard: Bool) {
     let channel = o.channel

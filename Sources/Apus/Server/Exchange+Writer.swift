@@ -289,7 +289,7 @@ extension Ref where Object == Exchange {
   func list(isEnd: Bool) {
     guard tellsWriter, let worker = o.worker, let news = o.writer.news else { return }
     if isEnd {
-      if o.writer.isEndListed { return }
+      if o.writer.isEndListed || o.writer.isClosePending { return }
       o.writer.isEndListed = true
       o.writer.isEndDue = true
     } else {

@@ -262,6 +262,7 @@ extension Ref where Object == Exchange {
     o.writer.wantsDrain = false
     o.writer.isDrainQueued = false
     o.writer.isCloseQueued = false
+    o.writer.isClosePending = false
     o.writer.isCloseUnheard = false
     o.writer.isDetached = false
     o.writer.givesEvents = false

@@ -100,3 +100,38 @@ extension Ref where Object == Server {
     o.pulled = Pulled(handle, kind)
   }
 }
+
+/// A request that was taken: from then on another thread may end it. Or a channel, or
+/// news of one, or of something else.
+struct Pulled {
+  enum Kind: Int32 {
+    case request = 1
+    case channel, message, open, close, fetch, source, drain, end
+  }
+
+  let kind: Kind
+  let handle: UInt64
+  let connection: UInt64
+  let route: Int32
+
+  init(_ channel: Ref<Channel>, _ kind: Kind) {
+    self.kind = kind
+    handle = channel.o.handle.bits
+    connection = channel.o.id
+    route = channel.o.route
+  }
+
+  init(_ handle: Handle, _ kind: Kind) {
+    self.kind = kind
+    self.handle = handle.bits
+    connection = 0
+    route = -1
+  }
+
+  init(_ exchange: Ref<Exchange>) {
+    kind = .request
+    handle = exchange.o.handle.bits
+    connection = exchange.o.connection?.o.id ?? 0
+    if case .route(let number) = exchange.o.destination { route = number } else { route = -1 }
+  }
+}

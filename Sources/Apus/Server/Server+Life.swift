@@ -128,18 +128,21 @@ extension Ref where Object == Server {
   /// Runs the callbacks that this needs, if nobody else ticks.
   private func waitUntilStopped() {
     Ref.sendGatheredHere()
-    // What another thread takes by itself is left to it, as long as requests have, and a
-    // moment more: for the news of what that limit has ended.
+    // What another thread takes by itself is left to it, as long as requests have; and for a
+    // moment more, the news of what has ended last.
     let limit = o.options.drainTimeout &* 1000
-    let patience = isPulledElsewhere ? Clock.now &+ limit &+ min(limit, 1_000_000) : 0
+    let moment = min(limit, 1_000_000)
+    let patience = isPulledElsewhere ? Clock.now &+ limit &+ moment : 0
+    var newsPatience: Int64 = 0
     while true {
       o.lock.lock()
       let isOver = o.state != .stopping
       let isReady = o.workersLeft == 0
       let isFree = !o.isTicking && !o.isReaping
-      let isLeft =
-        (!isReady || hasEvents || isLeftToTake) && !o.isDying.load(ordering: .acquiring)
-        && Clock.now < patience
+      if isReady, newsPatience == 0 { newsPatience = min(patience, Clock.now &+ moment) }
+      let isWaitedFor =
+        !isReady || hasEvents ? Clock.now < patience : isLeftToTake && Clock.now < newsPatience
+      let isLeft = isWaitedFor && !o.isDying.load(ordering: .acquiring)
       let isElsewhere = isLeft || o.isTicking || (o.hasThreads && !o.isQueued)
       if !isOver, isLeft || !isReady || !isFree, isElsewhere {
         o.changed.wait(o.lock, until: Clock.now &+ 100_000)
@@ -203,6 +206,7 @@ extension Ref where Object == Server {
         settle(o.workers[index])
         // What the queue had no memory for.
         while let event = o.workers[index].o.batch.removeLast() { discard(event) }
+        while let event = o.held.removeLast() { discard(event) }
         isLeft = isLeft || !o.workers[index].o.ownMail.isEmpty
       }
     } while isLeft || hasEvents

@@ -43,7 +43,7 @@ extension Ref where Object == Server {
       try whileTicking { () throws(Failure) in
         if !isWaiting() { return }
         let until = left == .max ? Int64.max : Clock.now &+ left
-        if wasPulled { bring(timeout: timeout) } else { step(timeout: timeout) }
+        if wasPulled { bring(timeout: timeout) } else { stepHolding(timeout: timeout) }
         // While it waits, what is left for the host must not wake it again and again.
         if !isWaiting() || Clock.now >= until { wakeForRest() }
       }
@@ -111,8 +111,16 @@ extension Ref where Object == Server {
   /// Runs callbacks; returns how many. The caller is the thread that ticks.
   func tick(timeout: Int32) -> Int32 {
     step(timeout: timeout)
-    if wasPulled { wakeForRest() }
+    if isPulledElsewhere { wakeForRest() }
     return o.callbacks
+  }
+
+  /// The same, and leaves to whoever may take events by himself what is for him alone.
+  private func stepHolding(timeout: Int32) {
+    o.isHolding = true
+    step(timeout: timeout)
+    o.isHolding = false
+    if !o.held.isEmpty { o.queue.push(&o.held) }
   }
 
   private func step(timeout: Int32) {
@@ -213,7 +221,9 @@ extension Ref where Object == Server {
       tell(event.kind, unsafe Ref<Note>(opaque: event.object))
       return
     case .channel:
-      unsafe Ref<ChannelNote>(opaque: event.object).run(isHeard: true)
+      let note = unsafe Ref<ChannelNote>(opaque: event.object)
+      if o.isHolding, note.isForPull, o.held.append(event) { return }
+      note.run(isHeard: true)
       return
     case .guest:
       unsafe Ref<GuestEvent>(opaque: event.object).run(isHeard: true)
@@ -241,7 +251,10 @@ extension Ref where Object == Server {
     case .writerMissed: callMissed(exchange)
     default:
       call(.close, exchange)
-      exchange.locked { exchange.list(isEnd: true) }
+      exchange.locked {
+        exchange.o.writer.isClosePending = false
+        exchange.list(isEnd: true)
+      }
     }
     exchange.eventDone()
   }
@@ -358,40 +371,5 @@ extension Ref where Object == Server {
       }
       index &+= 1
     }
-  }
-}
-
-/// A request that was taken: from then on another thread may end it. Or a channel, or
-/// news of one, or of something else.
-struct Pulled {
-  enum Kind: Int32 {
-    case request = 1
-    case channel, message, open, close, fetch, source, drain, end
-  }
-
-  let kind: Kind
-  let handle: UInt64
-  let connection: UInt64
-  let route: Int32
-
-  init(_ channel: Ref<Channel>, _ kind: Kind) {
-    self.kind = kind
-    handle = channel.o.handle.bits
-    connection = channel.o.id
-    route = channel.o.route
-  }
-
-  init(_ handle: Handle, _ kind: Kind) {
-    self.kind = kind
-    self.handle = handle.bits
-    connection = 0
-    route = -1
-  }
-
-  init(_ exchange: Ref<Exchange>) {
-    kind = .request
-    handle = exchange.o.handle.bits
-    connection = exchange.o.connection?.o.id ?? 0
-    if case .route(let number) = exchange.o.destination { route = number } else { route = -1 }
   }
 }

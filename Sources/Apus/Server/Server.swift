@@ -95,6 +95,9 @@ typealias AccessFunction =
   var pulled: Pulled? = nil
   /// Whether news come before events the next time: they take turns.
   var prefersNews = false
+  /// During a call that waits, before anybody has pulled: what only he would hear of.
+  var isHolding = false
+  var held = List<Event>()
 
   // ---- its life, behind the lock
   let lock = Lock()

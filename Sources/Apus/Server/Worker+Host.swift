@@ -130,7 +130,7 @@ extension Ref where Object == Worker {
     if isNew, o.server.o.isQueued {
       exchange.o.writer.isDrainQueued = true
       enqueueOrOwe(.writerDrained, exchange)
-    } else {
+    } else if !exchange.o.writer.isDrainQueued {
       exchange.list(isEnd: false)
     }
     exchange.o.lock.unlock()
@@ -160,6 +160,7 @@ extension Ref where Object == Worker {
     exchange.o.writer.isCloseQueued = true
     // Whoever takes events by himself hears of it behind the callback.
     if isNew, o.server.o.isQueued {
+      exchange.o.writer.isClosePending = true
       enqueueOrOwe(.writerClosed, exchange)
     } else {
       exchange.list(isEnd: true)

@@ -20,6 +20,8 @@ import Synchronization
   var wantsDrain = false
   var isDrainQueued = false
   var isCloseQueued = false
+  /// The callback is still to be called.
+  var isClosePending = false
   /// There was nobody to be told of it.
   var isCloseUnheard = false
   /// Whoever takes events by himself is told of both.

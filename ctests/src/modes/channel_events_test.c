@@ -291,11 +291,60 @@ static void test_client(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(peer));
 }
 
+static void ignore_complete(void *context, apus_fetch fetch, apus_response response,
+                            int32_t result) {
+  (void)context;
+  (void)fetch;
+  (void)response;
+  (void)result;
+}
+
+static void hello(void *context, apus_request request) {
+  (void)context;
+  apus_reply_text(request, 200, "hello");
+}
+
+/* A call that waits before the first event was taken leaves them all to be taken. */
+static void test_before(enum mode mode) {
+  char url[64], page[64];
+  apus_event event;
+  apus_message message;
+  if (mode == MODE_WORKER) return;
+  apus_server peer = apus_server_make();
+  CHECK_INT(0, apus_server_set_workers(peer, 1));
+  CHECK_INT(0, apus_server_set_dispatch(peer, APUS_DISPATCH_WORKER));
+  int32_t route = apus_server_websocket(peer, "/", NULL, NULL, NULL);
+  CHECK_INT(0, apus_server_on_message(peer, route, echo, NULL, NULL));
+  CHECK(apus_server_get(peer, "/page", hello, NULL, NULL) >= 0);
+  int32_t port = apus_server_port(peer, apus_server_listen(peer, "127.0.0.1", 0));
+  snprintf(url, sizeof url, "ws://127.0.0.1:%d/", port);
+  snprintf(page, sizeof page, "http://127.0.0.1:%d/page", port);
+  CHECK_INT(0, apus_server_start(peer));
+  apus_client client = apus_client_make();
+  if (mode == MODE_THREADLESS) CHECK_INT(0, apus_client_set_workers(client, 0));
+  apus_channel channel = apus_channel_make(client);
+  CHECK_INT(0, apus_channel_set_events(channel, 1));
+  CHECK_INT(0, apus_channel_open(channel, url));
+  CHECK_INT(1, apus_channel_wait_open(channel, -1));
+  CHECK_INT(0, apus_channel_send_text(channel, "hello", 5));
+  for (int i = 0; i < 5; i++) {
+    apus_fetch fetch = apus_fetch_make(client, "GET", page);
+    CHECK_INT(0, apus_fetch_on_complete(fetch, ignore_complete, NULL, NULL));
+    CHECK(apus_fetch_send(fetch) != 0);
+    CHECK_INT(1, apus_fetch_destroy(fetch));
+  }
+  while (apus_client_next(client, &event, -1) == 0) continue;
+  CHECK_INT(APUS_EVENT_OPEN, event.kind);
+  while (apus_client_next(client, &event, -1) == 0) continue;
+  CHECK_INT(APUS_EVENT_MESSAGE, event.kind);
+  CHECK_INT(1, apus_channel_recv(channel, &message, 0));
+  CHECK_INT(1, apus_client_destroy(client));
+  CHECK_INT(1, apus_server_destroy(peer));
+}
+
 int main(int argc, char **argv) {
-  static const struct harness_case cases[] = {{"server", test_server},
-                                              {"late", test_late},
-                                              {"drain", test_drain},
-                                              {"stop", test_stop},
-                                              {"client", test_client}};
+  static const struct harness_case cases[] = {{"server", test_server}, {"late", test_late},
+                                              {"drain", test_drain},   {"before", test_before},
+                                              {"stop", test_stop},     {"client", test_client}};
   return harness_main("channel_events_test", argc, argv, cases, sizeof cases / sizeof *cases);
 }
