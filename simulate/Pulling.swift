@@ -29,6 +29,8 @@ extension Application {
     case APUS_EVENT_CHANNEL: take(channel: event.handle)
     case APUS_EVENT_MESSAGE: receive(event.handle, all: world.chance.once(in: 2))
     case APUS_EVENT_CLOSE: ended(event.handle)
+    case APUS_EVENT_DRAIN:
+      world.check(apus_channel_is_alive(event.handle) == 1, "room in a channel that has gone")
     default: world.fail("an event of kind \(event.kind)")
     }
   }
