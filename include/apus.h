@@ -491,7 +491,8 @@ APUS_API int32_t apus_server_serve(apus_server server);
  * closes the rest, and returns. On the thread that ticks it runs the callbacks
  * that this needs; inside a callback of the server it returns at once and the rest
  * happens behind it. Where another thread takes the events (apus_server_next()), it
- * gets those that wait, as long as that limit; requests that nobody takes get 503.
+ * gets those that wait, as long as that limit and up to a second more; requests that nobody
+ * takes get 503.
  * The listeners are gone then: listen again before another start. Not for signal
  * handlers.
  * Errors: APUS_E_STATE (not started). Thread: any. Since 0.1. */

@@ -206,22 +206,14 @@ extension Ref where Object == Fetch {
 extension Ref where Object == Fetch {
   /// Has its ends told, or not. The caller holds the lock.
   func setEvents(_ on: Bool) throws(Failure) {
-    if on, o.news == nil {
-      let news = unsafe Ref<News>(
-        make: News(opaque) { unsafe Ref<Fetch>(opaque: $0).tellNews(isHeard: $1) })
-      guard let news else { throw .noMemory }
-      o.news = news
+    try unsafe o.teller.set(on, opaque) {
+      unsafe Ref<Fetch>(opaque: $0).tellNews(isHeard: $1)
     }
-    o.givesEvents = on
   }
 
   /// Nobody hears of it any more. The handle has a reference still.
   func silence() {
-    let news = locked {
-      o.givesEvents = false
-      return o.news
-    }
-    if let news, o.server.unlist(news) { release() }
+    if locked({ o.server.silence(&o.teller) }) { release() }
   }
 
   /// It has ended, and its callbacks come first. The caller holds the lock, and a reference.
@@ -232,16 +224,12 @@ extension Ref where Object == Fetch {
 
   /// True where it was listed. The same holds.
   func listIfDue() -> Bool {
-    guard o.isEndDue, o.givesEvents, let news = o.news else { return false }
-    retain()
-    if o.server.list(news) { return true }
-    o.references.wrappingSubtract(1, ordering: .relaxed)
-    return false
+    o.isEndDue && o.server.list(o.teller, keeping: o.references)
   }
 
   private func tellNews(isHeard: Bool) {
     let isDue = locked {
-      let isDue = o.isEndDue && o.givesEvents
+      let isDue = o.isEndDue && o.teller.isOn
       o.isEndDue = false
       return isDue
     }

@@ -52,8 +52,7 @@ typealias FetchSourceFunction =
   var onComplete = unsafe Callback<FetchedFunction>.none
   var source = unsafe Callback<FetchSourceFunction>.none
   /// Its end is an event for whoever takes these by himself.
-  var givesEvents = false
-  var news: Ref<News>? = nil
+  var teller = Teller()
   var isEndDue = false
   /// Set once, before it runs: what it brings is a stream of events, for that.
   var events: Ref<Source>? = nil
@@ -105,7 +104,6 @@ typealias FetchSourceFunction =
     mail.free()
     timer.free()
     condition?.free()
-    news?.free()
   }
 
   /// A context that ends once nobody can be in its callback.

@@ -83,25 +83,20 @@
     return has(name.bytes)
   }
 
-  func has(_ name: Bytes) -> Bool {
-    var start = 0
-    while start < text.count {
-      if FieldLines.has(bytes, name, at: start) { return true }
-      let next = FieldLines.line(bytes, at: start).upperBound
-      if next <= start { return false }
-      start = next
+  func has(_ name: Bytes) -> Bool { line(of: name) != nil }
+
+  /// Where the value of the first line of a name stands, which is a token.
+  func value(of name: Bytes) -> Range<Int>? {
+    line(of: name).map { line in
+      bytes.trimmed((line.lowerBound &+ name.count &+ 1)..<(line.upperBound &- 2))
     }
-    return false
   }
 
-  /// Where the value of the first line of a name stands.
-  func value(of name: Bytes) -> Range<Int>? {
+  private func line(of name: Bytes) -> Range<Int>? {
     var start = 0
     while start < text.count {
       let line = FieldLines.line(bytes, at: start)
-      if FieldLines.has(bytes, name, at: start) {
-        return bytes.trimmed((start &+ name.count &+ 1)..<(line.upperBound &- 2))
-      }
+      if FieldLines.has(bytes, name, at: start) { return line }
       if line.upperBound <= start { return nil }
       start = line.upperBound
     }

@@ -309,33 +309,21 @@ extension Ref where Object == Source {
 extension Ref where Object == Source {
   /// The same of its events. The caller holds the lock.
   func setEvents(_ on: Bool) throws(Failure) {
-    if on, o.news == nil {
-      let news = unsafe Ref<News>(
-        make: News(opaque) { unsafe Ref<Source>(opaque: $0).tellNews(isHeard: $1) })
-      guard let news else { throw .noMemory }
-      o.news = news
+    try unsafe o.teller.set(on, opaque) {
+      unsafe Ref<Source>(opaque: $0).tellNews(isHeard: $1)
     }
-    o.givesEvents = on
   }
 
   /// Nobody hears of it any more. The handle has a reference still.
   func silence() {
-    let news = locked {
-      o.givesEvents = false
-      return o.news
-    }
-    if let news, o.server.unlist(news) { release() }
+    if locked({ o.server.silence(&o.teller) }) { release() }
   }
 
   /// Whether somebody should call `next`: the caller holds the lock, and a reference. True
   /// where it was listed.
   func listWaiting() -> Bool {
     o.isDue = o.first != nil || o.isCloseDue
-    guard o.isDue, o.telling == 0, o.givesEvents, let news = o.news else { return false }
-    retain()
-    if o.server.list(news) { return true }
-    o.references.wrappingSubtract(1, ordering: .relaxed)
-    return false
+    return o.isDue && o.telling == 0 && o.server.list(o.teller, keeping: o.references)
   }
 
   /// Something was told to a callback: what comes behind it may be due.
@@ -349,7 +337,7 @@ extension Ref where Object == Source {
 
   private func tellNews(isHeard: Bool) {
     let isDue = locked {
-      let isDue = o.isDue && o.givesEvents
+      let isDue = o.isDue && o.teller.isOn
       o.isDue = false
       return isDue
     }

@@ -40,8 +40,7 @@ typealias SourceErrorFunction =
   var onEvent = unsafe Callback<SourceEventFunction>.none
   var onError = unsafe Callback<SourceErrorFunction>.none
   /// What waits is told by events, to whoever takes these by himself.
-  var givesEvents = false
-  var news: Ref<News>? = nil
+  var teller = Teller()
   /// There is something to say, and it is that the source has closed by itself.
   var isDue = false
   var isCloseDue = false
@@ -97,7 +96,6 @@ typealias SourceErrorFunction =
       kept.free()
     }
     condition?.free()
-    news?.free()
   }
 }
 

@@ -105,15 +105,10 @@ struct EventQueue: ~Copyable {
     }
   }
 
-  mutating func openNews() {
+  /// Whether there is somebody who takes news.
+  mutating func openNews(_ on: Bool) {
     lock.lock()
-    news.isOpen = true
-    lock.unlock()
-  }
-
-  mutating func closeNews() {
-    lock.lock()
-    news.isOpen = false
+    news.isOpen = on
     lock.unlock()
   }
 

@@ -257,8 +257,7 @@ extension Ref where Object == Exchange {
     guard ended else { return false }
     o.lock.lock()
     if !o.isReplied { breakOff() }
-    o.writer.givesEvents = false
-    let isUnlisted = o.writer.news.map { o.worker?.o.server.unlist($0) ?? false } ?? false
+    let isUnlisted = o.worker?.o.server.silence(&o.writer.teller) ?? false
     o.lock.unlock()
     if isUnlisted { eventDone() }
     if !pinned { unsafe writerUnpinned(unsafe opaque) }
@@ -271,23 +270,19 @@ extension Ref where Object == Exchange {
 extension Ref where Object == Exchange {
   /// The same of its writer's room and end. The caller holds the lock.
   func setWriterEvents(_ on: Bool) throws(Failure) {
-    if on, o.writer.news == nil {
-      let news = unsafe Ref<News>(
-        make: News(opaque) { unsafe Ref<Exchange>(opaque: $0).tellNews(isHeard: $1) })
-      guard let news else { throw .noMemory }
-      o.writer.news = news
+    try unsafe o.writer.teller.set(on, opaque) {
+      unsafe Ref<Exchange>(opaque: $0).tellNews(isHeard: $1)
     }
-    o.writer.givesEvents = on
     // There may be room since, or it may be over.
     if on, o.writer.isCloseQueued || o.writer.wantsDrain { notifyLoop() }
   }
 
   /// Whether news of it go to whoever takes events by himself.
-  var tellsWriter: Bool { o.writer.givesEvents && o.worker?.o.server.canBePulled ?? false }
+  var tellsWriter: Bool { o.writer.teller.isOn && o.worker?.o.server.canBePulled ?? false }
 
   /// There is room again, or it is over. The caller holds the lock.
   func list(isEnd: Bool) {
-    guard tellsWriter, let worker = o.worker, let news = o.writer.news else { return }
+    guard tellsWriter, let worker = o.worker else { return }
     if isEnd {
       if o.writer.isEndListed || o.writer.isClosePending { return }
       o.writer.isEndListed = true
@@ -296,20 +291,20 @@ extension Ref where Object == Exchange {
       o.writer.isDrainDue = true
     }
     o.queued &+= 1
-    if !worker.o.server.list(news) { o.queued &-= 1 }
+    if !worker.o.server.list(o.writer.teller) { o.queued &-= 1 }
   }
 
   private func tellNews(isHeard: Bool) {
     guard let server = o.worker?.o.server else { return }
     let handle = o.writer.handle
     o.lock.lock()
-    let isWanted = isHeard && o.writer.givesEvents
+    let isWanted = isHeard && o.writer.teller.isOn
     let isDrained = isWanted && o.writer.isDrainDue
     let isOver = isWanted && o.writer.isEndDue && !isDrained
     if o.writer.isDrainDue, !isDrained { o.writer.wantsDrain = true }
     o.writer.isDrainDue = false
     // The end comes next.
-    if isDrained, o.writer.isEndDue, let news = o.writer.news, server.list(news) {
+    if isDrained, o.writer.isEndDue, server.list(o.writer.teller) {
       o.queued &+= 1
     } else {
       // Not told, it can be told later.

@@ -153,7 +153,6 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
     upgrade?.free()
     form?.free()
     writer.trailers?.free()
-    writer.news?.free()
     writer.gzip?.free()
     writer.events?.free()
   }
@@ -265,9 +264,7 @@ extension Ref where Object == Exchange {
     o.writer.isClosePending = false
     o.writer.isCloseUnheard = false
     o.writer.isDetached = false
-    o.writer.givesEvents = false
-    o.writer.news?.free()
-    o.writer.news = nil
+    o.writer.teller = Teller()
     o.writer.isDrainDue = false
     o.writer.isEndDue = false
     o.writer.isEndListed = false

@@ -24,6 +24,25 @@ import Synchronization
   }
 }
 
+/// What a thing has for its news, behind its own lock: whether they are wanted, and its place
+/// in the list once they were.
+@safe struct Teller: ~Copyable {
+  var isOn = false
+  fileprivate var news: Ref<News>? = nil
+
+  deinit { news?.free() }
+
+  mutating func set(
+    _ on: Bool, _ owner: UnsafeMutableRawPointer, _ settle: @escaping News.Settle
+  ) throws(Failure) {
+    if on, news == nil {
+      guard let made = unsafe Ref<News>(make: News(owner, settle)) else { throw .noMemory }
+      news = made
+    }
+    isOn = on
+  }
+}
+
 /// Behind the lock of the queue of events.
 @safe struct NewsList: ~Copyable {
   private var first: Ref<News>? = nil
@@ -63,10 +82,24 @@ import Synchronization
 extension Ref where Object == Server {
   /// Lists it; true where it was not listed, and the caller's keeping of the thing is the
   /// list's now. Any thread. One that is no loop's calls `newsCame` without a lock then.
-  func list(_ news: Ref<News>) -> Bool { canBePulled && o.queue.list(news) }
+  func list(_ teller: borrowing Teller) -> Bool {
+    guard teller.isOn, canBePulled, let news = teller.news else { return false }
+    return o.queue.list(news)
+  }
 
-  /// Takes it from the list; true where what the list has kept is the caller's again.
-  func unlist(_ news: Ref<News>) -> Bool { o.queue.unlist(news) }
+  /// The same for a thing that is kept by counting, of which the caller has a reference.
+  func list(_ teller: borrowing Teller, keeping references: borrowing Atomic<Int32>) -> Bool {
+    references.wrappingAdd(1, ordering: .relaxed)
+    if list(teller) { return true }
+    references.wrappingSubtract(1, ordering: .relaxed)
+    return false
+  }
+
+  /// Nobody is to hear of it any more; true where what the list has kept is the caller's again.
+  func silence(_ teller: inout Teller) -> Bool {
+    teller.isOn = false
+    return teller.news.map { o.queue.unlist($0) } ?? false
+  }
 
   /// Without threads whoever waits does so for the loop.
   func newsCame() {
@@ -88,7 +121,7 @@ extension Ref where Object == Server {
 
   /// Nobody will ask any more.
   func dropNews() {
-    o.queue.closeNews()
+    o.queue.openNews(false)
     while let news = o.queue.takeNews() { unsafe news.o.settle(news.o.owner, false) }
   }
 

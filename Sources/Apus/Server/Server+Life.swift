@@ -29,7 +29,7 @@ extension Ref where Object == Server {
       abandonStart()
       throw error
     }
-    o.queue.openNews()
+    o.queue.openNews(true)
     o.state = .running
   }
 

@@ -25,8 +25,7 @@ import Synchronization
   /// There was nobody to be told of it.
   var isCloseUnheard = false
   /// Whoever takes events by himself is told of both.
-  var givesEvents = false
-  var news: Ref<News>? = nil
+  var teller = Teller()
   var isDrainDue = false
   var isEndDue = false
   /// The end is told once.
