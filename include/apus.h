@@ -543,7 +543,7 @@ enum {
   APUS_EVENT_FETCH = 6,  /* the fetch is complete, or has failed: apus_fetch_result() */
   APUS_EVENT_SOURCE = 7, /* an event waits for apus_source_next(), or the source has closed */
   APUS_EVENT_DRAIN = 8,  /* there is room again in a writer, or a channel as above */
-  APUS_EVENT_END = 9     /* the writer's reply has gone, whole, or its client has left */
+  APUS_EVENT_END = 9     /* as on_close of a writer: its reply is over, or its client has left */
 };
 
 /* One event. The layout is frozen. Since 0.1. */
@@ -995,9 +995,10 @@ APUS_API int32_t apus_writer_set_high_water(apus_writer writer, int64_t bytes);
  * Errors: APUS_E_CLOSED. Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_on_drain(apus_writer writer, apus_writer_fn fn, void *context,
                                       apus_drop_fn drop);
-/* fn is called once, by the server's dispatch, when the reply is complete and
- * gone, or the client has left: apus_writer_is_connected() is 0 by then. Not
- * called after apus_writer_destroy(). NULL ends it. Errors: APUS_E_CLOSED.
+/* fn is called once, by the server's dispatch, when the reply is complete and with
+ * its connection, which sends what the kernel has not taken of it yet, or when the
+ * client has left: apus_writer_is_connected() is 0 by then. Not called after
+ * apus_writer_destroy(). NULL ends it. Errors: APUS_E_CLOSED.
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_on_close(apus_writer writer, apus_writer_fn fn, void *context,
                                       apus_drop_fn drop);

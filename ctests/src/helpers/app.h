@@ -143,12 +143,22 @@ static inline void harness_drive(struct app *app) {
   if (app->driven) CHECK_INT(0, pthread_create(&app->driver, NULL, app_drive, app));
 }
 
-static inline void harness_start(struct app *app) {
+static inline void app_listen(struct app *app) {
   int32_t listener = apus_server_listen(app->server, "127.0.0.1", 0);
   CHECK(listener >= 0);
   app->port = apus_server_port(app->server, listener);
   CHECK(app->port > 0 && app->port < 65536);
+}
+
+static inline void harness_start(struct app *app) {
+  app_listen(app);
   harness_drive(app);
+}
+
+/* The same where the test itself takes the events. */
+static inline void harness_start_undriven(struct app *app) {
+  app_listen(app);
+  CHECK_INT(0, apus_server_start(app->server));
 }
 
 /* Stops the server from outside, and waits for its driver. */

@@ -166,10 +166,7 @@ static void test_polling(enum mode mode) {
   apus_message message;
   if (mode != MODE_THREADLESS) return;
   make(&app, mode);
-  int32_t listener = apus_server_listen(app.server, "127.0.0.1", 0);
-  CHECK(listener >= 0);
-  app.port = apus_server_port(app.server, listener);
-  CHECK_INT(0, apus_server_start(app.server));
+  harness_start_undriven(&app);
   client_open(&client, app.port);
   ws_ask(&client, "/waits", "");
   while (atomic_load(&heard.channel) == 0) CHECK(apus_server_tick(app.server, -1) >= 0);
@@ -188,8 +185,7 @@ static void test_polling(enum mode mode) {
   while ((result = apus_channel_recv(channel, &message, 0)) == 0) harness_breathe();
   CHECK_INT(APUS_E_CLOSED, result);
   CHECK_INT(1, apus_channel_destroy(channel));
-  CHECK_INT(0, apus_server_stop(app.server));
-  CHECK_INT(1, apus_server_destroy(app.server));
+  harness_stop(&app);
 }
 
 /* What the server sets for all of its channels. */

@@ -50,14 +50,10 @@ static void test_server(enum mode mode) {
   int32_t route = apus_server_websocket(app.server, "/", NULL, NULL, NULL);
   CHECK(route >= 0);
   CHECK_INT(0, apus_server_set_channel_close_timeout(app.server, 86400000));
-  int32_t listener = apus_server_listen(app.server, "127.0.0.1", 0);
-  CHECK(listener >= 0);
-  app.port = apus_server_port(app.server, listener);
-  CHECK_INT(0, apus_server_start(app.server));
+  harness_start_undriven(&app);
   if (mode == MODE_WORKER) {
     CHECK_CODE(APUS_E_STATE, apus_server_next(app.server, &event, 0));
-    CHECK_INT(0, apus_server_stop(app.server));
-    CHECK_INT(1, apus_server_destroy(app.server));
+    harness_stop(&app);
     return;
   }
   CHECK_INT(0, pthread_create(&peers, NULL, run_peers, &app));
@@ -91,8 +87,7 @@ static void test_server(enum mode mode) {
   CHECK_INT(PEERS, channels);
   CHECK_INT(PEERS * MESSAGES + PEERS - 1, messages);
   CHECK_INT(0, pthread_join(peers, NULL));
-  CHECK_INT(0, apus_server_stop(app.server));
-  CHECK_INT(1, apus_server_destroy(app.server));
+  harness_stop(&app);
 }
 
 /* Reads until the end of the connection, and does not answer. */
@@ -112,9 +107,7 @@ static void test_late(enum mode mode) {
   if (mode != MODE_PULL) return;
   app_make(&app, mode);
   CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
-  int32_t listener = apus_server_listen(app.server, "127.0.0.1", 0);
-  app.port = apus_server_port(app.server, listener);
-  CHECK_INT(0, apus_server_start(app.server));
+  harness_start_undriven(&app);
   client_open(&client, app.port);
   ws_ask(&client, "/", "");
   CHECK_INT(1, apus_server_next(app.server, &event, -1));
@@ -136,8 +129,7 @@ static void test_late(enum mode mode) {
   CHECK_INT(1, apus_channel_recv(channel, &message, 0));
   CHECK_INT(1, apus_channel_destroy(channel));
   client_close(&client);
-  CHECK_INT(0, apus_server_stop(app.server));
-  CHECK_INT(1, apus_server_destroy(app.server));
+  harness_stop(&app);
 }
 
 /* There is room again. */
@@ -152,8 +144,7 @@ static void test_drain(enum mode mode) {
   if (mode == MODE_WORKER) return;
   app_make(&app, mode);
   CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
-  app.port = apus_server_port(app.server, apus_server_listen(app.server, "127.0.0.1", 0));
-  CHECK_INT(0, apus_server_start(app.server));
+  harness_start_undriven(&app);
   client_open(&client, app.port);
   ws_ask(&client, "/", "");
   while (apus_server_next(app.server, &event, -1) == 0) continue;
@@ -180,8 +171,7 @@ static void test_drain(enum mode mode) {
   while (apus_server_channel_count(app.server) > 0) apus_server_next(app.server, &event, 10);
   CHECK_INT(0, pthread_join(reader, NULL));
   client_close(&client);
-  CHECK_INT(0, apus_server_stop(app.server));
-  CHECK_INT(1, apus_server_destroy(app.server));
+  harness_stop(&app);
 }
 
 static void stop_listener(void *context, apus_request request) {
@@ -205,8 +195,7 @@ static void test_stop(enum mode mode) {
   CHECK_INT(0, apus_server_set_channel_close_timeout(app.server, 86400000));
   CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
   CHECK_INT(0, apus_server_on_receive(app.server, stop_listener, &app, NULL));
-  app.port = apus_server_port(app.server, apus_server_listen(app.server, "127.0.0.1", 0));
-  CHECK_INT(0, apus_server_start(app.server));
+  harness_start_undriven(&app);
   for (int i = 0; i < SILENT; i++) {
     client_open(&clients[i], app.port);
     ws_ask(&clients[i], "/", "");

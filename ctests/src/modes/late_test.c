@@ -421,9 +421,7 @@ static void test_missed(enum mode mode) {
   if (mode != MODE_PULL) return;
   start(&app, mode);
   app_route(&app, APUS_GET, "/", hello_handler, NULL);
-  int32_t listener = apus_server_listen(app.server, "127.0.0.1", 0);
-  app.port = apus_server_port(app.server, listener);
-  CHECK_INT(0, apus_server_start(app.server));
+  harness_start_undriven(&app);
   client_open(&client, app.port);
   client_get(&client, "/");
   CHECK_INT(1, apus_server_next(app.server, &event, HARNESS_DEADLINE_MS));
