@@ -34,7 +34,7 @@ export SWIFT_BACKTRACE := enable=no
 MAKEFLAGS += --no-print-directory
 
 .PHONY: build stage demo check unit simulate test sanitize fuzz soak attack faults \
-  jitter reliability bench install package format clean help
+  jitter reliability profile bench install package format clean help
 
 build: ## build the library (the default)
 	cmake -S . -B $(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION) -DCMAKE_INSTALL_LIBDIR=$(LIBDIR)
@@ -110,6 +110,11 @@ reliability: ## all of these, longer, with coverage: docs/reliability.md
 	$(MAKE) attack
 	scripts/coverage.sh
 	scripts/reliability_page.py
+
+profile: ## run bench/'s loads for the profile that release builds are laid out by
+	scripts/install-needs.sh bench
+	$(MAKE) stage
+	scripts/profile.sh
 
 bench: ## measure Apus and its peers, into docs/
 	scripts/install-needs.sh bench

@@ -3,6 +3,17 @@ import PackageDescription
 
 let release = BuildSettingCondition.when(configuration: .release)
 
+// What scripts/profile.sh has counted places code by how often it runs. Only Swift 6.3 and
+// later can read it.
+#if compiler(>=6.3)
+  let counts = Context.environment["APUS_PROFILE"] ?? "profile/apus.profdata"
+#else
+  let counts = ""
+#endif
+let placement =
+  counts.isEmpty
+  ? [] : ["-Xfrontend", "-ir-profile-use=\(Context.packageDirectory)/\(counts)"]
+
 // The link flags of the shared library stand on a thin target of their own, so
 // that test bundles do not inherit them. What each is for: CONTRIBUTING.md.
 let linkerFlags: [String] = [
@@ -11,6 +22,7 @@ let linkerFlags: [String] = [
   "-Xlinker", "--version-script=\(Context.packageDirectory)/cmake/apus.map",
   "-Xlinker", "--no-undefined-version",
   "-Xlinker", "--icf=all",
+  "-Xlinker", "-z", "-Xlinker", "keep-text-section-prefix",
   "-Xlinker", "-z", "-Xlinker", "nodelete",
   "-Xlinker", "-z", "-Xlinker", "defs",
   "-Xlinker", "--wrap=_swift_stdlib_getScalarName",
@@ -32,7 +44,9 @@ let package = Package(
       swiftSettings: [
         .swiftLanguageMode(.v6), .strictMemorySafety(),
         .enableExperimentalFeature("Lifetimes"),
-        .unsafeFlags(["-enforce-exclusivity=unchecked"], release),
+        .unsafeFlags(
+          ["-enforce-exclusivity=unchecked", "-Xfrontend", "-function-sections"] + placement,
+          release),
       ]),
     .target(
       name: "ApusShared", dependencies: ["Apus"],

@@ -90,10 +90,13 @@ extension Ref where Object == Channel {
     unsafe callError(failure.code.rawValue, Text(start: start, count: kept.count))
   }
 
-  /// Has it be told by an event, where that is wanted.
-  func give(_ kind: ChannelNote.Kind) {
-    guard o.givesEvents.load(ordering: .acquiring), o.server.canBePulled else { return }
-    if let note = ChannelNote.make(self, kind) { queue(note) }
+  /// Has it be told by an event, where that is wanted; false: it is not, or there is no memory.
+  @discardableResult
+  func give(_ kind: ChannelNote.Kind) -> Bool {
+    guard o.givesEvents.load(ordering: .acquiring), o.server.canBePulled,
+      let note = ChannelNote.make(self, kind)
+    else { return false }
+    return queue(note)
   }
 
   /// The same of messages that wait, once until somebody has heard of it.
@@ -103,7 +106,8 @@ extension Ref where Object == Channel {
     let isDue = !o.isAnnounced && !o.inbox.isEmpty
     if isDue { o.isAnnounced = true }
     o.lock.unlock()
-    if isDue { give(.hasMessage) }
+    // Without memory the next message announces this one as well.
+    if isDue, !give(.hasMessage) { locked { o.isAnnounced = false } }
   }
 
   func tell(_ kind: ChannelNote.Kind) {
@@ -156,8 +160,11 @@ extension Ref where Object == Channel {
     queue(note)
   }
 
-  private func queue(_ note: Ref<ChannelNote>) {
-    guard let worker = home, add(note, to: worker) else { return note.giveBack() }
+  @discardableResult
+  private func queue(_ note: Ref<ChannelNote>) -> Bool {
+    if let worker = home, add(note, to: worker) { return true }
+    note.giveBack()
+    return false
   }
 
   private func add(_ note: Ref<ChannelNote>, to worker: Ref<Worker>) -> Bool {

@@ -60,19 +60,22 @@ extension Ref where Object == Server {
   private func bring(timeout: Int32) {
     let until = Clock.now &+ Int64(timeout) &* 1000
     while !runGuests(), !hasStopped, !o.isWoken.exchange(false, ordering: .relaxed) {
-      let left = until &- Clock.now
-      if left <= 0 || o.isDying.load(ordering: .relaxed) { break }
+      let left = max(0, until &- Clock.now)
+      if o.isDying.load(ordering: .relaxed) { break }
       sendGathered()
       let wait = Int32(truncatingIfNeeded: (left &+ 999) / 1000)
-      if o.hasThreads {
-        if !o.queue.descriptor.wait(wait) { wasInterrupted() }
-      } else {
+      if !o.hasThreads {
+        // Also where there is no time to wait: nobody else does the I/O.
         o.isQueued = true
         turn(wait)
         o.isQueued = false
         _ = runGuests()
+        // What this turn has brought must not end the next one before it begins.
+        o.isWoken.store(false, ordering: .relaxed)
         break
       }
+      if left == 0 { break }
+      if !o.queue.descriptor.wait(wait) { wasInterrupted() }
     }
   }
 

@@ -174,6 +174,37 @@ static void test_drain(enum mode mode) {
   harness_stop(&app);
 }
 
+/* Without threads, who takes events and receives without waiting does the I/O by that. */
+static void test_polled(enum mode mode) {
+  struct app app;
+  struct client client;
+  apus_event event;
+  apus_message message;
+  int32_t result;
+  if (mode != MODE_THREADLESS) return;
+  app_make(&app, mode);
+  CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
+  harness_start_undriven(&app);
+  client_open(&client, app.port);
+  ws_ask(&client, "/", "");
+  while (apus_server_next(app.server, &event, -1) == 0) continue;
+  CHECK_INT(APUS_EVENT_CHANNEL, event.kind);
+  apus_channel channel = event.handle;
+  ws_accepted(&client, NULL);
+  ws_text(&client, "polled");
+  while ((result = apus_channel_recv(channel, &message, 0)) == 0) harness_breathe();
+  CHECK_INT(1, result);
+  CHECK_BYTES("polled", 6, message.data, message.length);
+  CHECK_INT(0, apus_channel_send_text(channel, "answer", 6));
+  CHECK_INT(0, apus_channel_recv(channel, &message, 0));
+  WS_EXPECT_TEXT(&client, "answer");
+  client_close(&client);
+  while ((result = apus_channel_recv(channel, &message, 0)) == 0) harness_breathe();
+  CHECK_INT(APUS_E_CLOSED, result);
+  CHECK_INT(1, apus_channel_destroy(channel));
+  harness_stop(&app);
+}
+
 static void stop_listener(void *context, apus_request request) {
   const struct app *app = context;
   if (strcmp(apus_request_path(request), "/stop") != 0) return;
@@ -332,8 +363,8 @@ static void test_before(enum mode mode) {
 }
 
 int main(int argc, char **argv) {
-  static const struct harness_case cases[] = {{"server", test_server}, {"late", test_late},
-                                              {"drain", test_drain},   {"before", test_before},
-                                              {"stop", test_stop},     {"client", test_client}};
+  static const struct harness_case cases[] = {
+      {"server", test_server}, {"late", test_late}, {"drain", test_drain},  {"before", test_before},
+      {"polled", test_polled}, {"stop", test_stop}, {"client", test_client}};
   return harness_main("channel_events_test", argc, argv, cases, sizeof cases / sizeof *cases);
 }
