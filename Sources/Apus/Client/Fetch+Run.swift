@@ -358,7 +358,7 @@ extension Ref where Object == Fetch {
 
   /// Who runs callbacks until this is over looks again.
   private func wakeTicking() {
-    if o.server.o.hasThreads { o.server.wake() } else { o.server.lookAgain() }
+    if o.server.o.hasThreads { o.server.endWait() } else { o.server.lookAgain() }
   }
 
   private func finishFile(_ failure: Failure?) -> Failure? {

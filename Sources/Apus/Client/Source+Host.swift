@@ -200,7 +200,7 @@ extension Ref where Object == Source {
     o.lock.unlock()
     if weight > 0 { o.fetch.told(weight) }
     o.fetch.cancel()
-    if !o.server.o.hasThreads { o.server.wake() }
+    if !o.server.o.hasThreads { o.server.endWait() }
   }
 
   /// Ends a wait for an event, or else the next one.
@@ -209,7 +209,7 @@ extension Ref where Object == Source {
     o.isCancelled = true
     o.condition?.o.wakeAll()
     o.lock.unlock()
-    if !o.server.o.hasThreads { o.server.wake() }
+    if !o.server.o.hasThreads { o.server.endWait() }
   }
 
   /// Waits for an event, up to a time (-1: for ever). Nil when that has passed or the wait

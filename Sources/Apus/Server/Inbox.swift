@@ -228,6 +228,6 @@ extension Ref where Object == Channel {
     o.inbox.isCancelled = true
     o.inbox.wake()
     o.lock.unlock()
-    if !o.server.o.hasThreads { o.server.wake() }
+    if !o.server.o.hasThreads { o.server.endWait() }
   }
 }

@@ -41,6 +41,7 @@ extension Ref where Object == Server {
     let timeout = Int32(truncatingIfNeeded: min(milliseconds, 3_600_000))
     do throws(Failure) {
       try whileTicking { () throws(Failure) in
+        _ = o.mustLook.exchange(false, ordering: .acquiringAndReleasing)
         if !isWaiting() { return }
         let until = left == .max ? Int64.max : Clock.now &+ left
         if wasPulled { bring(timeout: timeout) } else { stepHolding(timeout: timeout) }
@@ -59,7 +60,7 @@ extension Ref where Object == Server {
   /// their order. What stands for no event, such as the callbacks of a fetch, is told.
   private func bring(timeout: Int32) {
     let until = Clock.now &+ Int64(timeout) &* 1000
-    while !runGuests(), !hasStopped, !o.isWoken.exchange(false, ordering: .relaxed) {
+    while !runGuests(), !hasStopped, !o.mustLook.load(ordering: .relaxed) {
       let left = max(0, until &- Clock.now)
       if o.isDying.load(ordering: .relaxed) { break }
       sendGathered()
@@ -70,8 +71,6 @@ extension Ref where Object == Server {
         turn(wait)
         o.isQueued = false
         _ = runGuests()
-        // What this turn has brought must not end the next one before it begins.
-        o.isWoken.store(false, ordering: .relaxed)
         break
       }
       if left == 0 { break }
@@ -109,7 +108,14 @@ extension Ref where Object == Server {
 
   /// Without threads: whoever does the work for something else that it waits for looks
   /// whether that has come.
-  func lookAgain() { if !o.hasThreads { o.isWoken.store(true, ordering: .relaxed) } }
+  func lookAgain() { if !o.hasThreads { o.mustLook.store(true, ordering: .releasing) } }
+
+  /// The same from any thread, and with threads too. A wake-up of the host's is for its
+  /// own tick: no wait takes that away.
+  func endWait() {
+    o.mustLook.store(true, ordering: .releasing)
+    wakeThread()
+  }
 
   /// Runs callbacks; returns how many. The caller is the thread that ticks.
   func tick(timeout: Int32) -> Int32 {
@@ -143,7 +149,11 @@ extension Ref where Object == Server {
       if isEnough(self) { return finishBatch() }
       let left = until == .max ? -1 : max(0, until &- Clock.now)
       if hasStopped { return runRest() }
-      if o.isWoken.exchange(false, ordering: .relaxed) { return }
+      if o.isHolding {
+        if o.mustLook.load(ordering: .relaxed) { return }
+      } else if o.isWoken.exchange(false, ordering: .relaxed) {
+        return
+      }
       if !isFirst, left == 0 || o.isDying.load(ordering: .relaxed) { return }
       let wait = left < 0 ? -1 : Int32(truncatingIfNeeded: min((left &+ 999) / 1000, 3_600_000))
       sendGathered()

@@ -70,7 +70,10 @@ typealias AccessFunction =
   var guest: Guest? = nil
   let isStopping = Atomic<Bool>(false)
   let isDying = Atomic<Bool>(false)
+  /// By the host, or by a signal: for its next tick.
   let isWoken = Atomic<Bool>(false)
+  /// Whoever does the work while it waits for something has to look for that.
+  let mustLook = Atomic<Bool>(false)
   /// What stopped workers had counted.
   let pastCounters: Counters
   let nextWorker = Atomic<Int>(0)
@@ -226,6 +229,11 @@ extension Ref where Object == Server {
 
   func wake() {
     o.isWoken.store(true, ordering: .relaxed)
+    wakeThread()
+  }
+
+  /// The thread that ticks, from what it sleeps in.
+  func wakeThread() {
     o.queue.wake()
     o.lock.lock()
     if !o.hasThreads, o.workers.count > 0 { o.workers[0].o.loop.o.mailbox.wake() }

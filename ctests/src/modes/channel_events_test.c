@@ -205,6 +205,36 @@ static void test_polled(enum mode mode) {
   harness_stop(&app);
 }
 
+/* A wake-up that comes while something else is waited for is kept for who ticks or takes. */
+static void test_woken(enum mode mode) {
+  struct app app;
+  struct client client;
+  apus_event event;
+  apus_message message;
+  if (mode != MODE_THREADLESS && mode != MODE_PULL) return;
+  app_make(&app, mode);
+  CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
+  harness_start_undriven(&app);
+  client_open(&client, app.port);
+  ws_ask(&client, "/", "");
+  while (apus_server_next(app.server, &event, -1) == 0) continue;
+  apus_channel channel = event.handle;
+  ws_accepted(&client, NULL);
+  for (int32_t timeout = 0; timeout < 40; timeout += 20) {
+    CHECK_INT(0, apus_server_wake(app.server));
+    CHECK_INT(0, apus_channel_recv(channel, &message, timeout));
+    CHECK_INT(0, apus_server_next(app.server, &event, -1));
+    CHECK_INT(0, apus_server_wake(app.server));
+    CHECK_INT(0, apus_channel_recv(channel, &message, timeout));
+    CHECK_INT(0, apus_server_tick(app.server, -1));
+  }
+  ws_text(&client, "after");
+  CHECK_INT(1, apus_channel_recv(channel, &message, -1));
+  CHECK_INT(1, apus_channel_destroy(channel));
+  client_close(&client);
+  harness_stop(&app);
+}
+
 static void stop_listener(void *context, apus_request request) {
   const struct app *app = context;
   if (strcmp(apus_request_path(request), "/stop") != 0) return;
@@ -363,8 +393,9 @@ static void test_before(enum mode mode) {
 }
 
 int main(int argc, char **argv) {
-  static const struct harness_case cases[] = {
-      {"server", test_server}, {"late", test_late}, {"drain", test_drain},  {"before", test_before},
-      {"polled", test_polled}, {"stop", test_stop}, {"client", test_client}};
+  static const struct harness_case cases[] = {{"server", test_server}, {"late", test_late},
+                                              {"drain", test_drain},   {"before", test_before},
+                                              {"polled", test_polled}, {"woken", test_woken},
+                                              {"stop", test_stop},     {"client", test_client}};
   return harness_main("channel_events_test", argc, argv, cases, sizeof cases / sizeof *cases);
 }
