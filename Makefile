@@ -58,8 +58,11 @@ check: stage ## build, and run the tests of ctests/
 	cmake --build $(CTESTS)
 	ctest --test-dir $(CTESTS) $(CTEST_FLAGS) -j3 --output-on-failure --timeout 300
 
+# What failed is told again at the end, where one looks first.
 unit: ## run the tests of Tests/
-	swift test
+	mkdir -p build
+	bash -o pipefail -c 'swift test 2>&1 | tee build/unit.log' || \
+	  { grep -A 4 'recorded an issue\|error:\|Fatal' build/unit.log; exit 1; }
 
 simulate: ## run the library on a simulated system, for SEEDS seeds from FIRST, or one SEED
 	simulate/run.sh $(if $(SEED),seed $(SEED),seeds $(FIRST) $(SEEDS))

@@ -138,7 +138,8 @@ import CZlib
   ) throws(Failure) -> Int {
     guard let space = unsafe buffer.space(most) else { throw .noMemory }
     // zlib counts in 32 bits.
-    let piece = input.extracting(index..<min(input.count, index &+ 1 << 30))
+    let limit = coding == .zstd ? min(frame.mostAtOnce, 1 << 30) : 1 << 30
+    let piece = input.extracting(index..<min(input.count, index &+ limit))
     var used = piece.count
     var made = most
     var isEnd = false

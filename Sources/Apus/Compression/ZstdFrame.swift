@@ -13,6 +13,10 @@ struct ZstdFrame {
   private var sizeBase: UInt64 = 0
   private var made: UInt64 = 0
 
+  /// libzstd decodes a frame that it has whole in another way, which takes other faults
+  /// for sound. It gets the first byte alone, and then has none whole.
+  var mostAtOnce: Int { count == 0 ? 1 : .max }
+
   /// Whether a frame, or one to skip, may begin with that byte.
   static func mayBegin(with byte: UInt8) -> Bool { byte == 0x28 || byte & 0xF0 == 0x50 }
 

@@ -239,6 +239,23 @@ struct ContentVector: Sendable, CustomTestStringConvertible {
     }
   }
 
+  /// RFC 8878 §3.1.1.2.3: no compressed block is empty. libzstd takes one in a stream, and
+  /// refuses it in a frame that it has whole.
+  @Test func aFrameIsDecodedAlikeHoweverCut() {
+    guard ContentCoding.zstd.isAvailable else { return }
+    let frame: [UInt8] =
+      [0x28, 0xB5, 0x2F, 0xFD, 0x80, 0x58, 12, 0, 0, 0, 0x60, 0, 0]
+      + Array("Hello, world".utf8) + [5, 0, 0]
+    for bytes in [frame, frame + frame] {
+      var given = 0
+      let whole = decode(bytes, "zstd", [bytes.count], given: &given)
+      for cut in 0...bytes.count {
+        let result = decode(bytes, "zstd", [cut, bytes.count], given: &given)
+        #expect(isFailure(result) == isFailure(whole), "at \(cut): \(result)")
+      }
+    }
+  }
+
   @Test func aFailureIsFinal() {
     var decoder = ContentDecoder()
     var buffer = ByteBuffer()
