@@ -36,7 +36,7 @@
 
 /* As text: 100 bytes on the wire, with "data: " and its end. */
 enum { SIZE = 92, CHUNK = 4 + 100 + 2 };
-enum { STALLED = 16 };
+enum { STALLED = 64 };
 
 static void die(const char *what) {
   perror(what);

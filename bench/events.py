@@ -51,7 +51,7 @@ do more than that for a second of CPU time on the machine.
 - Idle memory is the growth of the resident set of the server's process, for each stream,
   after each had one event, beside a stream that was there before.
 - A stalled reader reads nothing while 40,000 events are published, with a high-water mark of
-  64 KiB; what is told is the growth of the resident set meanwhile for each of 16 such
+  64 KiB; what is told is the growth of the resident set meanwhile for each of 64 such
   readers, each with a topic of its own, with 100 others that read.
 """
 

@@ -203,7 +203,7 @@ typealias Bytes = Span<UInt8>
   @inline(never)
   mutating func trim() {
     let count = count
-    guard count > 0, capacity &- count >= 8192, let base = unsafe base else { return }
+    guard count > 0, capacity &- count >= 512, let base = unsafe base else { return }
     if start > 0 { unsafe base.update(from: base + start, count: count) }
     start = 0
     end = count

@@ -95,6 +95,7 @@ extension Ref where Object == ChannelClient {
     let server = channel.o.server
     let until = timeout < 0 ? Int64.max : Clock.now &+ Int64(timeout) &* 1000
     var hasTurned = server.o.hasThreads
+    defer { if hasTurned, !server.o.hasThreads { server.leaveWait() } }
     while true {
       channel.o.lock.lock()
       let state = channel.o.state

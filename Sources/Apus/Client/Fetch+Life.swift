@@ -137,6 +137,8 @@ extension Ref where Object == Fetch {
   func wait(timeout: Int32) throws(Failure) -> Bool {
     let server = o.server
     let until = timeout < 0 ? Int64.max : Clock.now &+ Int64(timeout) &* 1000
+    var hasTurned = false
+    defer { if hasTurned { server.leaveWait() } }
     while true {
       o.lock.lock()
       let isRunning = o.state == .running
@@ -157,13 +159,18 @@ extension Ref where Object == Fetch {
       let isUntold = o.telling > 0
       o.lock.unlock()
       if isDone {
-        if !isUntold || left <= 0 || !tellRest() { return true }
+        if !isUntold || left <= 0 { return true }
+        hasTurned = true
+        if !tellRest() { return true }
         continue
       }
       if left <= 0 { return false }
       if isHere { throw Failure(.state, "not on the thread that does the work") }
       if waitsForItself { throw Failure(.state, "its callbacks wait for this thread") }
-      if isOwn { try turn(left) }
+      if isOwn {
+        hasTurned = true
+        try turn(left)
+      }
     }
   }
 

@@ -171,7 +171,7 @@ extension Ref where Object == Source {
       o.state = .closed
       o.condition?.o.wakeAll()
       o.lock.unlock()
-      o.server.lookAgain()
+      if !o.server.o.hasThreads { o.server.endWait() }
       release()
       throw error
     }
@@ -225,6 +225,7 @@ extension Ref where Object == Source {
     }
     defer { locked { o.isRead = false } }
     var hasTurned = o.server.o.hasThreads
+    defer { if hasTurned, !o.server.o.hasThreads { o.server.leaveWait() } }
     while true {
       let left = until == .max ? Int64.max : until &- Clock.now
       let isHere = isOnLoop && o.server.o.hasThreads

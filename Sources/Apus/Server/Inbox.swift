@@ -167,6 +167,7 @@ extension Ref where Object == Channel {
       o.lock.unlock()
     }
     var hasTurned = o.server.o.hasThreads
+    defer { if hasTurned, !o.server.o.hasThreads { o.server.leaveWait() } }
     while true {
       o.lock.lock()
       let letter = o.inbox.take()

@@ -156,7 +156,7 @@ extension Ref where Object == Server {
         continue
       }
       do throws(Failure) {
-        _ = try whileTicking { () throws(Failure) in tick(timeout: 20) }
+        try whileTicking { () throws(Failure) in tickToStop(timeout: 20) }
       } catch {
         continue
       }

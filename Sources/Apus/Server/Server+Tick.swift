@@ -30,6 +30,7 @@ extension Ref where Object == Server {
   }
 
   /// Does the work that brings what this thread waits for, up to a time in microseconds.
+  /// Whoever calls this calls `leaveWait` once it waits no more.
   /// While another thread does it, that one may have brought it already, and have taken
   /// the wake-up that was meant for this one: so whether it still waits is asked for once
   /// nobody else is at it. Until then `pause` waits for that thread, up to a point in time.
@@ -43,10 +44,7 @@ extension Ref where Object == Server {
       try whileTicking { () throws(Failure) in
         _ = o.mustLook.exchange(false, ordering: .acquiringAndReleasing)
         if !isWaiting() { return }
-        let until = left == .max ? Int64.max : Clock.now &+ left
         if wasPulled { bring(timeout: timeout) } else { stepHolding(timeout: timeout) }
-        // While it waits, what is left for the host must not wake it again and again.
-        if !isWaiting() || Clock.now >= until { wakeForRest() }
       }
     } catch {
       // Another thread wakes this one, unless it stops to.
@@ -62,7 +60,6 @@ extension Ref where Object == Server {
     let until = Clock.now &+ Int64(timeout) &* 1000
     while !runGuests(), !hasStopped, !o.mustLook.load(ordering: .relaxed) {
       let left = max(0, until &- Clock.now)
-      if o.isDying.load(ordering: .relaxed) { break }
       sendGathered()
       let wait = Int32(truncatingIfNeeded: (left &+ 999) / 1000)
       if !o.hasThreads {
@@ -73,15 +70,16 @@ extension Ref where Object == Server {
         _ = runGuests()
         break
       }
-      if left == 0 { break }
+      if left == 0 || o.isDying.load(ordering: .relaxed) { break }
       if !o.queue.descriptor.wait(wait) { wasInterrupted() }
     }
   }
 
-  /// Whoever watches the descriptor comes for what is left.
-  private func wakeForRest() {
-    if !hasEvents, !o.queue.hasNews { return }
-    if o.hasThreads { o.queue.wake() } else { worker?.o.loop.o.mailbox.wake() }
+  /// After a wait that did the work here: whoever watches the descriptor comes for what is
+  /// left, be it the host's own wake-up. Not between its turns, which that would end.
+  func leaveWait() {
+    let isLeft = hasEvents || o.queue.hasNews || o.isWoken.load(ordering: .relaxed)
+    if isLeft { if o.hasThreads { o.queue.wake() } else { newsCame() } }
   }
 
   /// Runs the guests' events among those that wait; false where there were none.
@@ -120,8 +118,14 @@ extension Ref where Object == Server {
   /// Runs callbacks; returns how many. The caller is the thread that ticks.
   func tick(timeout: Int32) -> Int32 {
     step(timeout: timeout)
-    if isPulledElsewhere { wakeForRest() }
+    if isPulledElsewhere { leaveWait() }
     return o.callbacks
+  }
+
+  /// The same while this thread stops the server: a wake-up stays for the host's own tick.
+  func tickToStop(timeout: Int32) {
+    step(timeout: timeout, isHosts: false)
+    if isPulledElsewhere { leaveWait() }
   }
 
   /// The same, and leaves to whoever may take events by himself what is for him alone.
@@ -132,15 +136,15 @@ extension Ref where Object == Server {
     if !o.held.isEmpty { o.queue.push(&o.held) }
   }
 
-  private func step(timeout: Int32) {
+  private func step(timeout: Int32, isHosts: Bool = true) {
     o.callbacks = 0
-    step(timeout: timeout) { $0.o.callbacks > 0 }
+    step(timeout: timeout, isHosts: isHosts) { $0.o.callbacks > 0 }
     tellTick()
   }
 
   /// Goes on until there is what was wanted, the time has come, the server was
   /// woken, or it has stopped.
-  private func step(timeout: Int32, _ isEnough: (Ref<Server>) -> Bool) {
+  private func step(timeout: Int32, isHosts: Bool, _ isEnough: (Ref<Server>) -> Bool) {
     let until = timeout < 0 ? Int64.max : Clock.now &+ Int64(timeout) &* 1000
     var isFirst = true
     while true {
@@ -151,7 +155,7 @@ extension Ref where Object == Server {
       if hasStopped { return runRest() }
       if o.isHolding {
         if o.mustLook.load(ordering: .relaxed) { return }
-      } else if o.isWoken.exchange(false, ordering: .relaxed) {
+      } else if isHosts, o.isWoken.exchange(false, ordering: .relaxed) {
         return
       }
       if !isFirst, left == 0 || o.isDying.load(ordering: .relaxed) { return }
@@ -309,7 +313,7 @@ extension Ref where Object == Server {
     if !o.hasThreads { o.isQueued = true }
     if o.prefersNews { pullNews() }
     o.prefersNews.toggle()
-    step(timeout: timeout) { $0.o.pulled != nil }
+    step(timeout: timeout, isHosts: true) { $0.o.pulled != nil }
     o.isPulling = false
     if !o.hasThreads { o.isQueued = false }
     let pulled = o.pulled

@@ -19,8 +19,9 @@ import Synchronization
 
   fileprivate init() {}
 
-  /// What it takes of memory, with its place in the list of those that wait for a client.
-  var weight: Int64 { Int64(chunk.count) &+ 152 }
+  /// What it takes of memory, with its place in the list of those that wait for a client, and
+  /// what an allocator leaves between such pieces.
+  var weight: Int64 { Int64(chunk.count) &+ 176 }
 
   fileprivate func retain() { references.wrappingAdd(1, ordering: .relaxed) }
 

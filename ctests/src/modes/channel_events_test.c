@@ -4,6 +4,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <poll.h>
+
 #include "../helpers/ws.h"
 
 enum { PEERS = 8, MESSAGES = 5 };
@@ -205,7 +207,13 @@ static void test_polled(enum mode mode) {
   harness_stop(&app);
 }
 
-/* A wake-up that comes while something else is waited for is kept for who ticks or takes. */
+static int32_t is_readable(int fd) {
+  struct pollfd entry = {.fd = fd, .events = POLLIN};
+  return poll(&entry, 1, 10000);
+}
+
+/* A wake-up that comes while something else is waited for is kept for who ticks or takes,
+ * and for who watches the descriptor. */
 static void test_woken(enum mode mode) {
   struct app app;
   struct client client;
@@ -223,9 +231,11 @@ static void test_woken(enum mode mode) {
   for (int32_t timeout = 0; timeout < 40; timeout += 20) {
     CHECK_INT(0, apus_server_wake(app.server));
     CHECK_INT(0, apus_channel_recv(channel, &message, timeout));
+    CHECK_INT(1, is_readable(apus_server_event_fd(app.server)));
     CHECK_INT(0, apus_server_next(app.server, &event, -1));
     CHECK_INT(0, apus_server_wake(app.server));
     CHECK_INT(0, apus_channel_recv(channel, &message, timeout));
+    CHECK_INT(1, is_readable(apus_server_event_fd(app.server)));
     CHECK_INT(0, apus_server_tick(app.server, -1));
   }
   ws_text(&client, "after");
@@ -341,6 +351,41 @@ static void test_client(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(peer));
 }
 
+static void end_client(void *context, apus_fetch fetch, apus_response response, int32_t result) {
+  const apus_client *client = context;
+  (void)fetch;
+  (void)response;
+  (void)result;
+  CHECK_INT(1, apus_client_destroy(*client));
+}
+
+/* A callback that runs inside a wait destroys the client: the wait ends. */
+static void test_destroyed(enum mode mode) {
+  struct app app;
+  char url[64], page[64];
+  apus_event event;
+  apus_message message;
+  if (mode != MODE_THREADLESS) return;
+  app_make(&app, MODE_WORKER);
+  CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
+  harness_start(&app);
+  snprintf(url, sizeof url, "ws://127.0.0.1:%d/", app.port);
+  snprintf(page, sizeof page, "http://127.0.0.1:%d/page", app.port);
+  apus_client client = apus_client_make();
+  CHECK_INT(0, apus_client_set_workers(client, 0));
+  apus_channel channel = apus_channel_make(client);
+  CHECK_INT(0, apus_channel_set_events(channel, 1));
+  CHECK_INT(0, apus_channel_open(channel, url));
+  while (apus_client_next(client, &event, -1) == 0) continue;
+  CHECK_INT(APUS_EVENT_OPEN, event.kind);
+  apus_fetch fetch = apus_fetch_make(client, "GET", page);
+  CHECK_INT(0, apus_fetch_on_complete(fetch, end_client, &client, NULL));
+  CHECK_INT(0, apus_fetch_start(fetch));
+  CHECK(apus_channel_recv(channel, &message, -1) < 0);
+  CHECK_INT(0, apus_client_is_alive(client));
+  harness_stop(&app);
+}
+
 static void ignore_complete(void *context, apus_fetch fetch, apus_response response,
                             int32_t result) {
   (void)context;
@@ -393,9 +438,9 @@ static void test_before(enum mode mode) {
 }
 
 int main(int argc, char **argv) {
-  static const struct harness_case cases[] = {{"server", test_server}, {"late", test_late},
-                                              {"drain", test_drain},   {"before", test_before},
-                                              {"polled", test_polled}, {"woken", test_woken},
-                                              {"stop", test_stop},     {"client", test_client}};
+  static const struct harness_case cases[] = {
+      {"server", test_server}, {"late", test_late},     {"drain", test_drain},
+      {"before", test_before}, {"polled", test_polled}, {"woken", test_woken},
+      {"stop", test_stop},     {"client", test_client}, {"destroyed", test_destroyed}};
   return harness_main("channel_events_test", argc, argv, cases, sizeof cases / sizeof *cases);
 }
