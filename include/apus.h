@@ -2406,7 +2406,7 @@ APUS_API int32_t apus_writer_unsubscribe(apus_writer writer, const char *topic);
 APUS_API int32_t apus_server_publish_event(apus_server server, const char *topic, const char *event,
                                            const char *id, const void *data, size_t length);
 /* Has a topic keep its latest events for clients that connect anew: at most so many (0 to
- * 1,000,000; 0, the default: none) and so many bytes (0 to 2^40), with 176 more for
+ * 1,000,000; 0, the default: none) and so many bytes (0 to 2^40), with 192 more for
  * each. What is published while the server does not run is not kept.
  * Errors: APUS_E_ARGUMENT, APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_set_topic_history(apus_server server, const char *topic,

@@ -21,7 +21,7 @@ import Synchronization
 
   /// What it takes of memory, with its place in the list of those that wait for a client, and
   /// what an allocator leaves between such pieces.
-  var weight: Int64 { Int64(chunk.count) &+ 176 }
+  var weight: Int64 { Int64(chunk.count) &+ 192 }
 
   fileprivate func retain() { references.wrappingAdd(1, ordering: .relaxed) }
 

@@ -422,8 +422,8 @@ static void test_history_limits(enum mode mode) {
   open_topic(&sse, &app, "news", "1");
   expect_ids(&sse, 23, 26);
   sse_close(&sse);
-  /* "id: 26\ndata: event 26\n\n" is 23 bytes, as a chunk 29, and 176 beyond. */
-  CHECK_INT(0, apus_server_set_topic_history(app.server, "news", 4, 2 * (29 + 176)));
+  /* "id: 26\ndata: event 26\n\n" is 23 bytes, as a chunk 29, and 192 beyond. */
+  CHECK_INT(0, apus_server_set_topic_history(app.server, "news", 4, 2 * (29 + 192)));
   open_topic(&sse, &app, "news", "1");
   expect_ids(&sse, 25, 26);
   sse_close(&sse);
