@@ -8,6 +8,8 @@
 // itself is marked safe because those rules, and not the caller, keep the
 // pointer good.
 
+import CSystem
+
 @safe struct Ref<Object: ~Copyable>: Equatable {
   let pointer: UnsafeMutablePointer<Object>
 
@@ -37,6 +39,10 @@
     @_transparent unsafeAddress { unsafe UnsafePointer(pointer) }
     @_transparent nonmutating unsafeMutableAddress { unsafe pointer }
   }
+
+  /// Brings it near while something else is done.
+  @inline(__always)
+  func prefetch() { unsafe sys_prefetch(pointer, MemoryLayout<Object>.size) }
 
   var opaque: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(pointer) }
 

@@ -182,6 +182,7 @@ extension Ref where Object == Loop {
     if count > 1 { putListenersFirst(Int(count)) }
     var index = 0
     while index < count {
+      warm(index, count)
       unsafe handle(events[index])
       index &+= 1
     }
@@ -211,6 +212,22 @@ extension Ref where Object == Loop {
       }
       index &+= 1
     }
+  }
+
+  /// What the next streams need is brought near while this one is served: of many streams
+  /// it would have to be waited for otherwise.
+  @inline(__always)
+  private func warm(_ index: Int, _ count: Int32) {
+    if index &+ 3 < count { streamOf(index &+ 3)?.prefetch() }
+    if index &+ 2 < count { streamOf(index &+ 2)?.warm(isNext: false) }
+    if index &+ 1 < count { streamOf(index &+ 1)?.warm(isNext: true) }
+  }
+
+  @inline(__always)
+  private func streamOf(_ index: Int) -> Ref<Stream>? {
+    let token = unsafe sys_event_token(o.events + index)
+    if token & 7 != Loop.Token.stream.rawValue { return nil }
+    return object(token)
   }
 
   private func handle(_ event: epoll_event) {

@@ -97,6 +97,11 @@ extension Ref where Object == Stream {
 
   // ---- in
 
+  @inline(__always)
+  func warm(isNext: Bool) {
+    if !o.isEnded { unsafe o.handler.o.warm(o.owner, isNext) }
+  }
+
   /// Whether the kernel has nothing from the peer that was not read yet.
   var isQuiet: Bool {
     let system = o.loop.o.system

@@ -18,6 +18,9 @@
   nonisolated(unsafe) let buried: @convention(c) (Owner) -> Void
   /// The peer sends no more than what it has sent, while reading is paused.
   nonisolated(unsafe) var endIsNear: @convention(c) (Owner) -> Void = { _ in }
+  /// It is its turn soon, or next: what that needs may be brought near, first the owner and
+  /// then what the owner names.
+  nonisolated(unsafe) var warm: @convention(c) (Owner, Bool) -> Void = { _, _ in }
   /// TLS stands.
   nonisolated(unsafe) var secured: @convention(c) (Owner) -> Void = { _ in }
   /// The peer speaks without TLS, and so does the stream from here on.

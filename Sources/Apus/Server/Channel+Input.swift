@@ -18,7 +18,11 @@ func makeChannelHandler() -> Ref<StreamHandler>? {
       failed: { unsafe Ref<Channel>(opaque: $0).failed($1) },
       expired: { unsafe Ref<Channel>(opaque: $0).expired() },
       buried: { unsafe Ref<Channel>(opaque: $0).buried() },
-      endIsNear: { unsafe Ref<Channel>(opaque: $0).endIsNear() }))
+      endIsNear: { unsafe Ref<Channel>(opaque: $0).endIsNear() },
+      warm: { owner, isNext in
+        let channel = unsafe Ref<Channel>(opaque: owner)
+        if isNext { channel.o.connection?.prefetch() } else { channel.prefetch() }
+      }))
 }
 
 extension Ref where Object == Channel {

@@ -149,6 +149,7 @@ func makeConnectionHandler() -> Ref<StreamHandler>? {
       failed: { unsafe Ref<Connection>(opaque: $0).failed($1) },
       expired: { unsafe Ref<Connection>(opaque: $0).expired() },
       buried: { unsafe Ref<Connection>(opaque: $0).buried() },
+      warm: { if !$1 { unsafe Ref<Connection>(opaque: $0).prefetch() } },
       secured: { unsafe Ref<Connection>(opaque: $0).secured() },
       plainHeard: { unsafe Ref<Connection>(opaque: $0).plainHeard() }))
 }
