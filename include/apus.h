@@ -69,6 +69,10 @@
  * Threads. "Thread: any" means that a function may be called from every thread
  * at any time, also inside any callback. "Thread: the request's" is explained
  * in section 6. Callbacks run where the server's dispatch says (section 4).
+ * No function may be called in a signal handler. A call is left by its return
+ * and in no other way: no exception and no longjmp() leaves a callback, and no
+ * thread is cancelled (pthread_cancel()) inside a call, which may hold locks;
+ * apus_server_wake(), the cancel functions and stop end a call that waits.
  *
  * Times are in milliseconds. A time limit of -1 means "for ever", where the
  * comment allows it; 0 means "do not wait".
