@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from apus_fetch import Client, Fetch, apus, call, declare_more
 from certificates import Authority, pin
 from common import check, check_in, report
-from tls_servers import Counting, TLSServer, Tunnel
+from tls_servers import REPLY, Counting, TLSServer, Tunnel
 
 declare_more("""
 client_add_ca_file i hs, client_set_verify i hii, client_add_pin i hss
@@ -190,8 +190,8 @@ def refused(what, ca, pair, code, word, host="localhost", setup=None, proxy=None
         check(f"{what}: bytes of requests", 0, server.count())
 
 
-def accepted(what, ca, pair, setup=None, host="localhost", proxy=False):
-    with Counting(*pair) as server:
+def accepted(what, ca, pair, setup=None, host="localhost", proxy=False, reply=REPLY):
+    with Counting(*pair, reply) as server:
         for mode in MODES:
             def prepare(handle):
                 call("client_add_ca_file", handle, ca.certificate)
@@ -221,6 +221,9 @@ def test_client(folder, ca):
     accepted("a good one", ca, good)
     accepted("an address", ca, good, host="127.0.0.1")
     accepted("with its intermediate", ca, middle.make("whole"))
+    for proxy in (False, True):
+        accepted(f"a head in pieces, by a proxy: {proxy}", ca, good, proxy=proxy,
+                 reply=[REPLY[:20], REPLY[20:40], REPLY[40:]])
     refused("expired", ca, ca.make("expired", days=("20200101000000Z", "20210101000000Z")),
             EXPIRED, "expired")
     refused("not valid yet", ca, ca.make("early", days=("20480101000000Z", "20490101000000Z")),

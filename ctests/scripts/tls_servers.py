@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 
 class TLSServer:
@@ -126,7 +127,11 @@ class Counting(Threads):
                 self.bytes += len(piece)
                 data += piece
             if b"\r\n\r\n" in data:
-                secure.sendall(self.reply)
+                # Several come apart most of the time, and may come together.
+                for part in [self.reply] if isinstance(self.reply, bytes) else self.reply:
+                    secure.sendall(part)
+                    if part is not self.reply:
+                        time.sleep(0.05)
                 if self.notice:
                     secure.unwrap().close()
                 else:

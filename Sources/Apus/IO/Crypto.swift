@@ -6,6 +6,7 @@ enum Crypto {
   /// Appends the SHA-1 of bytes, for the one place where a protocol asks for it (RFC
   /// 6455 §4.2.2). False when it failed.
   static func appendSHA1(_ bytes: Bytes, to buffer: inout ByteBuffer) -> Bool {
+    TLS.prepare()
     guard let space = unsafe buffer.space(20) else { return false }
     let worked = unsafe bytes.withUnsafeBytes {
       unsafe ssl_sha1($0.baseAddress, $0.count, space)
@@ -32,6 +33,7 @@ enum Crypto {
 
   /// Appends the digest of bytes. False when it failed: a provider may lack MD5.
   static func append(_ hash: Hash, of bytes: Bytes, to buffer: inout ByteBuffer) -> Bool {
+    TLS.prepare()
     guard let space = unsafe buffer.space(32) else { return false }
     let count = unsafe bytes.withUnsafeBytes {
       unsafe ssl_digest(hash.rawValue, $0.baseAddress, $0.count, space)
@@ -42,6 +44,7 @@ enum Crypto {
 
   /// Appends the HMAC-SHA-256 of bytes (RFC 2104). False when it failed.
   static func appendHMAC(of bytes: Bytes, key: Bytes, to buffer: inout ByteBuffer) -> Bool {
+    TLS.prepare()
     guard let space = unsafe buffer.space(32) else { return false }
     let worked = unsafe bytes.withUnsafeBytes { data in
       unsafe key.withUnsafeBytes { key in
@@ -76,6 +79,7 @@ enum Crypto {
 
   /// Appends bytes of chance. False when there are none to be had.
   static func appendRandom(_ count: Int, to buffer: inout ByteBuffer) -> Bool {
+    TLS.prepare()
     guard let space = unsafe buffer.space(count), unsafe ssl_random(space, count) == 1 else {
       return false
     }

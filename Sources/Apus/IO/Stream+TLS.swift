@@ -23,8 +23,9 @@ extension Ref where Object == Stream {
   func secure(by session: Ref<TLSSession>) {
     o.tls = session
     session.attach(to: self)
-    // What has come by now is not all plain.
-    session.o.takesInput = o.isDelivering
+    // Of a client that opens a connection with TLS more may have come by now. A server says
+    // nothing before the handshake, and what a proxy says too much was refused.
+    session.o.takesInput = o.isDelivering && session.o.role == .server
     guard session.o.role == .client else { return }
     session.startTurn()
     shake(session)

@@ -58,6 +58,28 @@ import COpenSSL
   }
 }
 
+extension TLSClient {
+  /// A host as a connection has it: in one form, without brackets or a last dot.
+  fileprivate static func name(of host: Bytes) throws(Failure) -> ByteBuffer {
+    let isBare = host[0] != UInt8(ascii: "[") && host.first(UInt8(ascii: ":")) != nil
+    var text = ByteBuffer()
+    if isBare { text.append("[") }
+    text.append(host)
+    if isBare { text.append("]") }
+    var name = ByteBuffer()
+    if text.failed { throw .noMemory }
+    try URLHost.append(text.bytes, to: &name)
+    if name.failed { throw .noMemory }
+    let last = name.count &- 1
+    if last > 0, name.bytes[last] == UInt8(ascii: ".") { name.truncate(to: last) }
+    if last > 0, name.bytes[0] == UInt8(ascii: "[") {
+      name.truncate(to: last)
+      name.consume(1)
+    }
+    return name
+  }
+}
+
 extension Ref where Object == TLSClient {
   static func makeClient() -> Ref? {
     guard let client = Ref(make: TLSClient()) else { return nil }
@@ -127,7 +149,8 @@ extension Ref where Object == TLSClient {
     }
   }
 
-  /// A host's key, as "sha256//" and the digest in Base64.
+  /// A host's key, as "sha256//" and the digest in Base64. The host is kept as connections
+  /// name it, or the pin would hold for none.
   func pin(_ host: Bytes, _ text: Bytes) throws(Failure) {
     let prefix = Text("sha256//")
     guard text.count == 52, text.extracting(0..<8).equals(prefix.bytes),
@@ -136,9 +159,10 @@ extension Ref where Object == TLSClient {
     guard host.count > 0, host.count <= 255 else {
       throw Failure(.argument, "a pin is for a host")
     }
+    let name = try TLSClient.name(of: host)
     guard let kept = Ref<ByteBuffer>(make: ByteBuffer()) else { throw .noMemory }
     kept.o.append(text.extracting(8..<52))
-    kept.o.append(host)
+    kept.o.append(name.bytes)
     let isTaken = locked {
       let isTaken =
         !kept.o.failed && o.pins.count < TLSClient.mostPins

@@ -72,6 +72,27 @@ private func code(_ body: () throws -> Void) -> Code? {
     #expect(code { try client.pin(host.span, Array(good.utf8).span) } == .full)
   }
 
+  /// A pin for a host that no connection would have by that name is refused.
+  @Test func pinsAreForHostsInAnyForm() throws {
+    let made = Ref<TLSClient>.makeClient()
+    let client = try #require(made)
+    defer { client.free() }
+    let pin = Array(("sha256//" + String(repeating: "A", count: 43) + "=").utf8)
+    for (text, kept) in [
+      ("a.test", "a.test"), ("A.Test.", "a.test"), ("[::1]", "::1"), ("0:0::1", "::1"),
+      ("127.1", "127.0.0.1"), ("[0:0:0:0:0:0:0:1]", "::1"),
+    ] {
+      try client.pin(Array(text.utf8).span, pin.span)
+      let last = client.o.pins[client.o.pins.count - 1].o.bytes
+      #expect(string(last.extracting(44..<last.count)) == kept, "\(text)")
+    }
+    let count = client.o.pins.count
+    for text in ["a.test:443", "b\u{FC}cher.de", "[::1", "a b", "https://a.test", "1.2.3.4.5"] {
+      #expect(code { try client.pin(Array(text.utf8).span, pin.span) } == .argument, "\(text)")
+    }
+    #expect(client.o.pins.count == count)
+  }
+
   @Test func makesSessionsForNamesAndAddresses() throws {
     let made = Ref<TLSClient>.makeClient()
     let client = try #require(made)
