@@ -2962,8 +2962,9 @@ APUS_API int32_t apus_client_set_crl_file(apus_client client, const char *path);
  * way can be the server. Errors: APUS_E_ARGUMENT (not 0 or 1). */
 APUS_API int32_t apus_client_set_verify(apus_client client, int32_t peer, int32_t host);
 /* Pins a public key: servers of that host must have it, or another one that is pinned for
- * the host. The pin is "sha256//" and the SHA-256 of its SubjectPublicKeyInfo in Base64, as
- * curl takes it. Errors: APUS_E_ARGUMENT, APUS_E_FULL (1024), APUS_E_MEMORY. */
+ * the host, which is a name or an address as in a URL, without a port. The pin is "sha256//" and
+ * the SHA-256 of its SubjectPublicKeyInfo in Base64, as curl takes it. Errors: APUS_E_ARGUMENT,
+ * APUS_E_FULL (1024), APUS_E_MEMORY. */
 APUS_API int32_t apus_client_add_pin(apus_client client, const char *host, const char *pin);
 
 /* The certificate, with its chain, and the key that servers are shown which ask for one.

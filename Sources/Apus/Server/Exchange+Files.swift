@@ -2,13 +2,14 @@
 
 extension Ref where Object == Exchange {
   /// Replies with a file as it is sent. A status that the host has set stands for the
-  /// whole file; conditions and ranges are for 200.
+  /// whole file; conditions and ranges are for 200, and for methods that read: what others
+  /// do is done by now, under conditions that the host has looked at (RFC 9110 §13.2.1).
   func reply(from face: Ref<FileFace>) throws(Failure) {
     // Its tag is that of the file as it is.
     o.reply.setCompression(false)
     let all = 0..<face.o.size
-    guard o.reply.status == 200, hasConditions else { return try complete(face, all) }
     let isRead = o.head.method == Method.get || o.isHead
+    guard o.reply.status == 200, isRead, hasConditions else { return try complete(face, all) }
     let conditions = Conditions(tag: face.o.tag, modified: face.o.modified, isRead: isRead)
     let verdict = conditions.judge { name in
       list(of: name)

@@ -415,6 +415,7 @@ static void test_replies(enum mode mode) {
   make_root();
   app_make(&app, mode);
   app_route(&app, APUS_GET, "/reply/:name", file_handler, NULL);
+  app_route(&app, APUS_PUT, "/reply/:name", file_handler, NULL);
   app_route(&app, APUS_GET, "/later", later_handler, NULL);
   harness_start(&app);
   client_open(&client, app.port);
@@ -425,6 +426,11 @@ static void test_replies(enum mode mode) {
   expect(&client, "GET", "/reply/link", "", 200, "secret");
   expect(&client, "GET", "/reply/file.txt", "Range: bytes=1-2\r\n", 206, "12");
   expect(&client, "GET", "/reply/file.txt", "If-None-Match: *\r\n", 304, "");
+  /* What was to be done has been done when its reply is made. */
+  expect(&client, "PUT", "/reply/file.txt", "If-Match: \"x\"\r\nContent-Length: 0\r\n", 200,
+         "0123456789");
+  expect(&client, "PUT", "/reply/file.txt", "If-None-Match: *\r\nContent-Length: 0\r\n", 200,
+         "0123456789");
   ask(&client, "GET", "/reply/typed", "Range: bytes=1-2\r\n", &reply);
   CHECK_INT(201, reply.status);
   CHECK_TEXT("text/x-mine", reply_field(&reply, "Content-Type"));
