@@ -317,4 +317,22 @@ static inline apus_channel ws_pair(struct client *client, int32_t port, const ch
   return heard_opened(heard);
 }
 
+/* A channel of a server without threads is received from without waiting, and nobody else does
+ * anything: a message, an answer, and the client's end. */
+static inline void ws_polled(struct client *client, apus_channel channel) {
+  apus_message message;
+  int32_t result;
+  ws_text(client, "polled");
+  while ((result = apus_channel_recv(channel, &message, 0)) == 0) harness_breathe();
+  CHECK_INT(1, result);
+  CHECK_BYTES("polled", 6, message.data, message.length);
+  CHECK_INT(0, apus_channel_send_text(channel, "answer", 6));
+  CHECK_INT(0, apus_channel_recv(channel, &message, 0));
+  WS_EXPECT_TEXT(client, "answer");
+  client_close(client);
+  while ((result = apus_channel_recv(channel, &message, 0)) == 0) harness_breathe();
+  CHECK_INT(APUS_E_CLOSED, result);
+  CHECK_INT(1, apus_channel_destroy(channel));
+}
+
 #endif /* APUS_CTESTS_WS_H */

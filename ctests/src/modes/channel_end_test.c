@@ -173,18 +173,7 @@ static void test_polling(enum mode mode) {
   ws_accepted(&client, NULL);
   apus_channel channel = heard_opened(&heard);
   CHECK_INT(0, apus_channel_recv(channel, &message, 0));
-  ws_text(&client, "polled");
-  int32_t result;
-  while ((result = apus_channel_recv(channel, &message, 0)) == 0) harness_breathe();
-  CHECK_INT(1, result);
-  CHECK_BYTES("polled", 6, message.data, message.length);
-  CHECK_INT(0, apus_channel_send_text(channel, "answer", 6));
-  CHECK_INT(0, apus_channel_recv(channel, &message, 0));
-  WS_EXPECT_TEXT(&client, "answer");
-  client_close(&client);
-  while ((result = apus_channel_recv(channel, &message, 0)) == 0) harness_breathe();
-  CHECK_INT(APUS_E_CLOSED, result);
-  CHECK_INT(1, apus_channel_destroy(channel));
+  ws_polled(&client, channel);
   harness_stop(&app);
 }
 

@@ -134,6 +134,17 @@ static void test_late(enum mode mode) {
   harness_stop(&app);
 }
 
+/* A client's channel, by the first event that is taken. */
+static apus_channel take_channel(struct app *app, struct client *client) {
+  apus_event event;
+  client_open(client, app->port);
+  ws_ask(client, "/", "");
+  while (apus_server_next(app->server, &event, -1) == 0) continue;
+  CHECK_INT(APUS_EVENT_CHANNEL, event.kind);
+  ws_accepted(client, NULL);
+  return event.handle;
+}
+
 /* There is room again. */
 static void test_drain(enum mode mode) {
   static char piece[65536];
@@ -147,12 +158,7 @@ static void test_drain(enum mode mode) {
   app_make(&app, mode);
   CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
   harness_start_undriven(&app);
-  client_open(&client, app.port);
-  ws_ask(&client, "/", "");
-  while (apus_server_next(app.server, &event, -1) == 0) continue;
-  CHECK_INT(APUS_EVENT_CHANNEL, event.kind);
-  apus_channel channel = event.handle;
-  ws_accepted(&client, NULL);
+  apus_channel channel = take_channel(&app, &client);
   CHECK_INT(0, apus_channel_set_events(channel, 1));
   while ((result = apus_channel_send(channel, 2, 1, piece, sizeof piece)) == 0) {
     written++;
@@ -180,30 +186,12 @@ static void test_drain(enum mode mode) {
 static void test_polled(enum mode mode) {
   struct app app;
   struct client client;
-  apus_event event;
-  apus_message message;
-  int32_t result;
   if (mode != MODE_THREADLESS) return;
   app_make(&app, mode);
   CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
   harness_start_undriven(&app);
-  client_open(&client, app.port);
-  ws_ask(&client, "/", "");
-  while (apus_server_next(app.server, &event, -1) == 0) continue;
-  CHECK_INT(APUS_EVENT_CHANNEL, event.kind);
-  apus_channel channel = event.handle;
-  ws_accepted(&client, NULL);
-  ws_text(&client, "polled");
-  while ((result = apus_channel_recv(channel, &message, 0)) == 0) harness_breathe();
-  CHECK_INT(1, result);
-  CHECK_BYTES("polled", 6, message.data, message.length);
-  CHECK_INT(0, apus_channel_send_text(channel, "answer", 6));
-  CHECK_INT(0, apus_channel_recv(channel, &message, 0));
-  WS_EXPECT_TEXT(&client, "answer");
-  client_close(&client);
-  while ((result = apus_channel_recv(channel, &message, 0)) == 0) harness_breathe();
-  CHECK_INT(APUS_E_CLOSED, result);
-  CHECK_INT(1, apus_channel_destroy(channel));
+  apus_channel channel = take_channel(&app, &client);
+  ws_polled(&client, channel);
   harness_stop(&app);
 }
 
@@ -223,11 +211,7 @@ static void test_woken(enum mode mode) {
   app_make(&app, mode);
   CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
   harness_start_undriven(&app);
-  client_open(&client, app.port);
-  ws_ask(&client, "/", "");
-  while (apus_server_next(app.server, &event, -1) == 0) continue;
-  apus_channel channel = event.handle;
-  ws_accepted(&client, NULL);
+  apus_channel channel = take_channel(&app, &client);
   for (int32_t timeout = 0; timeout < 40; timeout += 20) {
     CHECK_INT(0, apus_server_wake(app.server));
     CHECK_INT(0, apus_channel_recv(channel, &message, timeout));
