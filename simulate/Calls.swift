@@ -67,6 +67,7 @@ func fill(_ address: UnsafeMutablePointer<sys_address>, _ host: String, _ port: 
     var most = min(capacity, end.available)
     if most > 1, strikes(world.faults.shortRead, .shortRead) {
       most = 1 + world.chance.size(upTo: most - 1)
+      end.arriveLate()
     }
     let count = end.take(data, most)
     world.note("receive", end.number, count)

@@ -59,7 +59,10 @@ private func made(_ descriptor: Descriptor) -> Int32 {
 
 @_cdecl("sys_set_option") func systemSetOption(
   _ number: Int32, _ level: Int32, _ name: Int32, _ value: Int32
-) -> Int32 { 0 }
+) -> Int32 {
+  // Every fourth socket is none of TCP.
+  level == SYS_LEVEL_TCP && number % 4 == 3 && world.table[number] is Socket ? -1 : 0
+}
 
 @_cdecl("sys_bind") func systemBind(
   _ number: Int32, _ address: UnsafePointer<sys_address>?

@@ -46,6 +46,8 @@ final class End {
   var isDisturbed = false
   /// When the last byte went to the library, or from it.
   private(set) var lastTraffic: Int64 = 0
+  /// How often bytes, the end or a reset arrived, or what has the effect of it.
+  private(set) var arrivals = 0
 
   private init(_ number: Int) { self.number = number }
 
@@ -119,6 +121,9 @@ final class End {
     return count
   }
 
+  /// A read has left something: it is as if the rest had come after it.
+  func arriveLate() { arrivals += 1 }
+
   /// Whether a reset is to be told now: once, and from then on there is nothing more.
   func takeReset() -> Bool {
     defer { hasToldReset = true }
@@ -139,6 +144,7 @@ final class End {
     if resetArrived { return }
     lastTraffic = world.now
     inbox.append(contentsOf: bytes)
+    arrivals += 1
     hide()
     offer()
   }
@@ -159,6 +165,7 @@ final class End {
   private func arriveEnd() {
     if isClosed || resetArrived || endArrived { return }
     endArrived = true
+    arrivals += 1
     lastTraffic = world.now
     hide()
     offer()
@@ -168,6 +175,7 @@ final class End {
     world.later(delay) { [self] in
       if isClosed || resetArrived { return }
       resetArrived = true
+      arrivals += 1
       world.note("reset", number)
       // What has come and was not read may or may not be there still.
       if script != nil || world.chance.once(in: 2) {

@@ -10,6 +10,9 @@ class Descriptor {
   /// What a poller would say of it.
   var readiness: UInt32 { 0 }
 
+  /// How often something came that a poller tells of once.
+  var arrivals: Int { 0 }
+
   /// The last use of it has gone.
   func closed() {}
 }
@@ -80,6 +83,8 @@ final class Poller: Descriptor {
     let target: Descriptor
     var events: UInt32
     var token: UInt64
+    /// Of the target's arrivals, what was told; -1: whatever there is is to be told.
+    var told = -1
   }
 
   private var entries: [Entry] = []
@@ -98,6 +103,7 @@ final class Poller: Descriptor {
       guard let place else { return -ENOENT }
       entries[place].events = events
       entries[place].token = token
+      entries[place].told = -1
     }
     return 0
   }
@@ -106,7 +112,8 @@ final class Poller: Descriptor {
 
   /// Poll says so of an error and of a hangup whether it was asked or not.
   private func events(of entry: Entry) -> UInt32 {
-    entry.target.readiness & (entry.events | SYS_POLL_ERROR | SYS_POLL_HANGUP)
+    if entry.events & SYS_POLL_EDGE != 0, entry.told == entry.target.arrivals { return 0 }
+    return entry.target.readiness & (entry.events | SYS_POLL_ERROR | SYS_POLL_HANGUP)
   }
 
   override var readiness: UInt32 {
@@ -122,6 +129,10 @@ final class Poller: Descriptor {
     }
     world.chance.shuffle(&found)
     if found.count > capacity { found.removeLast(found.count - capacity) }
+    for one in found {
+      guard let place = entries.firstIndex(where: { $0.number == one.number }) else { continue }
+      entries[place].told = entries[place].target.arrivals
+    }
     return found
   }
 }
@@ -151,6 +162,7 @@ final class Socket: Descriptor {
     if dialResult != 0 { return SYS_POLL_OUT | SYS_POLL_ERROR | SYS_POLL_HANGUP }
     return end.readiness
   }
+  override var arrivals: Int { end.arrivals }
 
   override func closed() { if !end.isClosed { end.close(reset: false) } }
 }

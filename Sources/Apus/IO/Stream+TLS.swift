@@ -26,6 +26,8 @@ extension Ref where Object == Stream {
     // Of a client that opens a connection with TLS more may have come by now. A server says
     // nothing before the handshake, and what a proxy says too much was refused.
     session.o.takesInput = o.isDelivering && session.o.role == .server
+    // What is encrypted is told of as long as it is there.
+    if o.interest & SYS_POLL_EDGE != 0 { updateInterest() }
     guard session.o.role == .client else { return }
     session.startTurn()
     shake(session)

@@ -1,6 +1,7 @@
 // A connected socket on a loop. Its user hears of bytes that arrived, of the
 // peer's end, of failures and of time limits, and hands over bytes to send; they
 // gather and go out in one call at the end of what caused them.
+// What the poller says of it, and is asked for, is in Stream+Readiness.swift.
 
 import CSystem
 
@@ -25,9 +26,10 @@ import CSystem
   var lastSent: Int64 = 0
   fileprivate(set) var isEnded = false
   var isInputEnded = false
-  fileprivate(set) var isPaused = false
+  /// Nothing is read; `pause` sets it.
+  var isPaused = false
   /// The peer's end was seen while reading was paused.
-  fileprivate(set) var isEndNear = false
+  var isEndNear = false
   fileprivate(set) var isDelivering = false
   /// A flush follows what runs now: no other need be asked for.
   fileprivate(set) var isFlushedNext = false
@@ -36,8 +38,11 @@ import CSystem
   var isBroken = false
   /// It is broken, or a file follows, or all is encrypted: sending has more to look at.
   var isUnusual = false
-  fileprivate var isUnwatched = false
-  fileprivate var interest: UInt32 = 0
+  /// What the poller is to say of, and whether it says anything.
+  var isUnwatched = false
+  var interest: UInt32 = 0
+  /// All that came before is read once a read leaves room, but for what is urgent.
+  fileprivate(set) var isTCP = false
   /// What the peer says counts also once it takes nothing more: what was to be sent then is
   /// dropped, and the end comes with that of what it said.
   var isHeardOut = false
@@ -79,10 +84,10 @@ extension Ref where Object == Stream {
   /// Starts to watch a new stream; false when the kernel refuses.
   func start() -> Bool {
     // What is sent is sent whole, so that nothing is gained by waiting for more.
-    _ = sys_set_option(o.descriptor, SYS_LEVEL_TCP, TCP_NODELAY, 1)
+    o.isTCP = sys_set_option(o.descriptor, SYS_LEVEL_TCP, TCP_NODELAY, 1) == 0
     unsafe o.timer.o.owner = unsafe opaque
     unsafe o.timer.o.run = { unsafe Ref<Stream>(opaque: $0).expired() }
-    o.interest = SYS_POLL_IN
+    o.interest = readingInterest
     o.lastSent = o.loop.o.now
     return o.loop.watch(self, events: o.interest, isNew: true)
   }
@@ -109,56 +114,31 @@ extension Ref where Object == Stream {
     return unsafe system.isQuiet(system.context, o.descriptor) == 1
   }
 
-  func handle(events: UInt32) {
-    if o.isEnded { return }
-    if events & (SYS_POLL_ERROR | SYS_POLL_HANGUP) != 0, o.isPaused || o.isInputEnded {
-      // A Unix socket says so as soon as its peer has closed it, whatever is still to be
-      // read; and it cannot be told not to.
-      if events & SYS_POLL_ERROR == 0, !o.isInputEnded { return lookAway() }
-      fail(ECONNRESET)
-      return
-    }
-    if events & SYS_POLL_OUT != 0 { flush() }
-    if o.isEnded || o.isInputEnded { return }
-    if o.isPaused { return seeEnd(events) }
-    if events & ~SYS_POLL_OUT != 0 { receive() }
-  }
-
-  /// Until reading goes on the poller has nothing to say that matters.
-  private func lookAway() {
-    if o.isUnwatched { return }
-    o.isUnwatched = true
-    o.loop.unwatch(self)
-    if o.isEndNear { return }
-    o.isEndNear = true
-    unsafe o.handler.o.endIsNear(o.owner)
-  }
-
-  /// Told once: from then on the poller would say nothing else.
-  private func seeEnd(_ events: UInt32) {
-    guard events & SYS_POLL_PEER_END != 0, !o.isEndNear else { return }
-    o.isEndNear = true
-    updateInterest()
-    if !o.isEnded { unsafe o.handler.o.endIsNear(o.owner) }
-  }
-
   /// One recv. More than fits is seen in the next turn: other streams come first.
-  private func receive() {
-    if let tls = o.tls { return receive(through: tls) }
+  /// Whether all was read that had come by then.
+  @inline(__always)
+  func receive() -> Bool {
     let loop = o.loop
     let system = loop.o.system
     let isDirect = o.input.isEmpty
     let space = unsafe isDirect ? loop.o.readBuffer : o.input.space(Loop.readSize / 4)
-    guard let space = unsafe space else { return fail(ENOMEM) }
+    guard let space = unsafe space else {
+      fail(ENOMEM)
+      return true
+    }
     let capacity = isDirect ? Loop.readSize : Loop.readSize / 4
     let count = unsafe system.receive(system.context, o.descriptor, space, capacity)
     if count < 0 {
       let number = Int32(truncatingIfNeeded: 0 &- count)
-      if number != EAGAIN, number != EINTR { fail(number) }
-      return
+      if number == EAGAIN || number == EINTR { return false }
+      fail(number)
+      return true
     }
-    // A reset is told once, to whoever sends first.
-    if count == 0 { return o.mutedBy == ECONNRESET ? fail(ECONNRESET) : endInput() }
+    if count == 0 {
+      // A reset is told once, to whoever sends first.
+      o.mutedBy == ECONNRESET ? fail(ECONNRESET) : endInput()
+      return true
+    }
     loop.o.bytesIn &+= count
     if isDirect {
       unsafe deliver(space, Int(count))
@@ -166,6 +146,7 @@ extension Ref where Object == Stream {
       o.input.filled(Int(count))
       deliver()
     }
+    return count < Int64(capacity)
   }
 
   /// Offers what has arrived where nothing has waited.
@@ -215,32 +196,6 @@ extension Ref where Object == Stream {
     o.isInputEnded = true
     updateInterest()
     unsafe o.handler.o.inputEnded(o.owner)
-  }
-
-  /// Stops or goes on reading.
-  func pause(_ on: Bool) {
-    guard on != o.isPaused else { return }
-    o.isPaused = on
-    updateInterest()
-    if !on, o.tls != nil { o.loop.addDirty(self) }
-  }
-
-  func updateInterest() {
-    if o.isEnded { return }
-    var wanted: UInt32 = 0
-    if !o.isPaused, !o.isInputEnded { wanted |= SYS_POLL_IN }
-    if o.isPaused, !o.isInputEnded, !o.isEndNear { wanted |= SYS_POLL_PEER_END }
-    if o.isBlocked { wanted |= SYS_POLL_OUT }
-    if o.isUnwatched {
-      if o.isPaused { return }
-      o.isUnwatched = false
-      o.interest = wanted
-      if !o.loop.watch(self, events: wanted, isNew: true) { fail(EIO) }
-      return
-    }
-    guard wanted != o.interest else { return }
-    o.interest = wanted
-    if !o.loop.watch(self, events: wanted, isNew: false) { fail(EIO) }
   }
 
   // ---- out

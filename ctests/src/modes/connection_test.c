@@ -1,7 +1,7 @@
 /*
  * connection_test.c - one connection and what runs over it: bodies and their
- * limit, keep-alive and its end, HTTP/1.0, pipelining, half-close, Expect,
- * refusals.
+ * limit, keep-alive and its end, HTTP/1.0, pipelining, half-close, urgent data,
+ * Expect, refusals.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -299,6 +299,58 @@ static void test_expect(enum mode mode) {
   harness_stop(&app);
 }
 
+static atomic_int gate_entered, gate_open;
+
+static void gate_handler(void *context, apus_request request) {
+  (void)context;
+  atomic_store(&gate_entered, 1);
+  EVENTUALLY(atomic_load(&gate_open));
+  CHECK_INT(0, apus_reply_text(request, 200, "open"));
+}
+
+/* Sends one byte of urgent data: no part of the stream unless more of it comes before it was
+ * passed. */
+static void send_urgent(struct client *client) {
+  CHECK_INT(1, send(client->fd, "!", 1, MSG_OOB | MSG_NOSIGNAL));
+}
+
+/* RFC 9293 3.8.5: a read stops in front of urgent data. All of it comes while the server is
+ * busy, with the end behind it or not. */
+static void test_urgent(enum mode mode) {
+  struct app app;
+  struct client client, other;
+  atomic_store(&handled, 0);
+  app_make(&app, mode);
+  if (mode != MODE_THREADLESS) CHECK_INT(0, apus_server_set_workers(app.server, 1));
+  app_route(&app, APUS_POST, "/echo", echo_handler, NULL);
+  app_route(&app, APUS_GET, "/gate", gate_handler, NULL);
+  harness_start(&app);
+  client_open(&client, app.port);
+  post_counted(&client, "first", 5);
+  CLIENT_EXPECT(&client, "POST", 200, "first");
+  for (int ends = 0; ends < 2; ends++) {
+    atomic_store(&gate_entered, 0);
+    atomic_store(&gate_open, 0);
+    client_open(&other, app.port);
+    client_get(&other, "/gate");
+    EVENTUALLY(atomic_load(&gate_entered));
+    client_text(&client, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
+    send_urgent(&client);
+    client_text(&client, "56789");
+    post_counted(&client, "and another", 11);
+    if (ends) CHECK_INT(0, shutdown(client.fd, SHUT_WR));
+    atomic_store(&gate_open, 1);
+    CLIENT_EXPECT(&other, "GET", 200, "open");
+    client_close(&other);
+    CLIENT_EXPECT(&client, "POST", 200, "0123456789");
+    CLIENT_EXPECT(&client, "POST", 200, "and another");
+  }
+  CLIENT_ENDS(&client);
+  client_close(&client);
+  CHECK_INT(5, atomic_load(&handled));
+  harness_stop(&app);
+}
+
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"bodies", test_bodies},
@@ -309,6 +361,7 @@ int main(int argc, char **argv) {
       {"mixed_pipeline", test_mixed_pipeline},
       {"good_then_bad", test_good_then_bad},
       {"half_close", test_half_close},
+      {"urgent", test_urgent},
       {"expect", test_expect},
   };
   return harness_main("connection_test", argc, argv, CASES(cases));

@@ -4,7 +4,8 @@
  * is to fail with what; only calls that come from the code of libapus.so (or, if so
  * wished, of OpenSSL and zlib) count, so that a test's own go on as ever.
  *
- * FAULT_SHORT as the error stands for a call that succeeds, with one byte only. A close
+ * FAULT_SHORT as the error stands for a call that succeeds, with one byte only; a poller
+ * that tells of an arrival once is told of the rest, as if that came later. A close
  * that fails has closed, as Linux has it. Left alone are reads and writes of eight bytes,
  * which are those of an eventfd, and an epoll_ctl that removes: they cannot fail so.
  *
@@ -117,13 +118,14 @@ static int due(const char *name, void *caller) {
 
 /* ---------------------------------------------------------------- the calls */
 
-/* The system's own function, as real(). */
-#define REAL(type, name, parameters)           \
-  static type(*_Atomic kept) parameters;       \
-  type(*real) parameters = atomic_load(&kept); \
-  if (real == NULL) {                          \
-    *(void **)&real = dlsym(RTLD_NEXT, #name); \
-    atomic_store(&kept, real);                 \
+/* The system's own function, as real() or another name. */
+#define REAL(type, name, parameters) REAL_AS(real, type, name, parameters)
+#define REAL_AS(as, type, name, parameters)       \
+  static type(*_Atomic as##_kept) parameters;     \
+  type(*as) parameters = atomic_load(&as##_kept); \
+  if ((as) == NULL) {                             \
+    *(void **)&(as) = dlsym(RTLD_NEXT, #name);    \
+    atomic_store(&as##_kept, as);                 \
   }
 #define CALLER __builtin_return_address(0)
 
@@ -168,18 +170,54 @@ FAILS(int, renameat2, (int from, const char *old, int to, const char *new, unsig
 FAILS(ssize_t, copy_file_range,
       (int from, off64_t *at, int to, off64_t *there, size_t size, unsigned int flags),
       (from, at, to, there, CUT(size), flags))
-FAILS(ssize_t, recv, (int fd, void *data, size_t size, int flags), (fd, data, CUT(size), flags))
 FAILS(ssize_t, pread, (int fd, void *data, size_t size, off_t at), (fd, data, CUT(size), at))
 FAILS(ssize_t, send, (int fd, const void *data, size_t size, int flags),
       (fd, data, CUT(size), flags))
 FAILS(ssize_t, sendfile, (int to, int from, off_t *at, size_t size), (to, from, at, CUT(size)))
 
+/* Where a descriptor is watched, if once for each arrival (EPOLLET). */
+#define WATCHES 4096
+static struct watch {
+  int poller;
+  struct epoll_event event;
+} watches[WATCHES];
+static pthread_mutex_t watches_lock = PTHREAD_MUTEX_INITIALIZER;
+
 int epoll_ctl(int poller, int operation, int fd, struct epoll_event *event) {
   REAL(int, epoll_ctl, (int, int, int, struct epoll_event *))
   int fault = operation == EPOLL_CTL_DEL ? 0 : due("epoll_ctl", CALLER);
-  if (fault <= 0) return real(poller, operation, fd, event);
+  if (fault <= 0) {
+    if (fd >= 0 && fd < WATCHES && comes_from(CALLER)) {
+      pthread_mutex_lock(&watches_lock);
+      watches[fd].event.events = operation == EPOLL_CTL_DEL ? 0 : event->events;
+      if (event != NULL) watches[fd].event.data = event->data;
+      watches[fd].poller = poller;
+      pthread_mutex_unlock(&watches_lock);
+    }
+    return real(poller, operation, fd, event);
+  }
   errno = fault;
   return -1;
+}
+
+ssize_t recv(int fd, void *data, size_t size, int flags) {
+  REAL(ssize_t, recv, (int, void *, size_t, int))
+  REAL_AS(control, int, epoll_ctl, (int, int, int, struct epoll_event *))
+  int fault = due("recv", CALLER);
+  if (fault == 0) return real(fd, data, size, flags);
+  if (fault > 0) {
+    errno = fault;
+    return -1;
+  }
+  ssize_t result = real(fd, data, size > 0 ? 1 : 0, flags);
+  pthread_mutex_lock(&watches_lock);
+  if (fd >= 0 && fd < WATCHES && (watches[fd].event.events & EPOLLET)) {
+    int number = errno;
+    control(watches[fd].poller, EPOLL_CTL_MOD, fd, &watches[fd].event);
+    errno = number;
+  }
+  pthread_mutex_unlock(&watches_lock);
+  return result;
 }
 
 int close(int fd) {
