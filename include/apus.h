@@ -2843,8 +2843,8 @@ APUS_API int32_t apus_server_set_listener_tls(apus_server server, int32_t listen
  * also while the server runs: connections that stand go on with the old one.
  * Errors: APUS_E_TLS (not PEM; the key is another certificate's, or encrypted and without a
  * password; weak), with OpenSSL's reason; APUS_E_NOT_FOUND, APUS_E_PERMISSION, APUS_E_IO,
- * APUS_E_TOO_LARGE (the files; 1 MiB); APUS_E_ARGUMENT; APUS_E_FULL (1024 names);
- * APUS_E_MEMORY. Thread: any. Since 0.1. */
+ * APUS_E_TOO_LARGE (the files; 1 MiB); APUS_E_ARGUMENT; APUS_E_STATE (another thread changed a
+ * setting meanwhile); APUS_E_FULL (1024 names); APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_add_certificate(apus_server server, const char *name,
                                              const char *chain_path, const char *key_path);
 APUS_API int32_t apus_server_add_certificate_memory(apus_server server, const char *name,
@@ -2955,8 +2955,9 @@ APUS_API int32_t apus_client_add_ca_memory(apus_client client, const void *data,
 APUS_API int32_t apus_client_add_ca_directory(apus_client client, const char *path);
 /* Whether the system's store is trusted. Errors: APUS_E_ARGUMENT (not 0 or 1). */
 APUS_API int32_t apus_client_trust_system(apus_client client, int32_t on);
-/* Lists of revoked certificates (CRL, in PEM): with one, those of a server must be in none,
- * and their issuer must have one; NULL: none. Errors: as apus_client_add_ca_file. */
+/* Lists of revoked certificates (CRL, in PEM): with one, each certificate of a server's chain
+ * must be in none, and the issuer of each must have one; NULL: none.
+ * Errors: as apus_client_add_ca_file. */
 APUS_API int32_t apus_client_set_crl_file(apus_client client, const char *path);
 /* Whether a server's chain, and its name, are verified. Default 1, 1. With 0 anybody on the
  * way can be the server. Errors: APUS_E_ARGUMENT (not 0 or 1). */

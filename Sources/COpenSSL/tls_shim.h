@@ -81,6 +81,13 @@ static inline BIO *tls_memory(const void *bytes, size_t count) {
   return count > 0 && count <= INT32_MAX ? BIO_new_mem_buf(bytes, (int)count) : NULL;
 }
 
+// Nobody is asked for the password of a block that is a certificate or a list: OpenSSL's own
+// callback would ask on the terminal.
+static inline int tls_no_password(char *buffer, int capacity, int writes, void *argument) {
+  (void)buffer, (void)capacity, (void)writes, (void)argument;
+  return -1;
+}
+
 // Whether reading PEM has come to the end of its text, and not to a block that is broken.
 static inline int32_t tls_pem_ended(void) {
   unsigned long error = ERR_peek_last_error();
@@ -92,12 +99,12 @@ static inline int32_t tls_pem_ended(void) {
 static inline int32_t tls_context_chain(SSL_CTX *context, const void *bytes, size_t count) {
   BIO *source = tls_memory(bytes, count);
   if (!source) return 0;
-  X509 *own = PEM_read_bio_X509_AUX(source, NULL, NULL, NULL);
+  X509 *own = PEM_read_bio_X509_AUX(source, NULL, tls_no_password, NULL);
   int32_t result = own && SSL_CTX_use_certificate(context, own) == 1;
   X509_free(own);
   if (result) SSL_CTX_clear_chain_certs(context);
   while (result) {
-    X509 *next = PEM_read_bio_X509(source, NULL, NULL, NULL);
+    X509 *next = PEM_read_bio_X509(source, NULL, tls_no_password, NULL);
     if (!next) {
       result = tls_pem_ended();
       break;
@@ -143,7 +150,7 @@ static inline int32_t tls_context_trust(SSL_CTX *context, const void *bytes, siz
   X509_STORE *store = SSL_CTX_get_cert_store(context);
   int32_t number = 0;
   X509 *next;
-  while ((next = PEM_read_bio_X509(source, NULL, NULL, NULL))) {
+  while ((next = PEM_read_bio_X509(source, NULL, tls_no_password, NULL))) {
     int32_t taken = X509_STORE_add_cert(store, next) == 1;
     if (taken && tells) taken = SSL_CTX_add_client_CA(context, next) == 1;
     X509_free(next);
@@ -159,14 +166,14 @@ static inline int32_t tls_context_trust(SSL_CTX *context, const void *bytes, siz
   return number > 0 ? number : 0;
 }
 
-// Adds lists of revoked certificates and has them looked at; how many, or 0.
+// Adds lists of revoked certificates and has all of a chain looked up in them; how many, or 0.
 static inline int32_t tls_context_revoke(SSL_CTX *context, const void *bytes, size_t count) {
   BIO *source = tls_memory(bytes, count);
   if (!source) return 0;
   X509_STORE *store = SSL_CTX_get_cert_store(context);
   int32_t number = 0;
   X509_CRL *next;
-  while ((next = PEM_read_bio_X509_CRL(source, NULL, NULL, NULL))) {
+  while ((next = PEM_read_bio_X509_CRL(source, NULL, tls_no_password, NULL))) {
     int32_t taken = X509_STORE_add_crl(store, next) == 1;
     X509_CRL_free(next);
     if (!taken) {
@@ -179,7 +186,7 @@ static inline int32_t tls_context_revoke(SSL_CTX *context, const void *bytes, si
   BIO_free(source);
   if (number <= 0) return 0;
   ERR_clear_error();
-  X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+  X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
   return number;
 }
 

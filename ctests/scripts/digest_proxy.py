@@ -1,6 +1,7 @@
 """An HTTP proxy on the loopback interface that wants a name and password by Digest (RFC
 7616), for requests in absolute form and for tunnels. It keeps a list of what was asked of
 it: method, target, and by which scheme."""
+import base64
 import hashlib
 import http.client
 import re
@@ -41,6 +42,9 @@ class DigestHandler(socketserver.StreamRequestHandler):
         problem = self.problem(method, target, rest) if is_right else "who?"
         if self.server.refusal:
             return self.give(self.server.refusal, [], b"no")
+        if self.server.is_basic:
+            right = base64.b64encode(self.server.secret.encode()).decode()
+            problem = None if (scheme, rest) == ("Basic", right) else "who?"
         if problem:
             return self.challenge(problem)
         if method == "CONNECT":
@@ -75,7 +79,10 @@ class DigestHandler(socketserver.StreamRequestHandler):
             self.server.made += 1
             nonce = f"nonce {self.server.made}"
         stale = ", stale=true" if problem == "stale" else ""
-        fields = [("Proxy-Authenticate", 'Basic realm="proxy"'),
+        basic = [("Proxy-Authenticate", 'Basic realm="proxy"')]
+        if self.server.is_basic:
+            return self.give(407, basic, problem.encode())
+        fields = [*basic,
                   ("Proxy-Authenticate", f'Digest realm="proxy", qop="auth", nonce="{nonce}", '
                                          f'algorithm={self.server.algorithm}, opaque="any"{stale}')]
         return self.give(407, fields, problem.encode())
@@ -126,4 +133,5 @@ class DigestProxy(fetch_proxies.Background):
         server = self.server
         server.algorithm, server.closes, server.most_uses = algorithm, closes, most_uses
         server.refusal, server.nonces, server.made = refusal, {}, 0
+        server.is_basic = False  # set to True, it wants Basic from then on
         server.lock, server.relay = fetch_proxies.threading.Lock(), relay_both

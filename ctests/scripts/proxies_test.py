@@ -132,6 +132,18 @@ def plain(name, client, target):
     bodies = {client.ask("blocking", "POST", url, body=b"abc").body for _ in range(7)}
     check(f"{name}: nonces that grow stale", {b"POST abc"}, bodies)
     check(f"{name}: are replaced", 1 + 7 + 3, len(proxy.seen))
+    proxy.server.is_basic = True
+    del proxy.seen[:]
+    for turn in range(2):
+        check(f"{name}: Basic after Digest", b"POST abc",
+              client.ask("blocking", "POST", url, body=b"abc").body)
+    check(f"{name}: once more, once", ["Digest", "Basic", "Basic"],
+          [each[2] for each in proxy.seen])
+    client.set(proxy=proxy.url("http", WRONG))
+    del proxy.seen[:]
+    check(f"{name}: a wrong password by Basic", 407, client.ask("blocking", "GET", url).status)
+    check(f"{name}: is sent once by Basic", ["Basic"], [each[2] for each in proxy.seen])
+    proxy.server.is_basic = False
     client.set(proxy=proxy.url("http", WRONG))
     del proxy.seen[:]
     check(f"{name}: a wrong password", 407, client.ask("blocking", "GET", url).status)

@@ -9,6 +9,9 @@ revoked, or with another key than the one that was pinned: each has its code, an
 server, which counts, sees no byte of a request. And bodies that end without notice."""
 # ctest: nosanitize timeout=300
 import os
+import pty
+import select
+import signal
 import socket
 import ssl
 import subprocess
@@ -22,11 +25,11 @@ from common import check, check_in, report
 from tls_servers import REPLY, Counting, TLSServer, Tunnel
 
 declare_more("""
-client_add_ca_file i hs, client_set_verify i hii, client_add_pin i hss
+client_add_ca_file i hs, client_add_ca_memory i hpz, client_set_verify i hii, client_add_pin i hss
 client_set_crl_file i hs, client_set_tls_versions i hii
 """)
 MODES = ("worker", "tick", "threadless")
-E_CLOSED, E_TLS = -8, -19
+E_CLOSED, E_TLS, CERTIFICATE = -8, -19, -20
 EXPIRED, NOT_YET, SELF_SIGNED, UNKNOWN, HOST, REVOKED, WEAK, PIN = range(-21, -29, -1)
 
 
@@ -214,6 +217,33 @@ def name_with_nul():
     return "subjectAltName=DER:" + ":".join(f"{byte:02x}" for byte in der) + "\n"
 
 
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
+def test_terminal():
+    """A certificate in a block that is encrypted: nobody is asked for its password."""
+    block = ("-----BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n"
+             "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n"
+             "AAAAAAAAAAAAAAAAAAAAAA==\n-----END CERTIFICATE-----\n").encode()
+    child, terminal = pty.fork()
+    if child == 0:
+        client = apus.apus_client_make()
+        os._exit(0 if apus.apus_client_add_ca_memory(client, block, len(block)) == E_TLS else 1)
+    said = b""
+    while select.select([terminal], [], [], 20)[0]:
+        try:
+            said += os.read(terminal, 1000)
+        except OSError:
+            break
+        if said:
+            os.kill(child, signal.SIGKILL)
+    os.close(terminal)
+    check("what is said on the terminal", b"", said)
+    check("an encrypted certificate", 0, os.waitpid(child, 0)[1])
+
+
 def test_client(folder, ca):
     other = Authority(os.path.join(folder, "other"), "Other CA")
     middle = Authority(os.path.join(folder, "middle"), "Middle CA", above=ca)
@@ -250,6 +280,17 @@ def test_client(folder, ca):
     refused("revoked", ca, gone, REVOKED, "revoked",
             setup=lambda handle: call("client_set_crl_file", handle, crl))
     accepted("not revoked", ca, good, lambda handle: call("client_set_crl_file", handle, crl))
+    # All of a chain is looked up: the issuer of its issuer must have a list, too.
+    below = middle.make("below")
+    lower = middle.revoke(middle.make("lost")[0])
+    both = ca.write("both.crl", read(crl) + read(lower))
+    accepted("none of a chain is revoked", ca, below,
+             lambda handle: call("client_set_crl_file", handle, both))
+    refused("no list of the root's", ca, below, CERTIFICATE, "add a list of its issuer's",
+            setup=lambda handle: call("client_set_crl_file", handle, lower))
+    ca.write("both.crl", read(ca.revoke(middle.certificate)) + read(lower))
+    refused("the issuer is revoked", ca, below, REVOKED, "revoked",
+            setup=lambda handle: call("client_set_crl_file", handle, both))
     refused("another key", ca, good, PIN, "sha256//",
             setup=lambda handle: call("client_add_pin", handle, "localhost", pin(gone[0])))
     accepted("the pinned key", ca, good,
@@ -312,6 +353,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         ca = Authority(os.path.join(folder, "ca"))
         test_server(ca)
+        test_terminal()
         test_client(folder, ca)
     check("handles left", 0, apus.apus_live_count(0))
     return report("tls_evil_test")

@@ -28,24 +28,37 @@ private func addTrust(_ handle: UInt64, _ read: (inout ByteBuffer) throws(Failur
     var more = ByteBuffer()
     try read(&more)
     if more.isEmpty { throw Failure(.argument, "there are no certificates in it") }
-    var all = ByteBuffer()
-    tls.locked { all.append(tls.o.trust.bytes) }
-    all.append("\n")
-    all.append(more.bytes)
-    if all.failed { throw .noMemory }
-    if all.count > TLSClient.mostTrust {
-      throw Failure(.tooLarge, "the certificates that are trusted are more than 16 MiB")
-    }
     // Alone first: what is there already would hide that it is none.
-    let isNew = tls.locked { !tls.o.hasOwnTrust }
-    var system = isNew ? false : tls.locked { tls.o.trustsSystem }
     try tls.checkTrust(more.bytes)
-    try tls.change {
-      swap(&all, &tls.o.trust)
-      swap(&system, &tls.o.trustsSystem)
+    try extend(tls, { swap(&$0, &tls.o.trust) }) { all throws(Failure) in
+      all.append(tls.o.trust.bytes)
+      all.append("\n")
+      all.append(more.bytes)
+      if all.count > TLSClient.mostTrust {
+        throw Failure(.tooLarge, "the certificates that are trusted are more than 16 MiB")
+      }
     }
-    tls.locked { tls.o.hasOwnTrust = true }
   }
+}
+
+/// Exchanges what is trusted for what `join` makes of it and of more.
+private func extend(
+  _ tls: Ref<TLSClient>, _ exchange: (inout ByteBuffer) -> Void,
+  _ join: (inout ByteBuffer) throws(Failure) -> Void
+) throws(Failure) {
+  var all = ByteBuffer()
+  var (system, isOwn) = (false, true)
+  try tls.change(
+    {
+      exchange(&all)
+      swap(&system, &tls.o.trustsSystem)
+      swap(&isOwn, &tls.o.hasOwnTrust)
+    },
+    after: { () throws(Failure) in
+      try join(&all)
+      if all.failed { throw .noMemory }
+      system = tls.o.hasOwnTrust && tls.o.trustsSystem
+    })
 }
 
 @_cdecl("apus_client_add_ca_file")
@@ -70,26 +83,22 @@ public func apusClientAddCADirectory(_ handle: UInt64, _ path: UnsafePointer<CCh
   withTLS(handle) { tls throws(Failure) in
     let path = try unsafe text(path)
     _ = try Folder(path)
-    var all = ByteBuffer()
-    tls.locked { all.append(tls.o.folders.bytes) }
-    all.append(path.bytes)
-    all.append(0)
-    if all.failed { throw .noMemory }
-    var system = tls.locked { tls.o.hasOwnTrust && tls.o.trustsSystem }
-    try tls.change {
-      swap(&all, &tls.o.folders)
-      swap(&system, &tls.o.trustsSystem)
+    try extend(tls, { swap(&$0, &tls.o.folders) }) { all throws(Failure) in
+      all.append(tls.o.folders.bytes)
+      all.append(path.bytes)
+      all.append(0)
     }
-    tls.locked { tls.o.hasOwnTrust = true }
   }
 }
 
 @_cdecl("apus_client_trust_system")
 public func apusClientTrustSystem(_ handle: UInt64, _ on: Int32) -> Int32 {
   withTLS(handle) { tls throws(Failure) in
-    var on = try flag(on)
-    try tls.change { swap(&on, &tls.o.trustsSystem) }
-    tls.locked { tls.o.hasOwnTrust = true }
+    var (on, isOwn) = (try flag(on), true)
+    try tls.change {
+      swap(&on, &tls.o.trustsSystem)
+      swap(&isOwn, &tls.o.hasOwnTrust)
+    }
   }
 }
 

@@ -78,7 +78,8 @@ extension Ref where Object == HTTPClient {
   }
 
   /// Takes the challenge of a 407; whether the request may go once more. `answers` is how
-  /// often it has: again only if the nonce alone was at fault.
+  /// often it has: again only if the nonce alone was at fault, or if the proxy that asked for
+  /// Digest is content with Basic now.
   func takesProxyChallenge(
     _ head: borrowing ResponseHead, _ bytes: Bytes, for route: borrowing ProxyRoute,
     _ answers: inout Int
@@ -91,8 +92,12 @@ extension Ref where Object == HTTPClient {
       challenges.take(bytes.extracting(field.value))
       number &+= 1
     }
-    let allowed = Challenges.Allowed(basic: false, bearer: false, digest: true)
-    guard challenges.choice(allowed) == .digest else { return false }
+    let allowed = Challenges.Allowed(basic: true, bearer: false, digest: true)
+    switch challenges.choice(allowed) {
+    case .digest: break
+    case .basic: return goesBackToBasic(&answers)
+    default: return false
+    }
     let challenge = challenges.takeDigest()
     if answers > 0, !challenge.isStale { return false }
     var nonce = ByteBuffer()
@@ -104,6 +109,16 @@ extension Ref where Object == HTTPClient {
     forgetProxyChallenge()
     o.proxyDigest = digest
     o.lock.unlock()
+    return true
+  }
+
+  /// Whether it was by Digest that the request went, or may have.
+  private func goesBackToBasic(_ answers: inout Int) -> Bool {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    if o.proxyDigest == nil { return false }
+    forgetProxyChallenge()
+    answers &+= 1
     return true
   }
 }

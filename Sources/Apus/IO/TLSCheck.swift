@@ -84,7 +84,9 @@ enum CertificateFault {
       words.append(")")
     }
     words.append("; ")
-    words.append(advice(code))
+    words.append(
+      error == X509_V_ERR_UNABLE_TO_GET_CRL
+        ? "add a list of its issuer's to the CRL file" : advice(code))
     return Failure(code, message, detail: Details.keep(words.bytes))
   }
 

@@ -98,10 +98,13 @@ extension Ref where Object == TLSClient {
   // ---- what the host sets
 
   /// Changes something; what cannot be used is refused, and nothing has changed then, as
-  /// `exchange` done twice changes nothing.
-  func change(_ exchange: () -> Void) throws(Failure) {
+  /// `exchange` done twice changes nothing. What it depends on is looked at before.
+  func change(
+    _ exchange: () -> Void, after look: () throws(Failure) -> Void = {}
+  ) throws(Failure) {
     TLS.prepare()
     try locked { () throws(Failure) in
+      try look()
       exchange()
       do throws(Failure) {
         let context = try unsafe makeContext()

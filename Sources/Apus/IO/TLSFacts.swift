@@ -63,6 +63,9 @@ import COpenSSL
   /// Appends what the peer's certificate says; false: there is none.
   func append(_ part: Part, to buffer: inout ByteBuffer) -> Bool {
     guard let certificate = unsafe certificate else { return false }
+    // On the host's thread: what OpenSSL told the host stays, and nothing comes to it.
+    ERR_set_mark()
+    defer { ERR_pop_to_mark() }
     switch part {
     case .subject, .issuer:
       let name =

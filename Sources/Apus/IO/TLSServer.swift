@@ -34,6 +34,8 @@ enum TLSClientPolicy: Int32 {
   var entries = List<Ref<TLSEntry>>()
   var tickets = TLSTickets()
   var policy = TLSClientPolicy.none
+  /// How often a setting was changed.
+  var changes = 0
   /// Certificates of those that vouch for clients, in PEM.
   var trust = ByteBuffer()
 
@@ -77,6 +79,7 @@ extension Ref where Object == TLSServer {
     guard Self.isName(kept.bytes) else {
       throw Failure(.argument, "a name for a certificate is a host's, or \"*.\" and one")
     }
+    let changes = locked { o.changes }
     let context = try unsafe makeContext()
     do throws(Failure) {
       // The host may be asked for a password, and connections must not wait for that.
@@ -87,12 +90,19 @@ extension Ref where Object == TLSServer {
       unsafe SSL_CTX_free(context)
       throw error
     }
-    try unsafe put(context, kept)
+    try unsafe put(context, kept, of: changes)
   }
 
-  @unsafe private func put(_ context: OpaquePointer, _ name: consuming ByteBuffer) throws(Failure) {
+  @unsafe private func put(
+    _ context: OpaquePointer, _ name: consuming ByteBuffer, of changes: Int
+  ) throws(Failure) {
     o.lock.lock()
     defer { o.lock.unlock() }
+    if changes != o.changes {
+      // A setting was changed meanwhile, while the password was asked for perhaps.
+      unsafe SSL_CTX_free(context)
+      throw Failure(.state, "settings of TLS come before the first certificate")
+    }
     for index in 0..<o.entries.count where o.entries[index].o.name.bytes.equals(name.bytes) {
       let entry = o.entries[index]
       let old = unsafe entry.o.context
@@ -192,6 +202,7 @@ extension Ref where Object == TLSServer {
       exchange()
       do throws(Failure) {
         try unsafe configure(probe)
+        o.changes &+= 1
       } catch {
         exchange()
         throw error
