@@ -1,5 +1,5 @@
-// An event loop: one thread's sockets, timers and mail. Level-triggered epoll:
-// in the steady state a request costs one recv and one send, and no epoll_ctl.
+// An event loop: one thread's sockets, timers and mail, by epoll: in the steady state a
+// request costs one recv and one send, and no epoll_ctl.
 //
 // What it tells its users is shaped by completions: these bytes have arrived,
 // those have gone. Readiness stays in here, so that a backend that completes

@@ -114,13 +114,17 @@ extension Ref where Object == Exchange {
     type.append(boundary.bytes)
     o.reply.add(lines: face.o.wholeLines.bytes)
     let name = Text("Content-Type")
+    // The file's, unless the host has set another.
+    var partType = ByteBuffer()
+    o.reply.value(name.bytes, to: &partType)
+    if partType.failed { throw .noMemory }
     try setField(name.bytes, type.bytes, replacing: true, isOwn: true)
     var body = ByteBuffer()
     var length: Int64 = 0
     for index in 0..<ranges.list.count {
       let range = ranges.list[index]
       ByteRanges.append(
-        part: range, of: face.o.size, type: face.o.type.bytes, boundary: boundary.bytes,
+        part: range, of: face.o.size, type: partType.bytes, boundary: boundary.bytes,
         isFirst: index == 0, to: &body)
       if let file = face.o.file {
         length &+= Int64(body.count) &+ range.upperBound &- range.lowerBound

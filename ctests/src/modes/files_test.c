@@ -385,6 +385,9 @@ static void file_handler(void *context, apus_request request) {
     CHECK_INT(1, apus_request_destroy(request));
   } else if (strcmp(name, "save") == 0) {
     CHECK_INT(0, apus_reply_attachment(request, in_root("big.bin"), "\xe2\x82\xac.bin", NULL));
+  } else if (strcmp(name, "own") == 0) {
+    CHECK_INT(0, apus_reply_set_header(request, "Content-Type", "text/x-mine"));
+    CHECK_INT(0, apus_reply_file(request, in_root("file.txt"), NULL));
   } else if (strcmp(name, "typed") == 0) {
     CHECK_INT(0, apus_reply_set_status(request, 201));
     CHECK_INT(0, apus_reply_file(request, in_root("file.txt"), "text/x-mine"));
@@ -435,6 +438,11 @@ static void test_replies(enum mode mode) {
   CHECK_INT(201, reply.status);
   CHECK_TEXT("text/x-mine", reply_field(&reply, "Content-Type"));
   CHECK_TEXT("0123456789", reply.body);
+  reply_free(&reply);
+  ask(&client, "GET", "/reply/own", "Range: bytes=1-2,4-5\r\n", &reply);
+  CHECK_INT(206, reply.status);
+  CHECK(strncmp(reply_field(&reply, "Content-Type"), "multipart/byteranges", 20) == 0);
+  CHECK(strstr(reply.body, "\r\nContent-Type: text/x-mine\r\nContent-Range: bytes 4-5/10\r\n"));
   reply_free(&reply);
   ask(&client, "GET", "/reply/save", "", &reply);
   CHECK_TEXT("attachment; filename=\"_.bin\"; filename*=UTF-8''%E2%82%AC.bin",
