@@ -37,7 +37,8 @@ MAKEFLAGS += --no-print-directory
   jitter reliability profile bench install package format clean help
 
 build: ## build the library (the default)
-	cmake -S . -B $(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION) -DCMAKE_INSTALL_LIBDIR=$(LIBDIR)
+	cmake -S . -B $(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION) \
+	  -DCMAKE_INSTALL_PREFIX="$(PREFIX)" -DCMAKE_INSTALL_LIBDIR="$(LIBDIR)"
 	cmake --build $(BUILD)
 
 stage: build
@@ -127,7 +128,7 @@ bench: ## measure Apus and its peers, into docs/
 	bench/tls.py
 
 install: build ## install below PREFIX (/usr/local); DESTDIR goes before it
-	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
+	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
 
 package: build ## make the .deb and the .tar.gz
 	cd $(BUILD) && cpack

@@ -1219,8 +1219,8 @@ APUS_API uint64_t apus_channel_id(apus_channel channel);
 /* The server, or the client, that it is of. Thread: any. Since 0.1. */
 APUS_API apus_server apus_channel_server(apus_channel channel);
 /* The decoded path, the subprotocol ("": none) and the Sec-WebSocket-Key; borrowed
- * until the handle ends or, of a channel that makes its connections itself, until the
- * next of them is open: then they may be others. Thread: any. Since 0.1. */
+ * until the handle ends or, of a client's channel, until it is opened again, by
+ * apus_channel_open() or by itself: then they may be others. Thread: any. Since 0.1. */
 APUS_API const char *apus_channel_path(apus_channel channel);
 APUS_API const char *apus_channel_protocol(apus_channel channel);
 APUS_API const char *apus_channel_key(apus_channel channel);

@@ -14,6 +14,7 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from apus_fetch import E_IO, E_PERMISSION, E_TIMEOUT, PATIENCE, Client, Fetch, apus, call
@@ -94,6 +95,28 @@ def answer(peer, text=b"hello", status="200 OK", fields=""):
 
 def ask(client, method, url, **options):
     return client.ask("blocking", method, url, **options)
+
+
+def ended_with_answer(mode):
+    """The end comes in one segment with the answer, unannounced: whoever waits for the
+    connection gets another one, as a POST could not be sent twice."""
+    def serve(server, peer, _number):
+        server.head(peer)
+        text = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+        peer.send(text, socket.MSG_MORE)
+        peer.shutdown(socket.SHUT_WR)
+        while peer.recv(1000):
+            pass
+
+    client = Client(mode, max_connections=(1, 10, 100))
+    with Server(serve) as server:
+        fetches = [Fetch(client, "POST", server.url, body=b"x").tell() for _ in range(8)]
+        for fetch in fetches:
+            got = fetch.finish()
+            check(f"{mode}: {got.message}", (0, b"hello"), (got.code, got.body))
+            fetch.end()
+        check(f"{mode}: a connection for each", 8, server.count)
+    client.end()
 
 
 # ---- resets, and what is tried again ------------------------------------------------
@@ -427,6 +450,42 @@ def events(mode):
     client.end()
 
 
+def held_up_events(mode):
+    """What waits to be taken is not forgotten when a stream begins anew: no more of them is
+    read than may wait."""
+    def serve(server, peer, number):
+        server.head(peer)
+        text = "retry: 0\n\n" + "data\n\n" * 5_000
+        peer.sendall((f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                      f"Content-Length: {len(text)}\r\n\r\n{text}").encode())
+        if number == 4:
+            server.fourth.set()
+        server.head(peer)
+
+    client = Client(mode)
+    with Server(serve) as server:
+        server.fourth = threading.Event()
+        source = call("source_make", client.handle, server.url)
+        call("source_set_retry", source, 1, 1, -1)
+        call("source_open", source)
+        # One that holds itself up passes, be it as slow as it may.
+        limit = time.monotonic() + 2
+        while time.monotonic() < limit and not server.fourth.is_set():
+            if mode == "worker":
+                server.fourth.wait(0.1)
+            else:
+                call("client_tick", client.handle, 100)
+        check(f"{mode}: streams that nobody takes", True, not server.fourth.is_set())
+        taken = 0
+        while taken < 20_000:
+            if apus.apus_source_next(source, PATIENCE * 1000, None, None, None, None) != 1:
+                break
+            taken += 1
+        check(f"{mode}: events that are taken", 20_000, taken)
+        call("source_destroy", source)
+    client.end()
+
+
 def silent_events(mode):
     """A stream that says nothing for its time is connected anew."""
     def serve(server, peer, number):
@@ -483,7 +542,9 @@ def main():
             secure(mode, ca, pair)
             wrong(mode)
             expecting(mode)
+            ended_with_answer(mode)
             events(mode)
+            held_up_events(mode)
             silent_events(mode)
             cookies(mode)
         resumed(ca, pair)

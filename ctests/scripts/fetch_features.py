@@ -214,9 +214,10 @@ def forms(name, ask, peer, folder):
         file.write("čaj\r\n--\r\n" * 20_000)
     outcome = ask("POST", url, add_field=fields[:2], add_file=[("file", path, None, None)],
                   add_part=[("part", b"bytes", 5, "name.bin", "application/x-own"),
-                            ("plain", b"text", 4, None, None)])
+                            ("plain", b"text", 4, None, None),
+                            ("typed", b"[1]", 3, None, "application/json")])
     got = json.loads(outcome.body) if outcome.code == 0 else {"headers": {}}
-    check(f"{name}: multipart", {"a": "1", "é": "ü&=%+ \r\n", "plain": "text"},
+    check(f"{name}: multipart", {"a": "1", "é": "ü&=%+ \r\n", "plain": "text", "typed": "[1]"},
           {key: value.replace("\r\n", "\n").replace("\n", "\r\n")
            for key, value in got.get("form", {}).items()})
     files = got.get("files", {})

@@ -127,6 +127,25 @@ check "C and C++ by find_package, once moved" by_find_package "$moved"
 check "C and C++ by pkg-config, once moved" by_pkg_config "$moved"
 no_old_path() { ! grep -rF "$prefix" "$moved/lib/cmake" "$moved/lib/pkgconfig"; }
 check "no file remembers the first prefix" no_old_path
+# Packagers give absolute folders, too.
+absolute_folders() {
+  local build=$work/absolute
+  cmake -S "$top" -B "$build" -DAPUS_EMBEDDED="${embedded:-OFF}" \
+    -DCMAKE_INSTALL_PREFIX=/opt/apus -DCMAKE_INSTALL_LIBDIR=/opt/apus/lib64 \
+    -DCMAKE_INSTALL_INCLUDEDIR=/opt/apus/include/apus-0 &&
+    grep -qx 'prefix=${pcfiledir}/../..' "$build/apus.pc" &&
+    grep -qx 'libdir=${prefix}/lib64' "$build/apus.pc" &&
+    grep -qx 'includedir=${prefix}/include/apus-0' "$build/apus.pc" &&
+    grep -qF '${PACKAGE_PREFIX_DIR}/lib64' "$build/ApusConfig.cmake" &&
+    grep -rqF 'ORIGIN/../lib64' "$build"
+}
+outside_the_prefix() {
+  ! cmake -S "$top" -B "$work/outside" -DAPUS_EMBEDDED="${embedded:-OFF}" \
+    -DCMAKE_INSTALL_PREFIX=/opt/apus -DCMAKE_INSTALL_LIBDIR=/opt/apus-lib >"$work/refused" 2>&1 &&
+    tr -s ' \n' ' ' <"$work/refused" | grep -q 'not below the prefix'
+}
+check "absolute folders of an installation" absolute_folders
+check "a folder outside of the prefix is refused" outside_the_prefix
 tool() { [[ $("$1/bin/apus" version) == "apus $version (library $version, ABI $abi)" ]]; }
 check "the tool runs, once moved" tool "$moved"
 

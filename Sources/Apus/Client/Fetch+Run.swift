@@ -170,9 +170,9 @@ extension Ref where Object == Fetch {
       sendRequest(on: link)
     }
     guard isServed(by: link) else { return }
-    // Asked for before there was a connection.
+    // Asked for before there was a connection, or more waits of the last one than may.
     o.lock.lock()
-    let isPaused = o.isPaused
+    let isPaused = o.isPaused || o.untold > Fetch.mostUntold / 2
     o.lock.unlock()
     if isPaused, o.run.stage == .exchanging { link.o.stream.pause(true) }
     if isServed(by: link) { setTimer() }

@@ -10,6 +10,7 @@
     var content = ByteBuffer()
     var isField = false
     var isFile = false
+    var hasFileName = true
   }
 
   private var parts = List<Ref<Part>>()
@@ -71,6 +72,7 @@
     part.name.append(name)
     part.type.append(type)
     part.isField = fileName == nil && type.isEmpty
+    part.hasFileName = fileName != nil
     if let fileName { part.fileName.append(fileName) }
     part.content.append(bytes)
     try add(part)
@@ -123,7 +125,7 @@
       } else {
         _ = try writer.addFile(
           name: part.o.name.bytes, fileName: part.o.fileName.bytes,
-          contentType: part.o.type.bytes, length: -1)
+          hasFileName: part.o.hasFileName, contentType: part.o.type.bytes, length: -1)
         guard contents.append(part) else { throw .noMemory }
       }
     }

@@ -88,7 +88,8 @@ extension Ref where Object == Link {
     o.restsSince = o.pool.o.worker.o.loop.o.now
     o.stream.pause(false)
     if o.isEnded { return }
-    if o.isInputEnded || o.stream.buffers || o.stream.o.mutedBy != 0 { return end(reset: false) }
+    let isOver = o.isInputEnded || o.stream.o.isEndKnown || o.stream.o.mutedBy != 0
+    if isOver || o.stream.buffers { return end(reset: false) }
     let timeout = o.pool.o.options.idleTimeout
     if timeout > 0 {
       o.stream.setDeadline(o.pool.o.worker.o.loop.o.now &+ timeout &* 1000)

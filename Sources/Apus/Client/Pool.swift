@@ -206,7 +206,7 @@ extension Ref where Object == Pool {
     origin.o.holds &+= 1
     defer { origin.o.holds &-= 1 }
     stopWaiting(fetch, in: origin)
-    switch place(in: origin, fresh: false) {
+    switch place(in: origin, fresh: fetch.o.run.wantsFresh) {
     case .full:
       waitFirst(fetch, in: origin)
       return false

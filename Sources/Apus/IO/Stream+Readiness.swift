@@ -30,16 +30,18 @@ extension Ref where Object == Stream {
     if o.isPaused { return seeEnd(events) }
     guard events & ~SYS_POLL_OUT != 0 else { return }
     if let tls = o.tls { return receive(through: tls) }
+    if events & SYS_POLL_PEER_END != 0 { o.isEndKnown = true }
     let isAll = receive()
     if !isAll || events & ~(SYS_POLL_IN | SYS_POLL_OUT) != 0 { askAgain(events, isAll) }
   }
 
-  /// Of urgent data alone only what was read behind it counts: the kernel may call it there
-  /// for ever.
+  /// Of urgent data alone only what was read behind it counts, and of an error alone what it
+  /// gave: the kernel may call either there for ever (an error's notice, where the host has
+  /// asked for such).
   @inline(never)
   private func askAgain(_ events: UInt32, _ isAll: Bool) {
     if o.isEnded || o.interest & SYS_POLL_EDGE == 0 { return }
-    if !isAll, events & ~(SYS_POLL_URGENT | SYS_POLL_OUT) == 0 { return }
+    if !isAll, events & ~(SYS_POLL_URGENT | SYS_POLL_ERROR | SYS_POLL_OUT) == 0 { return }
     if !o.loop.watch(self, events: o.interest, isNew: false) { fail(EIO) }
   }
 

@@ -28,6 +28,7 @@ extension Ref where Object == Stream {
     session.o.takesInput = o.isDelivering && session.o.role == .server
     // What is encrypted is told of as long as it is there.
     if o.interest & SYS_POLL_EDGE != 0 { updateInterest() }
+    if o.isEnded { return }
     guard session.o.role == .client else { return }
     session.startTurn()
     shake(session)

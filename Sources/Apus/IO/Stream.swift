@@ -38,6 +38,8 @@ import CSystem
   var isBroken = false
   /// It is broken, or a file follows, or all is encrypted: sending has more to look at.
   var isUnusual = false
+  /// The peer's end came with the last bytes, and may be behind others.
+  var isEndKnown = false
   /// What the poller is to say of, and whether it says anything.
   var isUnwatched = false
   var interest: UInt32 = 0

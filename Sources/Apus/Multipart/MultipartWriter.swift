@@ -87,21 +87,23 @@ struct MultipartWriter: ~Copyable {
     if text.failed { throw .noMemory }
   }
 
-  /// Adds a file, whose content comes when `next` says so; the number by which it does
-  /// that. An empty content type is that of the file name. `length` is -1 where it is not
-  /// known.
+  /// Adds a file, or a field that has a type, whose content comes when `next` says so; the
+  /// number by which it does that. An empty content type is that of the file name. `length`
+  /// is -1 where it is not known.
   mutating func addFile(
-    name: Bytes, fileName: Bytes, contentType: Bytes, length: Int64
+    name: Bytes, fileName: Bytes, hasFileName: Bool = true, contentType: Bytes, length: Int64
   ) throws(Failure) -> Int {
     guard length >= -1 else { throw Failure(.argument, "the length is negative") }
     if contentType.count > 0 {
       guard contentType.isFieldValue, contentType.count <= 1024 else {
         throw Failure(.argument, "the content type is malformed")
       }
-      try open(name: name, fileName: fileName, hasFileName: true, contentType: contentType)
+      try open(
+        name: name, fileName: fileName, hasFileName: hasFileName, contentType: contentType)
     } else {
       let usual = MediaType.of(fileName: fileName)
-      try open(name: name, fileName: fileName, hasFileName: true, contentType: usual.bytes)
+      try open(
+        name: name, fileName: fileName, hasFileName: hasFileName, contentType: usual.bytes)
     }
     guard parts.append(Part(place: text.count, length: length)) else { throw .noMemory }
     return parts.count &- 1
@@ -126,7 +128,7 @@ struct MultipartWriter: ~Copyable {
       appendEscaped(fileName)
     }
     text.append("\"\r\n")
-    if hasFileName {
+    if contentType.count > 0 {
       text.append("Content-Type: ")
       text.append(contentType)
       text.append("\r\n")

@@ -44,7 +44,8 @@ struct Parameters {
     let start = index &+ 1
     index = start
     while index < text.count, text[index] != UInt8(ascii: "\"") {
-      index &+= Parameters.isEscape(text, at: index) ? 2 : 1
+      let isEscape = Parameters.isEscape(text, at: index) && !endsValue(text, after: index &+ 1)
+      index &+= isEscape ? 2 : 1
     }
     guard index < text.count else { return nil }
     defer { index &+= 1 }
@@ -56,6 +57,20 @@ struct Parameters {
   static func isEscape(_ text: Bytes, at index: Int) -> Bool {
     guard text[index] == UInt8(ascii: "\\"), index &+ 1 < text.count else { return false }
     return text[index &+ 1] == UInt8(ascii: "\"") || text[index &+ 1] == UInt8(ascii: "\\")
+  }
+
+  /// Whether the quote at an index can only be the value's last: what follows it is another
+  /// parameter, or nothing. Browsers send a name that ends in a backslash so.
+  private func endsValue(_ text: Bytes, after quote: Int) -> Bool {
+    guard text[quote] == UInt8(ascii: "\"") else { return false }
+    var rest = Parameters(from: quote &+ 1)
+    rest.skipSpace(text)
+    if rest.index >= text.count { return true }
+    guard text[rest.index] == UInt8(ascii: ";") else { return false }
+    rest.index &+= 1
+    rest.skipSpace(text)
+    let end = token(text, from: rest.index)
+    return end > rest.index && end < text.count && text[end] == UInt8(ascii: "=")
   }
 
   private func token(_ text: Bytes, from start: Int) -> Int {

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct MultipartParserTests {
   @Test func casesAreThere() throws {
-    #expect(try FormCase.load().count == 80)
+    #expect(try FormCase.load().count == 84)
   }
 
   @Test(arguments: FormCase.all)
