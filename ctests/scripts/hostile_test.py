@@ -59,6 +59,7 @@ class Server:
                                         env=dict(os.environ, MALLOC_MMAP_THRESHOLD_="65536"))
         self.port = int(self.process.stdout.readline())
         self.path = path
+        self.counts_channels = mode != "pull"
 
     def connect(self, unix):
         if unix:
@@ -353,11 +354,22 @@ class WebSocketRun(Run):
                 problem = peer.problem(self.case.expect, self.send)
             except hostile_websocket.Broken as broken:
                 problem = str(broken)
-        calls, canaries, _, _ = self.server.count(self.port)
+        calls, canaries = self.count_opened(not problem)
         if calls > 1 or canaries:
             problem = f"handler calls {calls}, canaries {canaries}"
         if problem:
             raise Wrong(problem)
+        return calls, canaries
+
+    def count_opened(self, is_open):
+        """The peer may have its 101, and be gone again, before on_open is called."""
+        calls, canaries, _, _ = self.server.count(self.port)
+        limit = time.monotonic() + DEADLINE
+        while is_open and self.server.counts_channels and not calls:
+            if time.monotonic() > limit:
+                raise Wrong("on_open was not called")
+            calls, more, _, _ = self.server.count(self.port)
+            canaries += more
         return calls, canaries
 
 
