@@ -1,10 +1,11 @@
 // A growing list of plain values with one owner: listeners, routes, events. Its
-// memory may be refused, and it never copies itself, as an Array might.
+// memory may be refused, and it never copies itself, as an Array might. It takes 16 bytes,
+// empty ones too, of which a request has many.
 
 @safe struct List<Element>: ~Copyable {
   private var base: UnsafeMutablePointer<Element>?
-  private(set) var count = 0
-  private var capacity = 0
+  private var stored: UInt32 = 0
+  private var room: UInt32 = 0
 
   init() { unsafe base = nil }
 
@@ -14,7 +15,11 @@
     unsafe deallocate(UnsafeMutableRawPointer(base))
   }
 
-  var isEmpty: Bool { count == 0 }
+  private(set) var count: Int {
+    get { Int(stored) }
+    set { stored = UInt32(truncatingIfNeeded: newValue) }
+  }
+  var isEmpty: Bool { stored == 0 }
 
   /// The caller has checked the index against `count`.
   subscript(index: Int) -> Element {
@@ -31,7 +36,7 @@
   /// False when there is no memory.
   @inline(__always)
   mutating func append(_ element: Element) -> Bool {
-    guard count < capacity || grow() else { return false }
+    guard stored < room || grow() else { return false }
     if let base = unsafe base { unsafe (base + count).initialize(to: element) }
     count &+= 1
     return true
@@ -39,14 +44,14 @@
 
   @inline(never)
   private mutating func grow() -> Bool {
-    let size = max(4, capacity &* 2)
+    let size = max(4, Int(room) &* 2)
     let bytes = size.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
-    guard !bytes.overflow,
+    guard !bytes.overflow, let newRoom = UInt32(exactly: size),
       let memory = unsafe reallocate(
         base.map { UnsafeMutableRawPointer($0) }, bytes: bytes.partialValue)
     else { return false }
     unsafe base = memory.assumingMemoryBound(to: Element.self)
-    capacity = size
+    room = newRoom
     return true
   }
 
