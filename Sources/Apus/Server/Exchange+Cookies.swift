@@ -9,6 +9,8 @@ extension Ref where Object == Exchange {
   func readCookies() throws(Failure) {
     if o.hasCookies { return }
     o.hasExtras = true
+    // Memory may have run out the last time.
+    o.cookies.removeAll()
     let name = Text("cookie")
     for index in 0..<o.head.fields.count {
       guard let pair = field(at: index), pair.name.bytes.equalsIgnoringCase(name.bytes) else {
