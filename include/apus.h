@@ -732,7 +732,7 @@ APUS_API int32_t apus_request_is_alive(apus_request request);
  * apus_request_is_alive() gives 0 and replies give APUS_E_CLOSED; the memory
  * stays until that reply, or apus_request_destroy(). A client that closes its
  * sending side, and waits, counts as gone.
- * Errors: APUS_E_STATE (replied already, or deferred).
+ * Errors: APUS_E_STATE (replied already, or deferred, or it has a writer).
  * Thread: the request's. Since 0.1. */
 APUS_API int32_t apus_request_defer(apus_request request);
 
@@ -943,7 +943,7 @@ typedef void (*apus_writer_fn)(void *context, apus_writer writer);
 /* Makes the writer of a request, with the status and fields set so far. The
  * caller owns it; the request may go on being read until its handler returns
  * (or as after apus_request_defer(), if that was called). Returns 0 on failure:
- * APUS_E_STATE (replied, or has one), APUS_E_CLOSED, APUS_E_MEMORY.
+ * APUS_E_STATE (replied, or it has a writer or a ticket), APUS_E_CLOSED, APUS_E_MEMORY.
  * Thread: the request's. Since 0.1. */
 APUS_API apus_writer apus_writer_make(apus_request request);
 /* Ends a writer. A reply that was not ended is broken off: the connection is
@@ -965,8 +965,8 @@ APUS_API int32_t apus_writer_set_status(apus_writer writer, int32_t status);
 APUS_API int32_t apus_writer_set_header(apus_writer writer, const char *name, const char *value);
 APUS_API int32_t apus_writer_add_header(apus_writer writer, const char *name, const char *value);
 /* Sends the head. length is the body's, which then must be met exactly, or -1:
- * chunked (for an HTTP/1.0 client: up to the close).
- * Errors: APUS_E_STATE (the head has gone), APUS_E_ARGUMENT (below -1),
+ * chunked (for an HTTP/1.0 client: up to the close). A reply of 204, 205 or 304 has no body.
+ * Errors: APUS_E_STATE (the head has gone, or a length with trailers), APUS_E_ARGUMENT (below -1),
  * APUS_E_CLOSED, APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_begin(apus_writer writer, int64_t length);
 /* Writes a piece of the body, whole or not at all; begins with length -1 if need
@@ -975,9 +975,11 @@ APUS_API int32_t apus_writer_begin(apus_writer writer, int64_t length);
  * Errors: APUS_E_FULL, APUS_E_STATE (ended), APUS_E_TOO_LARGE (past the length),
  * APUS_E_ARGUMENT, APUS_E_CLOSED, APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_write(apus_writer writer, const void *data, size_t length);
-/* Adds a trailer field to a chunked reply, to go with its end.
- * Errors: APUS_E_ARGUMENT, APUS_E_STATE (not chunked, or ended),
- * APUS_E_CLOSED, APUS_E_MEMORY. Thread: any. Since 0.1. */
+/* Adds a trailer field to a chunked reply, to go with its end; not where there are no
+ * chunks: for an HTTP/1.0 client, and where the status allows no body.
+ * Errors: APUS_E_ARGUMENT (also a field that frames the message, and Host: RFC 9110
+ * section 6.5.1), APUS_E_TOO_LARGE (more than 64 KiB of them), APUS_E_STATE (not
+ * chunked, or ended), APUS_E_CLOSED, APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_add_trailer(apus_writer writer, const char *name, const char *value);
 /* Completes the reply; begins it, with length 0, if need be. The handle stays
  * until apus_writer_destroy().
@@ -987,7 +989,8 @@ APUS_API int32_t apus_writer_end(apus_writer writer);
 /* Breaks the reply off and closes the connection.
  * Errors: APUS_E_CLOSED, APUS_E_STATE (ended). Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_abort(apus_writer writer);
-/* Bytes that the kernel has not taken yet, or a negative code.
+/* Bytes that the kernel has not taken yet, or a negative code. Once the reply has ended and
+ * its turn has come, what is left is its connection's: 0.
  * Thread: any. Since 0.1. */
 APUS_API int64_t apus_writer_buffered(apus_writer writer);
 /* Bytes above which apus_writer_write() gives APUS_E_FULL, 1 to 2^53. Default:
@@ -1013,7 +1016,8 @@ APUS_API int32_t apus_writer_on_close(apus_writer writer, apus_writer_fn fn, voi
 APUS_API int32_t apus_writer_set_events(apus_writer writer, int32_t on);
 /* Ends the reply as if the client had left when nothing was written for so long, 0 to
  * 86,400,000 (default 0: no limit): on_close is called, and the connection is closed. What
- * is published to a writer of events counts as written, heartbeats do not. Kept to 0.2 s.
+ * is published to a writer of events counts as written, heartbeats do not; while the client
+ * takes what was written before, the time does not run. Kept to 0.2 s.
  * Errors: APUS_E_ARGUMENT, APUS_E_STATE (ended), APUS_E_CLOSED.
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_set_idle_timeout(apus_writer writer, int32_t ms);
@@ -2358,9 +2362,10 @@ APUS_API int32_t apus_server_events(apus_server server, const char *pattern, apu
                                     void *context, apus_drop_fn drop);
 /* Makes the writer of a request one of events, with that head and the fields set so far,
  * in the place of apus_writer_make(): for handlers that first decide, and for requests
- * that are deferred or pulled. The caller owns it. Returns 0 on failure.
- * Errors: APUS_E_STATE (replied, or has one), APUS_E_CLOSED, APUS_E_TOO_LARGE (the
- * fields), APUS_E_MEMORY. Thread: the request's. Since 0.1. */
+ * that are deferred or pulled. The caller owns it. A HEAD gets that head, and its writer
+ * is one of a client that has gone. Returns 0 on failure.
+ * Errors: APUS_E_STATE (replied, or it has a writer or a ticket), APUS_E_CLOSED, APUS_E_TOO_LARGE
+ * (the fields), APUS_E_MEMORY. Thread: the request's. Since 0.1. */
 APUS_API apus_writer apus_writer_make_events(apus_request request);
 /* The id of the last event that a client has had which connects anew, as it says.
  * Errors: APUS_E_NOT_FOUND. Thread: the request's. Since 0.1. */

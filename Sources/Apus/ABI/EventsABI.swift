@@ -40,6 +40,7 @@ public func apusWriterMakeEvents(_ handle: UInt64) -> UInt64 {
   boundary(failing: 0) { () throws(Failure) in
     try withRequest(handle) { exchange throws(Failure) in
       try exchange.checkUnreplied()
+      try exchange.checkNoTicket()
       if exchange.o.hasLeft { throw Failure(.closed, "the client has gone") }
       return try exchange.makeEvents().bits
     }

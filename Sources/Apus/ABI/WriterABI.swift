@@ -7,6 +7,7 @@ public func apusWriterMake(_ handle: UInt64) -> UInt64 {
   boundary(failing: 0) { () throws(Failure) in
     try withRequest(handle) { exchange throws(Failure) in
       try exchange.checkUnreplied()
+      try exchange.checkNoTicket()
       if exchange.o.hasLeft {
         throw Failure(.closed, "the client has gone")
       }

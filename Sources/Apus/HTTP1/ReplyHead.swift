@@ -194,7 +194,7 @@ struct ReplyHead: ~Copyable {
 
   /// The fields that frame a message or govern its connection.
   @inline(never)
-  private static func isFraming(_ name: Bytes) -> Bool {
+  static func isFraming(_ name: Bytes) -> Bool {
     switch name.count {
     case 7: name.equalsLowercase("upgrade") || name.equalsLowercase("trailer")
     case 10: name.equalsLowercase("connection") || name.equalsLowercase("keep-alive")

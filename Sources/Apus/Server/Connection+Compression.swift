@@ -23,8 +23,9 @@ extension Ref where Object == Connection {
     } else {
       worked = Gzip.append(body, level: 6, to: &packed)
     }
-    guard worked, Int64(packed.count) < length else { return writeHead(of: exchange, with: body) }
-    exchange.addCoding()
+    guard worked, Int64(packed.count) < length, exchange.addCoding() else {
+      return writeHead(of: exchange, with: body)
+    }
     exchange.o.framing = .length(Int64(packed.count))
     exchange.o.bodyBytes = Int64(packed.count)
     if body.isEmpty {
@@ -64,9 +65,11 @@ extension Ref where Object == Exchange {
     o.reply.add(lines: vary.bytes)
   }
 
-  fileprivate func addCoding() {
+  /// False without memory: then the body must go as it is.
+  fileprivate func addCoding() -> Bool {
     let coding = Text("Content-Encoding: gzip\r\n")
     o.reply.add(lines: coding.bytes)
+    return !o.reply.fields.failed
   }
 
   /// A body of no known length begins, whose handler has asked for this: from its first
@@ -79,8 +82,7 @@ extension Ref where Object == Exchange {
     guard takesGzip, !o.isHead, let made = Gzip(level: 6), let gzip = Ref<Gzip>(make: made) else {
       return
     }
-    o.writer.gzip = gzip
-    addCoding()
+    if addCoding() { o.writer.gzip = gzip } else { gzip.free() }
   }
 
   var takesGzip: Bool {

@@ -133,6 +133,8 @@ extension Ref where Object == Connection {
     }
     if status == 101, let exchange = o.first {
       o.worker.o.counters.add(.refusedTimeout)
+      o.worker.report(
+        self, Failure(.timeout, "a ticket for a channel was not used in time"), status: 408)
       return exchange.expireUpgrade()
     }
     o.worker.o.counters.add(.timeoutIdle)

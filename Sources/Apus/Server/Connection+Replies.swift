@@ -70,7 +70,7 @@ extension Ref where Object == Connection {
         break
       }
       let progress = advance(exchange)
-      if progress == .broken { die(reset: exchange.o.writer.hasBegun) }
+      if progress == .broken { cut(exchange) }
       guard progress == .done else {
         if progress == .waiting, exchange.o.isShared { settle(exchange) }
         break
@@ -83,6 +83,16 @@ extension Ref where Object == Connection {
     resumeIfPossible()
     closeIfDone()
     armTimer()
+  }
+
+  /// A reply that cannot go on. Those before it go out whole; of its own head nothing may
+  /// have gone then.
+  @inline(never)
+  private func cut(_ exchange: Ref<Exchange>) {
+    if exchange.o.isHeadWritten || o.stream.o.output == nil {
+      return die(reset: exchange.o.writer.hasBegun)
+    }
+    (o.isClosing, o.hasSaidClose) = (true, true)
   }
 
   /// What is due while a reply waits for more from its handler.
@@ -156,6 +166,8 @@ extension Ref where Object == Connection {
     o.worker.o.counters.add(.replies)
     if exchange.o.closes { (o.isClosing, o.hasSaidClose) = (true, true) }
     exchange.o.isPopped = true
+    // What is left of it is the connection's to send.
+    if exchange.o.isShared { exchange.o.writer.unsent.store(0, ordering: .relaxed) }
     o.worker.replied(exchange)
     if let channel = exchange.o.channel { switchOver(exchange, to: channel) }
     exchange.recycleIfFree()
@@ -198,9 +210,35 @@ extension Ref where Object == Connection {
     if isLow { o.worker.writerDrained(exchange) }
   }
 
+  /// Whether as much is to be sent as a connection may have. Replies that wait for one
+  /// before them count.
+  @inline(__always)
+  var isFull: Bool {
+    let limit = server.o.options.highWater
+    if Int64(o.stream.o.buffered) > limit { return true }
+    return o.pipelined > 1 && isFull(limit)
+  }
+
+  /// The same with what replies hold in memory whose turn has not come. Behind one that
+  /// may take its time the thread that ticks has one at a time: what it will hold is not
+  /// known.
+  @inline(never)
+  private func isFull(_ limit: Int64) -> Bool {
+    var bytes = Int64(o.stream.o.buffered)
+    var exchange = o.first
+    while let one = exchange {
+      if one.reach != .away {
+        bytes &+= one.locked { Int64(one.o.output.count) }
+      } else if let first = o.first, first.o.isShared {
+        return true
+      }
+      exchange = one.o.next
+    }
+    return bytes > limit
+  }
+
   func resumeIfPossible() {
-    guard o.stream.o.isPaused, !o.isClosing, !isUpgradeDue else { return }
-    if o.stream.o.buffered > Int(server.o.options.highWater) { return }
+    guard o.stream.o.isPaused, !o.isClosing, !isUpgradeDue, !isFull else { return }
     // A request that has begun goes on, be it the last one that may.
     if o.current == nil, o.pipelined >= server.o.options.maxPipelined { return }
     if let current = o.current, current.o.isDispatched,

@@ -9,7 +9,7 @@ extension Ref where Object == Connection {
   func writerDue(_ exchange: Ref<Exchange>) -> Int64 {
     exchange.o.lock.lock()
     defer { exchange.o.lock.unlock() }
-    guard exchange.o.isHeadWritten, !exchange.o.isReplied else { return 0 }
+    if exchange.o.isReplied { return 0 }
     let beat = beatDue(exchange)
     let end = idleEnd(exchange)
     return beat == 0 ? end : end == 0 ? beat : min(beat, end)
@@ -17,21 +17,24 @@ extension Ref where Object == Connection {
 
   /// What waits for the client keeps the connection alive as well.
   private func beatDue(_ exchange: Ref<Exchange>) -> Int64 {
-    guard let events = exchange.o.writer.events, events.o.heartbeat > 0, o.stream.o.output == nil
+    guard let events = exchange.o.writer.events, events.o.heartbeat > 0, exchange.o.isHeadWritten,
+      o.stream.o.output == nil
     else { return 0 }
     return o.stream.o.lastSent &+ events.o.heartbeat &* 1000
   }
 
+  /// While the client takes what was written before, the host may have to wait for room.
   private func idleEnd(_ exchange: Ref<Exchange>) -> Int64 {
     let limit = exchange.o.writer.idleTimeout
     if limit == 0 { return 0 }
-    return max(exchange.o.writer.lastWrite, exchange.o.receivedAt) &+ limit &* 1000
+    let taken = exchange.buffered > 0 ? o.stream.o.lastSent : 0
+    return max(exchange.o.writer.lastWrite, exchange.o.receivedAt, taken) &+ limit &* 1000
   }
 
   /// The timer has run out: does what is due. The connection may be dead afterwards.
   func serveWriter(_ exchange: Ref<Exchange>, _ now: Int64) {
     exchange.o.lock.lock()
-    let isOpen = exchange.o.isHeadWritten && !exchange.o.isReplied
+    let isOpen = !exchange.o.isReplied
     let end = isOpen ? idleEnd(exchange) : 0
     let beat = isOpen ? beatDue(exchange) : 0
     if beat != 0, beat <= now, end == 0 || end > now {

@@ -209,9 +209,7 @@ extension Ref where Object == Connection {
   /// An exchange for the next request; nil when there is none to be had now.
   @inline(__always)
   func startExchange() -> Ref<Exchange>? {
-    if o.pipelined >= server.o.options.maxPipelined
-      || o.stream.o.buffered > Int(server.o.options.highWater) || isUpgradeDue
-    {
+    if o.pipelined >= server.o.options.maxPipelined || isFull || isUpgradeDue {
       o.stream.pause(true)
       return nil
     }
@@ -228,9 +226,9 @@ extension Ref where Object == Connection {
     return exchange
   }
 
-  /// Whether what comes may not be HTTP: a request that asks for another protocol is
-  /// not answered yet.
-  var isUpgradeDue: Bool { o.last?.o.head.wantsUpgrade ?? false }
+  /// Whether what comes may not be HTTP: a request that asks for another protocol is in,
+  /// and not answered yet.
+  var isUpgradeDue: Bool { o.current == nil && (o.last?.o.head.wantsUpgrade ?? false) }
 
   @inline(__always)
   func takeHead(_ exchange: Ref<Exchange>, _ bytes: Bytes) {
@@ -363,10 +361,13 @@ extension Ref where Object == Connection {
     exchange.o.isInputEnded = true
     exchange.o.closes = true
     o.worker.o.counters.add(Counter(status: refusal.status))
+    let isLate = o.hasSaidClose || exchange.o.isHeadWritten
     o.worker.report(
-      self, Failure(Code(status: refusal.status), refusal.reason), status: refusal.status)
+      self, Failure(Code(status: refusal.status), refusal.reason),
+      status: isLate ? 0 : refusal.status)
     if exchange.o.isDispatched {
-      // A streamed request: its handler learns of the end, and the reply is cut.
+      // A streamed request: its handler learns of the end, and a reply that is not whole
+      // by then is cut.
       exchange.o.isGone.store(true, ordering: .relaxed)
       o.worker.deliver(exchange, Bytes(), last: -1)
       return abandon(exchange, refusal)

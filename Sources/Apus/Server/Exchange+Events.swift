@@ -19,10 +19,14 @@ extension Ref where Object == Exchange {
       o.writer.hasBegun = true
       // RFC 9112 §6.1: never chunked to a 1.0 client; there the close is the end.
       o.framing = o.head.version >= 11 ? .chunked : .untilClose
+      // The head is all that a HEAD gets.
+      o.isReplied = o.isHead
       let handle = try makeWriter()
+      if o.isHead { endKept() }
       notifyLoop()
       return handle
     } catch {
+      o.isReplied = false
       o.writer.events = nil
       o.writer.hasBegun = false
       events.free()

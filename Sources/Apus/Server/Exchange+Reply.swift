@@ -47,6 +47,8 @@ extension Ref where Object == Exchange {
   @inline(__always)
   func complete(_ body: Bytes) throws(Failure) {
     let isEmpty = Status.hasNoContent(o.reply.status)
+    // RFC 9110 §15.3.6: a 205 says that it has no content, and has none.
+    let body = o.reply.status == 205 ? Bytes() : body
     o.framing = isEmpty ? .none : .length(Int64(body.count))
     let sends = !isEmpty && !o.isHead
     if reach == .own, let connection = o.connection, connection.isNext(self) {

@@ -145,11 +145,14 @@ extension Ref where Object == Exchange {
 
   /// The client's address and port; made when asked for.
   func client() throws(Failure) -> (address: Text, port: Int32) {
+    if let known = unsafe o.client { return unsafe (Text(characters: known), o.clientPort) }
     guard let peer = clientPeer else { return (Text(""), 0) }
     guard let memory = unsafe o.arena.allocate(48) else { throw .noMemory }
     let text = unsafe memory.assumingMemoryBound(to: CChar.self)
-    let port = unsafe peer.write(to: text)
-    return unsafe (Text(characters: text), port)
+    o.hasExtras = true
+    o.clientPort = unsafe peer.write(to: text)
+    unsafe o.client = UnsafePointer(text)
+    return unsafe (Text(characters: text), o.clientPort)
   }
 
   func descriptor() throws(Failure) -> Int32 {

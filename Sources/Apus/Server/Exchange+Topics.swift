@@ -226,6 +226,7 @@ extension Ref where Object == Exchange {
     unsafe o.text = nil
     o.path = Text("")
     o.host = Text("")
+    unsafe o.client = nil
     o.head.fields = List<Field>()
     o.captures = List<Capture>()
     o.parameters = List<Pair>()

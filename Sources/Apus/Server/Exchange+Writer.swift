@@ -25,7 +25,9 @@ extension Ref where Object == Exchange {
 
   func checkOpen() throws(Failure) {
     try checkPresent()
-    if o.isReplied { throw Failure(.state, "the reply has ended") }
+    guard o.isReplied else { return }
+    if o.isHead, o.writer.events != nil { throw Failure(.closed, "a HEAD gets no events") }
+    throw Failure(.state, "the reply has ended")
   }
 
   func checkNotBegun() throws(Failure) {
@@ -36,11 +38,16 @@ extension Ref where Object == Exchange {
   func begin(length: Int64) throws(Failure) {
     try checkNotBegun()
     guard length >= -1 else { throw Failure(.argument, "a length is -1 or more") }
+    if length >= 0, o.writer.trailers != nil {
+      throw Failure(.state, "only a chunked reply has trailers")
+    }
     o.writer.hasBegun = true
     if Status.hasNoContent(o.reply.status) {
       o.framing = .none
       o.writer.remaining = 0
-    } else if length >= 0 {
+    } else if length >= 0 || o.reply.status == 205 {
+      // RFC 9110 §15.3.6: a 205 has no content, and says so.
+      let length = o.reply.status == 205 ? 0 : length
       o.framing = .length(length)
       o.writer.remaining = length
     } else {
@@ -150,6 +157,13 @@ extension Ref where Object == Exchange {
     guard name.isToken, value.isFieldValue else {
       throw Failure(.argument, "not a field name and value of RFC 9110")
     }
+    // RFC 9110 §6.5.1: nothing that says how the message is framed or where it goes.
+    guard !ReplyHead.isFraming(name), !name.equalsLowercase("host") else {
+      throw Failure(.argument, "this field can be no trailer")
+    }
+    guard (o.writer.trailers?.o.count ?? 0) &+ name.count &+ value.count <= ReplyHead.largest else {
+      throw Failure(.tooLarge, "the trailers are more than 64 KiB")
+    }
     guard let trailers = o.writer.trailers ?? Ref<ByteBuffer>(make: ByteBuffer()) else {
       throw .noMemory
     }
@@ -174,14 +188,19 @@ extension Ref where Object == Exchange {
       }
     }
     o.isReplied = true
-    if hasOutputFailed { breakOff() }
+    if hasOutputFailed { o.isBroken = true }
+    endKept()
     notifyLoop()
   }
+
+  /// The handle of a deferred request ends with the reply.
+  func endKept() { if o.isDeferred { _ = endDeferredLocked() } }
 
   /// Has the loop close the connection where the reply stands.
   func breakOff() {
     o.isBroken = true
     o.isReplied = true
+    endKept()
     notifyLoop()
   }
 

@@ -70,6 +70,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var hasExtras = false
   var host = Text("")
   var told = ToldClient()
+  /// The client's address as text, once it was asked for.
+  nonisolated(unsafe) var client: UnsafePointer<CChar>? = nil
   var captures = List<Capture>()
   var parameters = List<Pair>()
   var hasParameters = false
@@ -107,6 +109,7 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var isBodyQueued = false
   /// Events in the queue that name it.
   var queued: Int32 = 0
+  var clientPort: Int32 = 0
   /// Events that could not be queued; the loop's thread alone looks at these.
   var owed: Owed = []
   /// Whether several threads may touch it; from then on, under the lock.
@@ -239,6 +242,7 @@ extension Ref where Object == Exchange {
     o.hasExtras = false
     o.host = Text("")
     o.told = ToldClient()
+    unsafe o.client = nil
     o.captures.removeAll()
     o.parameters.removeAll()
     o.hasParameters = false

@@ -22,11 +22,7 @@ extension Ref where Object == Server {
   /// A HEAD gets the head of what a GET would; its handler would have nobody to write to.
   private func endAtOnce(_ writer: Handle) {
     guard case .held(let object, let slot) = Slots.pin(writer, .writer) else { return }
-    let exchange = unsafe Ref<Exchange>(opaque: object)
-    exchange.o.lock.lock()
-    try? exchange.endWriting()
-    exchange.o.lock.unlock()
-    _ = exchange.endWriter(slot, writer)
+    _ = unsafe Ref<Exchange>(opaque: object).endWriter(slot, writer)
     Slots.unpin(slot)
   }
 

@@ -90,6 +90,11 @@ extension Ref where Object == Exchange {
     try completeStatus(problem.status, reason: problem.reason)
   }
 
+  /// A request with a ticket is that one's to answer.
+  func checkNoTicket() throws(Failure) {
+    if o.holds.contains(.upgrade) { throw Failure(.state, "the request has a ticket") }
+  }
+
   // ---- the answer; the caller holds the lock
 
   func checkUpgrade() throws(Failure) -> Ref<Upgrade> {
@@ -157,6 +162,7 @@ extension Ref where Object == Exchange {
     o.isHeadWritten = true
     o.isReplied = true
     if o.output.failed { o.isBroken = true }
+    endKept()
     notifyLoop()
   }
 
@@ -165,6 +171,7 @@ extension Ref where Object == Exchange {
     let upgrade = try checkUpgrade()
     try completeStatus(status)
     endUpgrade(upgrade)
+    endKept()
     notifyLoop()
   }
 
@@ -185,6 +192,7 @@ extension Ref where Object == Exchange {
     guard ended else { return false }
     o.lock.lock()
     if !o.isReplied { completeOrBreak(500) }
+    endKept()
     o.lock.unlock()
     if !pinned { unsafe upgradeUnpinned(unsafe opaque) }
     return true
@@ -196,6 +204,7 @@ extension Ref where Object == Exchange {
     if !o.isReplied {
       o.closes = true
       completeOrBreak(408)
+      endKept()
     }
     if let upgrade = o.upgrade { endUpgrade(upgrade) }
     o.lock.unlock()

@@ -45,7 +45,7 @@ static void now_handler(void *context, apus_request request) {
   CHECK_CODE(APUS_E_HANDLE, apus_upgrade_protocol_count(upgrade));
   CHECK_INT(0, apus_upgrade_is_alive(upgrade));
   CHECK_INT(0, apus_upgrade_destroy(upgrade));
-  CHECK_NONE(APUS_E_STATE, apus_upgrade_make(request));
+  CHECK_NONE(app_replied_code(), apus_upgrade_make(request));
   CHECK_TEXT("b", apus_channel_protocol(channel));
   CHECK_TEXT("/now", apus_channel_path(channel));
   CHECK_INT(APUS_STATE_OPEN, apus_channel_state(channel));
