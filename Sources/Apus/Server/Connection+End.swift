@@ -105,11 +105,10 @@ extension Ref where Object == Connection {
   /// Whether an orderly end would make the half of a body that is out look like all of it:
   /// an HTTP/1.0 client takes the close for its end. A stream of events has none.
   private var isCutShort: Bool {
-    guard let exchange = o.first, exchange.o.isHeadWritten, exchange.o.isShared else {
-      return false
-    }
+    guard let exchange = o.first, exchange.o.isShared else { return false }
     return exchange.locked {
-      exchange.o.framing == .untilClose && !exchange.o.isReplied && exchange.o.writer.events == nil
+      exchange.o.isHeadWritten && exchange.o.framing == .untilClose && !exchange.o.isReplied
+        && exchange.o.writer.events == nil
     }
   }
 
@@ -202,10 +201,10 @@ extension Ref where Object == Connection {
   /// in its turn, if nothing of a reply has gone, the refusal is sent in its place.
   func abandon(_ exchange: Ref<Exchange>, _ refusal: Refusal) {
     if o.hasSaidClose { return closeIfDone() }
-    if exchange.o.isHeadWritten {
-      let isWhole = exchange.locked { exchange.o.isReplied && !exchange.o.isBroken }
-      return isWhole ? pump() : die(reset: true)
+    let (isBegun, isWhole) = exchange.locked {
+      (exchange.o.isHeadWritten, exchange.o.isReplied && !exchange.o.isBroken)
     }
+    if isBegun { return isWhole ? pump() : die(reset: true) }
     if exchange == o.first { return sendInstead(of: exchange, refusal) }
     guard let due = Ref<Refusal>(make: refusal) else { return die(reset: true) }
     o.dueRefusal = due

@@ -361,7 +361,7 @@ extension Ref where Object == Connection {
     exchange.o.isInputEnded = true
     exchange.o.closes = true
     o.worker.o.counters.add(Counter(status: refusal.status))
-    let isLate = o.hasSaidClose || exchange.o.isHeadWritten
+    let isLate = o.hasSaidClose || exchange.locked { exchange.o.isHeadWritten }
     o.worker.report(
       self, Failure(Code(status: refusal.status), refusal.reason),
       status: isLate ? 0 : refusal.status)
