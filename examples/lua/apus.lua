@@ -94,28 +94,42 @@ local function keep(keeper, fn)
   return ffi.cast("void *", last)
 end
 
-local function run(context, ...)
+local function call(box, after, ...) after(box.fn(...)) end
+jit.off(call) -- what is compiled would keep the function alive
+
+-- Whether the function went through, and then after(...) with what it returns. An error of
+-- either is reported, and ends here: it must not cross the frames of C.
+local function run(context, after, ...)
   local box = functions[tonumber(ffi.cast("intptr_t", context))]
   if box == nil then return false end
-  local good, result = pcall(box.fn, ...)
-  if not good then io.stderr:write("a callback failed: ", tostring(result), "\n") end
-  return good, result
+  local good, problem = pcall(call, box, after, ...)
+  if not good then
+    local _, words = pcall(tostring, problem)
+    io.stderr:write("a callback failed: ", tostring(words), "\n")
+  end
+  return good
 end
+
+local function nothing() end
 
 local Request, Stream, Channel = class("request"), class("writer"), class("channel")
 
 local on_request = ffi.cast("apus_handler_fn", function(context, handle)
-  local good, reply = run(context, setmetatable({ handle = handle }, Request))
-  if not good then
+  local function answer(reply)
+    if reply == nil then return end
+    if type(reply) ~= "string" then
+      error("a handler returns a string or nothing, not a " .. type(reply), 0)
+    end
+    check(C.apus_reply(handle, 0, "text/plain; charset=utf-8", reply, #reply))
+  end
+  if not run(context, answer, setmetatable({ handle = handle }, Request)) then
     C.apus_reply_status(handle, 500)
-  elseif reply ~= nil then
-    C.apus_reply(handle, 0, "text/plain; charset=utf-8", reply, #reply)
   end
 end)
 
 local on_events = ffi.cast("apus_events_fn", function(context, writer, handle)
   local stream = setmetatable({ handle = writer }, Stream)
-  if run(context, stream, setmetatable({ handle = handle }, Request)) then
+  if run(context, nothing, stream, setmetatable({ handle = handle }, Request)) then
     C.apus_writer_end(writer)
   end
   C.apus_writer_destroy(writer)
@@ -123,7 +137,8 @@ end)
 
 local on_message = ffi.cast("apus_message_fn", function(context, handle, opcode, data, length)
   local channel = setmetatable({ handle = handle }, Channel)
-  if not run(context, channel, ffi.string(data, length), opcode == C.APUS_OPCODE_TEXT) then
+  local is_text = opcode == C.APUS_OPCODE_TEXT
+  if not run(context, nothing, channel, ffi.string(data, length), is_text) then
     C.apus_channel_close(handle, 1011, nil, 0)
   end
 end)

@@ -104,8 +104,26 @@ local function test_stale()
   assert(not good and problem.name == "APUS_E_HANDLE")
 end
 
+-- What a handler returns that is no text is an error of the handler's, and no more.
+local function test_results()
+  local results = { 5, true, {}, setmetatable({}, { __tostring = error }), "fine" }
+  local server, client, calls = apus.server(), apus.client(), 0
+  server:get("/", function()
+    calls = calls + 1
+    return results[calls]
+  end)
+  local port = server:listen("127.0.0.1", 0)
+  server:start()
+  for number, result in ipairs(results) do
+    local status = ask(server, client, port):status()
+    assert(status == (result == "fine" and 200 or 500), number .. " gives " .. status)
+  end
+  server:stop()
+end
+
 test_kept()
 test_cycle()
+test_results()
 test_orders()
 test_stale()
 collect()
