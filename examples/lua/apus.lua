@@ -43,6 +43,12 @@ local function check(result)
   return tonumber(result)
 end
 
+-- Text that a function lends.
+local function words(result)
+  if result == nil then fail() end
+  return ffi.string(result)
+end
+
 -- Bytes that a function lends, with their length as its last argument; nil: there are none.
 local function taken(get, ...)
   local length = ffi.new("size_t[1]")
@@ -104,8 +110,8 @@ local function run(context, after, ...)
   if box == nil then return false end
   local good, problem = pcall(call, box, after, ...)
   if not good then
-    local _, words = pcall(tostring, problem)
-    io.stderr:write("a callback failed: ", tostring(words), "\n")
+    local _, said = pcall(tostring, problem)
+    io.stderr:write("a callback failed: ", tostring(said), "\n")
   end
   return good
 end
@@ -147,8 +153,8 @@ local on_open = ffi.cast("apus_open_fn", function() end)
 
 -- ---- requests: what a handler returns is the reply, as text
 
-function Request:path() return ffi.string(C.apus_request_path(self.handle)) end
-function Request:method() return ffi.string(C.apus_request_method_name(self.handle)) end
+function Request:path() return words(C.apus_request_path(self.handle)) end
+function Request:method() return words(C.apus_request_method_name(self.handle)) end
 function Request:body() return taken(C.apus_request_body, self.handle) end
 function Request:header(name) return taken(C.apus_request_header, self.handle, name) end
 function Request:param(name) return taken(C.apus_request_param, self.handle, name) end

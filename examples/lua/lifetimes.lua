@@ -104,6 +104,23 @@ local function test_stale()
   assert(not good and problem.name == "APUS_E_HANDLE")
 end
 
+-- A request that a handler has kept is an error once it has ended.
+local function test_stale_request()
+  local server, client, kept = apus.server(), apus.client(), nil
+  server:get("/", function(request)
+    kept = request
+    return request:method() .. request:path()
+  end)
+  local port = server:listen("127.0.0.1", 0)
+  server:start()
+  assert(ask(server, client, port):body() == "GET/")
+  for _, name in ipairs({ "method", "path", "body", "header" }) do
+    local good, problem = pcall(kept[name], kept, name == "header" and "Host" or nil)
+    assert(not good and problem.name == "APUS_E_HANDLE", name)
+  end
+  server:stop()
+end
+
 -- What a handler returns that is no text is an error of the handler's, and no more.
 local function test_results()
   local results = { 5, true, {}, setmetatable({}, { __tostring = error }), "fine" }
@@ -126,6 +143,7 @@ test_cycle()
 test_results()
 test_orders()
 test_stale()
+test_stale_request()
 collect()
 assert(live() == 0)
 print("gc ok")
