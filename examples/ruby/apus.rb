@@ -51,8 +51,16 @@ module Apus
           raise ArgumentError, "a NUL inside text"
         end
         result = raw.call(*given)
-        raise error if role == "code" ? result.negative? : role != "number" && result == 0
+        raise error if failed?(role, result)
         result
+      end
+    end
+
+    # A result is an Integer, or a Fiddle::Pointer, which is not equal to 0 when it is NULL.
+    def self.failed?(role, result)
+      case role
+      when "code" then result.negative?
+      when "handle", "borrowed" then result.to_i.zero?
       end
     end
 
@@ -96,25 +104,37 @@ module Apus
       [closure, kept.object_id, nil]
     end
 
-    # A function of C of a callback's type. What the block raises is reported, and ends here.
+    # A function of C of a callback's type.
     def self.closure(name)
       described = CALLBACKS.fetch(name)
       result = type({ "type" => described["returns"] })
       arguments = described["arguments"].map { |item| type(item) }
       Fiddle::Closure::BlockCaller.new(result, arguments) do |context, *given|
         block = KEPT[context.to_i]&.call
-        begin
-          yield(block, *given)
-        rescue Exception => e # rubocop:disable Lint/RescueException
-          warn "a block failed: #{e.full_message(highlight: false)}"
-          given.each { |it| Library.give_up(it) if it.is_a?(Integer) }
-        end
-        nil
+        Library.contain(given) { yield(block, *given) }
       end
     end
 
+    # Nothing leaves here but by the end, since it would jump through the frames of C: what
+    # the block raises is reported, and a throw, return or break ends here, too.
+    def self.contain(given)
+      problem = "it was left by throw, return or break"
+      yield
+      problem = nil
+    rescue Exception => e # rubocop:disable Lint/RescueException
+      problem = e.full_message(highlight: false)
+    ensure
+      give_up(problem, given) if problem
+      return nil # rubocop:disable Lint/EnsureReturn
+    end
+
+    def self.give_up(problem, given)
+      warn "a block failed: #{problem}"
+      given.each { |it| abandon(it) if it.is_a?(Integer) }
+    end
+
     # What becomes of the object whose callback has failed.
-    def self.give_up(handle)
+    def self.abandon(handle)
       case handle_kind(handle)
       when CONSTANTS["APUS_KIND_REQUEST"] then reply_status(handle, 500)
       when CONSTANTS["APUS_KIND_CHANNEL"] then channel_close(handle, 1011, nil, 0)

@@ -13,8 +13,8 @@ def collect = 4.times { GC.start(full_mark: true, immediate_sweep: true) }
 
 def live = Apus::Library.live_count(0)
 
-def ask(server, client, port)
-  fetch = client.fetch("GET", "http://127.0.0.1:#{port}/")
+def ask(server, client, port, path = "")
+  fetch = client.fetch("GET", "http://127.0.0.1:#{port}/#{path}")
   fetch.start
   server.tick(10) until fetch.wait(0)
   fetch.response
@@ -114,7 +114,59 @@ def test_stale
   end
 end
 
+# What a request does not have is nil, and an ended request an error.
+def test_lent
+  server, client = Apus::Server.new, Apus::Client.new
+  seen = kept = nil
+  server.get("/") do |request|
+    kept = request
+    seen = [request.header("X-None"), request.query("none"), request["none"], request.body,
+            request.header("Host").nil?, request.path, request.method]
+    nil
+  end
+  port = server.listen("127.0.0.1", 0)
+  server.start
+  check "an answer without the header", ask(server, client, port).header("X-None").nil?
+  check "what is missing: #{seen}", seen == [nil, nil, nil, "", false, "/", "GET"]
+  %i[path method].each do |name|
+    kept.public_send(name)
+    check "the #{name} of a request that has ended", false
+  rescue Apus::Error => e
+    check "its error", e.name == "APUS_E_HANDLE"
+  end
+  server.close
+end
+
+# Leaves a block otherwise than by its end: by what was a method's, by throw.
+def add_leaving(server)
+  server.get("/return") { return "never" }
+  server.get("/throw") { throw :out }
+  server.get("/raise") { raise "on purpose" }
+  server.get("/next") { next "fine" }
+end
+
+# Whichever way a block ends, #tick returns.
+def test_leaving
+  server, client = Apus::Server.new, Apus::Client.new
+  add_leaving(server)
+  server.get("/break", &proc { break "never" })
+  port = server.listen("127.0.0.1", 0)
+  server.start
+  %w[return throw raise next break].each do |how|
+    ended = false
+    catch(:out) do
+      status = ask(server, client, port, how).status
+      check "the status of #{how}: #{status}", status == (how == "next" ? 200 : 500)
+      ended = true
+    end
+    check "#{how} left the tick", ended
+  end
+  server.close
+end
+
 test_kept
+test_lent
+test_leaving
 test_released
 test_orders
 test_collected
