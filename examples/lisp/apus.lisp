@@ -125,9 +125,16 @@
 (defvar *server* nil "The one that runs on this thread: callbacks come in there alone.")
 
 (defun emit (index &rest arguments)
-  "Calls a handler. Nothing may unwind C; tells whether all went well."
-  (handler-case (progn (apply (aref (server-handlers *server*) index) arguments) t)
-    (error (condition) (format *error-output* "a handler failed: ~a~%" condition) nil)))
+  "Calls a handler. Nothing may unwind C, not a THROW either; tells whether all went well."
+  (let ((problem "it was left by THROW, RETURN-FROM or GO"))
+    (unwind-protect
+         (handler-case
+             (progn (apply (aref (server-handlers *server*) index) arguments)
+                    (setf problem nil))
+           (serious-condition (condition) (setf problem condition)))
+      (ignore-errors
+       (when problem (format *error-output* "a handler failed: ~a~%" problem)))
+      (return-from emit (null problem)))))
 
 (define-alien-callable on-request void ((context (unsigned 64)) (request handle))
   (emit context request)

@@ -46,6 +46,32 @@
     (close-down server)
     weak))
 
+(defun make-leaving ()
+  "A server whose handlers do not return."
+  (let ((server (make-server)))
+    (on-get server "/throw" (lambda (request)
+                              (declare (ignore request))
+                              (throw 'out :left)))
+    (on-get server "/serious" (lambda (request)
+                                (declare (ignore request))
+                                (error 'storage-condition)))
+    server))
+
+(defun check-leaving ()
+  "Whichever way a handler ends, RUN goes on."
+  (let* ((server (make-leaving))
+         (port (listen-on server "127.0.0.1" 0))
+         (asker (sb-thread:make-thread
+                 (lambda ()
+                   (unwind-protect
+                        (loop for path in '("throw" "serious" "throw")
+                              collect (nth-value
+                                       1 (fetch (format nil "http://127.0.0.1:~d/~a" port path))))
+                     (stop server))))))
+    (expect (not (eq :left (catch 'out (run server)))) "a handler's throw ends with it")
+    (expect (equal '(500 500 500) (sb-thread:join-thread asker)) "handlers that fail are 500s")
+    (close-down server)))
+
 (defun failing (use)
   (handler-case (progn (funcall use) nil)
     (apus-error (failure) (= (code failure) -1))))
@@ -71,6 +97,7 @@
   (let ((weak (apart #'check-handlers)))
     (eventually "a handler is let go with its server"
                 (lambda () (null (sb-ext:weak-pointer-value weak)))))
+  (apart #'check-leaving)
   (dolist (order '((0 1 2) (0 2 1) (1 0 2) (1 2 0) (2 0 1) (2 1 0)))
     (apart (lambda () (check-order order))))
   (expect (zerop (live)) "all that was closed has ended")
