@@ -127,8 +127,16 @@ bench: ## measure Apus and its peers, into docs/
 	bench/events.py
 	bench/tls.py
 
-install: build ## install below PREFIX (/usr/local); DESTDIR goes before it
+# Root installs what another user has built, as with sudo, and leaves no files in that
+# user's folder. The loader finds a library in /usr/local by its cache alone.
+install: ## install below PREFIX (/usr/local); DESTDIR goes before it
+	@if [ -e $(BUILD)/libapus.so ] && [ ! -O $(BUILD) ] && \
+	  grep -qx 'CMAKE_INSTALL_LIBDIR:[A-Z]*=$(LIBDIR)' $(BUILD)/CMakeCache.txt; \
+	  then echo "$(BUILD) is installed as it was built"; else $(MAKE) build; fi
 	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
+	@[ -O $(BUILD) ] || chown --reference=$(BUILD) $(BUILD)/install_manifest.txt || true
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; \
+	  then PATH="$$PATH:/usr/sbin:/sbin" ldconfig 2>/dev/null || true; fi
 
 package: build ## make the .deb and the .tar.gz
 	cd $(BUILD) && cpack

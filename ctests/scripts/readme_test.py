@@ -215,9 +215,54 @@ def check_programs(blocks, folder):
     check_cmake(blocks["cmake"], os.path.join(folder, "cmake"))
 
 
+def run_install(user, *variables):
+    """The commands that `make install` gives, where `cmake` and the like only tell of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, "log")
+        for name, output in (("cmake", ""), ("ldconfig", ""), ("id", f"echo {user}")):
+            path = os.path.join(folder, name)
+            with open(path, "w", encoding="utf-8") as file:
+                told = "" if output else f'echo {name} "$@" >>{log}\n'
+                file.write(f"#!/bin/sh\n{told}{output}\n")
+            os.chmod(path, 0o755)
+        environment = dict(os.environ, PATH=f"{folder}:{os.environ['PATH']}")
+        for name in ("DESTDIR", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+            environment.pop(name, None)
+        made = subprocess.run(["make", "-C", SOURCE, "install", *variables], env=environment,
+                              capture_output=True, text=True, timeout=PATIENCE, check=False)
+        check(f"status of make install: {made.stderr}", 0, made.returncode)
+        with open(log, encoding="utf-8") as file:
+            return file.read().splitlines()
+
+
+def check_install():
+    """`make install` tells the system of the library, and leaves no files of root's."""
+    steps = run_install(0)
+    check("make install builds", 3, sum(step.startswith("cmake ") for step in steps))
+    check("its last step", "ldconfig", steps[-1].strip())
+    for user, variables in ((1000, ()), (0, ("DESTDIR=/tmp/apus-nowhere",))):
+        check_in("the last step without ldconfig", "cmake --install",
+                 run_install(user, *variables)[-1])
+    if os.geteuid() != 0:
+        skipped.append("make install of what another has built")
+        return
+    with tempfile.TemporaryDirectory() as build:
+        for name in ("libapus.so", "CMakeCache.txt", "install_manifest.txt"):
+            with open(os.path.join(build, name), "w", encoding="utf-8") as file:
+                file.write("CMAKE_INSTALL_LIBDIR:PATH=lib\n")
+        os.chown(build, 12345, 12345)
+        check("steps for what another has built", ["cmake --install", "ldconfig"],
+              [" ".join(step.split()[:2]) for step in run_install(0, f"BUILD={build}")])
+        check("the owner of what CMake leaves", 12345,
+              os.stat(os.path.join(build, "install_manifest.txt")).st_uid)
+        check("steps for another LIBDIR", 4,
+              len(run_install(0, f"BUILD={build}", "LIBDIR=lib64")))
+
+
 def main():
     readme, header = read("README.md"), read("include", "apus.h")
     blocks = check_blocks(readme)
+    check_install()
     check_names(readme, header)
     check_links(readme)
     check_targets(readme)
