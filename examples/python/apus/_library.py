@@ -15,11 +15,12 @@ log = logging.getLogger("apus")
 
 
 class Error(Exception):
-    """What the library says of a call that failed: code, its name, and a sentence."""
+    """What the library says of a call that failed: code, its name, and a sentence; and the
+    handle that the call was of, or 0."""
 
-    def __init__(self, code: int, name: str, message: str) -> None:
+    def __init__(self, code: int, name: str, message: str, handle: int = 0) -> None:
         super().__init__(f"{message} ({name})")
-        self.code, self.name, self.message = code, name, message
+        self.code, self.name, self.message, self.handle = code, name, message, handle
 
 
 class Closed(Error):
@@ -138,25 +139,26 @@ class Library:
                 self._type(item) for item in described["arguments"]))
         return self._types[name]
 
-    def error(self) -> Error:
+    def error(self, arguments: tuple[Any, ...] = ()) -> Error:
         code = self._call("apus_last_error", ctypes.c_int32)
         message = self._call("apus_last_error_message", ctypes.c_char_p).decode()
         name = self.apus_error_name(code).decode()
-        return (Closed if name == "APUS_E_CLOSED" else Error)(code, name, message)
+        handle = arguments[0] if arguments and isinstance(arguments[0], int) else 0
+        return (Closed if name == "APUS_E_CLOSED" else Error)(code, name, message, handle)
 
     def _call(self, name: str, result: Any) -> Any:
         function = self._loaded[name]
         function.restype = result
         return function()
 
-    def _check_code(self, result: Any, *_: Any) -> Any:
+    def _check_code(self, result: Any, _: Any, arguments: tuple[Any, ...]) -> Any:
         if result < 0:
-            raise self.error()
+            raise self.error(arguments)
         return result
 
-    def _check_given(self, result: Any, *_: Any) -> Any:
+    def _check_given(self, result: Any, _: Any, arguments: tuple[Any, ...]) -> Any:
         if not result and result != b"":
-            raise self.error()
+            raise self.error(arguments)
         return result
 
     # ---- callbacks: one C function for each type, which finds the Python one by the

@@ -81,6 +81,11 @@ class Request:
         self.replied = True
 
 
+def _has_gone(error: Exception, *handles: int) -> bool:
+    """Whether a handler failed as the peer that it serves has gone, and not another."""
+    return isinstance(error, Closed) and error.handle in handles
+
+
 class Events(Flow):
     """A stream of Server-Sent Events."""
 
@@ -254,10 +259,9 @@ class Server:
                 result = await result
             if not request.replied:
                 request.reply(result)
-        except Closed:
-            pass  # the client has gone
-        except Exception:
-            log.exception("%r failed", handler)
+        except Exception as error:
+            if not _has_gone(error, request._handle):
+                log.exception("%r failed", handler)
         finally:
             # Without a reply that was given before, this sends 500.
             library.apus_request_destroy(request._handle)
@@ -272,10 +276,9 @@ class Server:
         try:
             await handler(stream, request)
             whole = True
-        except Closed:
-            pass
-        except Exception:
-            log.exception("%r failed", handler)
+        except Exception as error:
+            if not _has_gone(error, stream._handle, request._handle):
+                log.exception("%r failed", handler)
         finally:
             stream._finish(whole)
             library.apus_request_destroy(request._handle)
@@ -284,11 +287,10 @@ class Server:
         try:
             await handler(channel)
             await channel.close()
-        except Closed:
-            pass
-        except Exception:
-            log.exception("%r failed", handler)
-            await channel.close(1011)
+        except Exception as error:
+            if not _has_gone(error, channel._handle):
+                log.exception("%r failed", handler)
+                await channel.close(1011)
         finally:
             del self._channels[channel._handle]
             channel._destroy()
