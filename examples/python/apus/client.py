@@ -42,8 +42,10 @@ def _copy(handle: int) -> Response:
 def request(method: str, url: str, body: bytes = b"",
             headers: dict[str, str] | None = None) -> Response:
     """Sends one request over a connection of its own, and waits for the response."""
-    lines = "\n".join(f"{name}: {value}" for name, value in (headers or {}).items())
-    handle = library.apus_http(method, url, lines or None, body, len(body))
+    lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("a line break inside a header")
+    handle = library.apus_http(method, url, "\n".join(lines) or None, body, len(body))
     try:
         return _copy(handle)
     finally:
