@@ -111,15 +111,15 @@ class Client:
         """Sends a request; options are those of apus_fetch_set_NAME()."""
         fetch = library.apus_fetch_make(self._handle, method, url)
         kept: dict[int, Any] = {}
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.add(done)
+        done.add_done_callback(self._waiting.discard)
         try:
             for name, value in (headers or {}).items():
                 library.apus_fetch_add_header(fetch, name, value)
             if body is not None:
                 library.apus_fetch_set_body(fetch, body, len(body), type)
             set_options(fetch, "fetch", options)
-            done = asyncio.get_running_loop().create_future()
-            self._waiting.add(done)
-            done.add_done_callback(self._waiting.discard)
             library.apus_fetch_on_complete(fetch, *library.keep(
                 kept, "apus_fetch_complete_fn", lambda *_: _finish(done)))
             library.apus_fetch_start(fetch)
@@ -127,6 +127,7 @@ class Client:
             library.apus_fetch_result(fetch)
             return _copy(library.apus_fetch_response(fetch))
         finally:
+            done.cancel()  # where it was not sent
             library.apus_fetch_destroy(fetch)
 
     @contextlib.asynccontextmanager
