@@ -2,6 +2,7 @@
 import asyncio
 import gc
 import itertools
+import logging
 import threading
 import weakref
 from typing import Any
@@ -192,6 +193,103 @@ async def odd_requests() -> None:
     assert "\\xff" in lines[0], lines
 
 
+class Lines(logging.Handler):
+    """What the package logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def emit(self, _: logging.LogRecord) -> None:
+        self.count += 1
+
+
+def failing_server(client: apus.Client, url: str) -> apus.Server:
+    """Its handlers ask somebody who hangs up, which is a failure of their own."""
+    server = apus.Server()
+
+    @server.get("/")
+    async def reply(_: apus.Request) -> str:
+        return (await client.get(url)).text()
+
+    @server.events("/events")
+    async def send(stream: apus.Events, _: apus.Request) -> None:
+        await stream.send((await client.get(url)).text())
+
+    @server.websocket("/channel")
+    async def talk(channel: apus.Channel) -> None:
+        await channel.send((await client.get(url)).text())
+
+    return server
+
+
+async def closed_elsewhere() -> None:
+    """Closed, of something else than what a handler serves, is logged as any failure."""
+    silent = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    nobody = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/"
+    lines, log = Lines(), logging.getLogger("apus")
+    log.addHandler(lines)
+    log.propagate = False
+    async with apus.Client() as client:
+        server = failing_server(client, nobody)
+        port = server.listen()
+        async with server:
+            assert (await client.get(f"http://127.0.0.1:{port}/")).status == 500
+            assert lines.count == 1, lines.count
+            try:
+                await client.get(f"http://127.0.0.1:{port}/events")
+            except apus.Closed:
+                pass
+            assert lines.count == 2, lines.count
+            async with client.websocket(f"ws://127.0.0.1:{port}/channel") as channel:
+                assert [message async for message in channel] == []
+            assert lines.count == 3, lines.count
+    log.removeHandler(lines)
+    log.propagate = True
+    silent.close()
+    assert live() == 0, live()
+
+
+async def closed_while_waiting() -> None:
+    """The close() of a client or a server ends the waits for their channels."""
+    server = apus.Server()
+    ended: list[bool] = []
+
+    @server.websocket("/")
+    async def hear(channel: apus.Channel) -> None:
+        ended.append([message async for message in channel] == [])
+
+    url = f"ws://127.0.0.1:{server.listen()}/"
+    async with server:
+        for closer in ("client", "server"):
+            client = apus.Client()
+            await client.__aenter__()
+            opened = client.websocket(url)
+            channel = await opened.__aenter__()
+            waiting = asyncio.create_task(channel.receive())
+            await asyncio.sleep(0.01)
+            (client if closer == "client" else server).close()
+            done, _ = await asyncio.wait({waiting}, timeout=10)
+            assert done and isinstance(waiting.exception(), apus.Closed), closer
+            await asyncio.wait_for(opened.__aexit__(None, None, None), 10)
+            client.close()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert ended == [True, True], ended
+    assert live() == 0, live()
+
+
+def headers() -> None:
+    """A line break in a header of request() would be another header."""
+    for name, value in (("A\r\nB", "c"), ("A", "b\nC: d"), ("A", "b\r")):
+        try:
+            apus.get("http://127.0.0.1:9/", {name: value})
+        except ValueError:
+            continue
+        except apus.Error as error:
+            raise AssertionError(f"{name!r}: {value!r}") from error
+
+
 def stale() -> None:
     """A handle that has ended is an error, and no crash."""
     server = apus.Server()
@@ -212,5 +310,8 @@ asyncio.run(any_order())
 asyncio.run(stopping())
 asyncio.run(closed_inside())
 asyncio.run(odd_requests())
+asyncio.run(closed_elsewhere())
+asyncio.run(closed_while_waiting())
+headers()
 stale()
 print("gc ok")

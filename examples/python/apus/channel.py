@@ -9,6 +9,7 @@ from ._library import FULL, Closed, Error, Message, library
 
 TEXT = library.constants["APUS_OPCODE_TEXT"]
 OPEN = library.constants["APUS_EVENT_OPEN"]
+CLOSED = library.constants["APUS_E_CLOSED"]
 CLOSE = library.constants["APUS_EVENT_CLOSE"]
 
 
@@ -63,6 +64,7 @@ class Channel(Flow):
         self._news = asyncio.Event()
         self._over = asyncio.Event()
         self._was_open = False  # it may have closed since
+        self._was_dropped = False
         library.apus_channel_set_events(handle, 1)
 
     @property
@@ -86,6 +88,8 @@ class Channel(Flow):
         message = Message()
         while True:
             self._news.clear()
+            if self._was_dropped:
+                raise Closed(CLOSED, "APUS_E_CLOSED", "its owner was closed", self._handle)
             if library.apus_channel_recv(self._handle, ctypes.byref(message), 0):
                 data = ctypes.string_at(message.data, message.length)
                 return data.decode() if message.opcode == TEXT else data
@@ -103,6 +107,8 @@ class Channel(Flow):
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Closes it, and waits until the peer has answered."""
         data = reason.encode()
+        if self._was_dropped:
+            return
         try:
             library.apus_channel_close(self._handle, code, data, len(data))
         except Closed:
@@ -124,6 +130,11 @@ class Channel(Flow):
             self._over.set()
         self._news.set()
         self._look()
+
+    def _drop(self) -> None:
+        """Its server or client has ended, and it with that: who waits looks again."""
+        self._was_dropped = True
+        self._hear(CLOSE)
 
     def _destroy(self) -> None:
         library.apus_channel_destroy(self._handle)

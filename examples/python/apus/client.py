@@ -87,11 +87,14 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Ends it, and what is under way: who waits for that is cancelled."""
+        """Ends it, and what is under way: who waits for a response is cancelled, and for
+        a message told that the channel has closed."""
         self._unwatch()
         for waiting in list(self._waiting):
             waiting.cancel()
         self._end()
+        for channel in list(self._channels.values()):
+            channel._drop()
 
     def _unwatch(self) -> None:
         if self._watched is not None:

@@ -219,6 +219,8 @@ class Server:
         """Ends it at once, with whatever is under way."""
         self._unwatch()
         self._end()
+        for channel in list(self._channels.values()):
+            channel._drop()
 
     def publish(self, topic: str, data: str) -> None:
         encoded = data.encode()
