@@ -199,9 +199,27 @@ class Page:
         if "at" in options:
             _, written = options.pop(index := options.index("at")), options.pop(index)
         command = self.compile(name, options, text)
+        if "sigwait(" in text:
+            self.end_early(name, command)
         program = Program(self.what(name), command, self.folder, self.environment)
         self.programs.append(program)
         self.addresses[written] = program.address
+
+    def end_early(self, name, command):
+        """A program that waits for signals ends by one that came before it began."""
+        def signalled():
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(10):
+            try:
+                status = subprocess.run([*command, "0"], cwd=self.folder, timeout=PATIENCE,
+                                        env=self.environment, preexec_fn=signalled,
+                                        capture_output=True).returncode
+            except subprocess.TimeoutExpired:
+                status = "no end"
+            check(self.what(f"the end of {name} by an early signal"), 0, status)
+            if status != 0:
+                return
 
     def once(self, name, options, expected, text):
         command = self.compile(name, options, self.real(text))
