@@ -33,7 +33,7 @@ class Emitter {
   }
 
   emit(index, ...values) {
-    attempt(() => this.handlers[index](...values));
+    attempt(() => this.handlers[index]?.(...values));
   }
 
   // Ends it at once; it may be called at any time, and again.
@@ -155,6 +155,15 @@ class Client extends Emitter {
         end();
         throw error;
       }
+    });
+  }
+
+  // Ends it as any other; what it has begun fails, and its channels close.
+  destroy() {
+    super.destroy();
+    this.handlers.forEach((handler, index) => {
+      this.emit(index, 'error', 'APUS_E_CLOSED', 'the client was destroyed');
+      if (this.handlers[index] === handler) this.emit(index, 'close', 1006, '');
     });
   }
 

@@ -109,6 +109,27 @@ async function checkOrders() {
   assert.strictEqual(live(), 0, 'all that was destroyed has ended');
 }
 
+// What waits for a client that is destroyed is told so; so are its channels.
+async function checkDestroyed() {
+  const server = new Server().websocket('/echo', () => {});
+  server.get('/never', () => new Promise(() => {}));
+  const url = `http://127.0.0.1:${server.listen(0)}`;
+  const client = new Client();
+  let closed = 0;
+  const socket = url.replace('http', 'ws');
+  await client.connect(`${socket}/echo`, () => {}, () => { closed++; });
+  const waiting = [client.get(`${url}/never`), client.connect(`${socket}/echo`, () => {})];
+  client.destroy();
+  const late = new Promise((resolve) => { setTimeout(resolve, 5000, 'no end').unref(); });
+  for (const each of waiting) {
+    await assert.rejects(Promise.race([each, late]), { code: 'APUS_E_CLOSED' });
+  }
+  client.destroy();
+  assert.strictEqual(closed, 1, 'a channel closes once with its client');
+  await assert.rejects(client.get(url), { code: 'APUS_E_HANDLE' });
+  server.destroy();
+}
+
 // Makes objects and destroys none.
 function leave() {
   const server = new Server();
@@ -120,6 +141,7 @@ function leave() {
 async function run() {
   await checkHandlers();
   await checkOrders();
+  await checkDestroyed();
   leave();
   await eventually('the collector ends what nobody refers to', () => live() === 0);
   console.log('gc ok');
