@@ -21,6 +21,17 @@ function attempt(handler, failed = () => {}) {
   }
 }
 
+function string(value) {
+  if (typeof value !== 'string') throw new TypeError(`a string is wanted, not ${typeof value}`);
+  return value;
+}
+
+// Text for C, which would end at a NUL inside.
+function text(value) {
+  if (string(value).includes('\0')) throw new TypeError('a NUL inside text');
+  return value;
+}
+
 function failure(code, message) {
   return Object.assign(new Error(message), { code });
 }
@@ -48,7 +59,7 @@ class Server extends Emitter {
   }
 
   #route(kind, pattern, handler) {
-    native.route(this, kind, pattern, this.handlers.push(handler) - 1);
+    native.route(this, kind, text(pattern), this.handlers.push(handler) - 1);
     return this;
   }
 
@@ -74,7 +85,7 @@ class Server extends Emitter {
 
   // Gives the port.
   listen(port, host = '127.0.0.1') {
-    return native.start(this, host, port);
+    return native.start(this, text(host), port);
   }
 
   // Lets what is under way finish, which blocks; what waits for a promise is cut off in the
@@ -92,11 +103,11 @@ class Request {
   }
 
   param(name) {
-    return native.param(this.#handle, name);
+    return native.param(this.#handle, text(name));
   }
 
   text(status, body) {
-    native.reply(this.#handle, status, body);
+    native.reply(this.#handle, status, string(body));
   }
 }
 
@@ -108,7 +119,7 @@ class Writer {
   }
 
   event(id, data) {
-    native.event(this.#handle, String(id), data);
+    native.event(this.#handle, text(String(id)), string(data));
   }
 
   end() {
@@ -125,7 +136,7 @@ class Channel {
 
   // A string goes as text, a Buffer as binary.
   send(message) {
-    native.send(this.#handle, message);
+    native.send(this.#handle, message instanceof Uint8Array ? message : string(message));
   }
 
   close() {
@@ -168,7 +179,7 @@ class Client extends Emitter {
   }
 
   get(url) {
-    return this.#begin((index) => native.get(this, url, index), {
+    return this.#begin((index) => native.get(this, text(url), index), {
       done: (resolve, reject, end, status, body) => { end(); resolve({ status, body }); },
       error: (resolve, reject, end, code, message) => { end(); reject(failure(code, message)); },
     });
@@ -176,7 +187,7 @@ class Client extends Emitter {
 
   // Gives a channel that is open, whose messages and end go to two functions.
   connect(url, onMessage, onClose = () => {}) {
-    return this.#begin((index) => native.connect(this, url, index), {
+    return this.#begin((index) => native.connect(this, text(url), index), {
       open: (resolve, reject, end, channel) => resolve(new Channel(channel)),
       message: (resolve, reject, end, message) => onMessage(message),
       error: (resolve, reject, end, code, message) => reject(failure(code, message)),

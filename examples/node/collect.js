@@ -130,6 +130,42 @@ async function checkDestroyed() {
   server.destroy();
 }
 
+// What is no text, or would end at a NUL inside, is an error before the call.
+async function checkText() {
+  const client = new Client(), server = new Server();
+  for (const wrong of [undefined, null, 5, {}, 'a\0b']) {
+    await assert.rejects(client.get(wrong), TypeError);
+    await assert.rejects(client.connect(wrong, () => {}), TypeError);
+    assert.throws(() => server.get(wrong, () => {}), TypeError);
+    assert.throws(() => server.listen(0, wrong ?? null), TypeError);
+  }
+  server.get('/:name', (request) => {
+    assert.throws(() => request.param(undefined), TypeError);
+    assert.throws(() => request.text(200, 5), TypeError);
+    request.text(200, 'a\0b');
+  });
+  server.events('/events/:name', (writer, request) => {
+    assert.throws(() => writer.event(1, undefined), TypeError);
+    assert.throws(() => writer.event('a\0b', 'data'), TypeError);
+    writer.event(1, request.param('name'));
+    writer.end();
+  });
+  server.websocket('/echo', (channel, message) => {
+    assert.throws(() => channel.send(5), TypeError);
+    channel.send(message);
+  });
+  const url = `http://127.0.0.1:${server.listen(0)}`;
+  assert.strictEqual(String((await client.get(`${url}/x`)).body), 'a\0b');
+  assert.match(String((await client.get(`${url}/events/x`)).body), /^id: 1\ndata: x\n\n$/);
+  const echoed = await new Promise((resolve, reject) => {
+    client.connect(url.replace('http', 'ws') + '/echo', resolve)
+      .then((channel) => channel.send('c\0d')).catch(reject);
+  });
+  assert.strictEqual(echoed, 'c\0d');
+  client.destroy();
+  server.destroy();
+}
+
 // Makes objects and destroys none.
 function leave() {
   const server = new Server();
@@ -142,6 +178,7 @@ async function run() {
   await checkHandlers();
   await checkOrders();
   await checkDestroyed();
+  await checkText();
   leave();
   await eventually('the collector ends what nobody refers to', () => live() === 0);
   console.log('gc ok');
