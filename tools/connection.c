@@ -207,7 +207,9 @@ int connection_has_header(const struct connection *connection, const char *name)
 
 char *whole_url(const char *url, const char *scheme) {
   struct text text = {0};
-  if (strstr(url, "://") == NULL) text_print(&text, "%s://", scheme);
+  size_t head = strcspn(url, "/?#"); /* what comes behind may have a URL in it */
+  int has_scheme = head > 0 && strncmp(url + head - 1, "://", 3) == 0;
+  if (!has_scheme) text_print(&text, "%s://", scheme);
   text_add(&text, url, strlen(url));
   return text.bytes;
 }

@@ -113,6 +113,8 @@ def check_failures(peer, closed):
     expect("no URL", 1, tool("get", "http://[::1"), "URL")
     expect("another scheme", 1, tool("get", "gopher://127.0.0.1/"), "scheme")
     expect("a missing file", 6, tool("get", "--data-file", "/none", peer.url + "/echo"), "/none")
+    bare = tool("get", peer.url.removeprefix("http://") + "/echo?u=http://x")
+    check("a URL without a scheme", "u=http://x", json.loads(bare.out or "{}").get("query"))
     peer.let_go.clear()
     expect("a time limit", 5, tool("get", "-m", "0.3", peer.url + "/silent"), "more time")
     for words, number, code in (((), signal.SIGINT, 130), ((), signal.SIGTERM, 143),
