@@ -213,6 +213,9 @@ static int conclude(struct get *get) {
   }
   if (get->problem != EXIT_FINE) return get->problem;
   if (get->is_complete) return EXIT_FINE;
+  if (get->is_late) {
+    return complain_network(get->url, APUS_E_TIMEOUT, sentence_of(APUS_E_TIMEOUT));
+  }
   int32_t result = apus_fetch_result(get->fetch);
   if (result == APUS_OK) return closed;
   int code = complain_network(get->url, result, NULL);
@@ -232,6 +235,7 @@ static int run(const struct command *command, int count, char **words) {
   int result = get_prepare(&get);
   if (result == EXIT_FINE) {
     progress_begin(&get.progress, !get.quiet && (get.path != NULL || !is_terminal(stdout)));
+    get.began_us = now_us();
     if (apus_fetch_start(get.fetch) < 0) {
       result = complain_network(get.url, apus_last_error(), NULL);
     } else {

@@ -25,9 +25,11 @@ struct get {
   apus_fetch fetch;
   int descriptor; /* of the file, once it is open; -1 */
   int64_t offset; /* where it goes on */
+  int64_t began_us;
   struct filter filter;
   struct progress progress;
-  int is_done, is_complete, last_byte, problem; /* problem: an exit code that is told already */
+  int is_done, is_complete, is_late, last_byte;
+  int problem; /* an exit code that is told already */
   int32_t status;
 };
 

@@ -18,11 +18,17 @@ static const char *type_of(const struct get *get, const char *type) {
 }
 
 static int64_t read_input(void *context, apus_fetch fetch, void *buffer, size_t capacity) {
+  struct get *get = context;
   struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-  (void)context, (void)fetch;
-  /* Signals are blocked on this thread: it looks for them while it waits. */
+  (void)fetch;
+  /* Signals are blocked on this thread, and the library has no turn: it looks for those, and
+   * for the time, while it waits. */
   while (poll(&input, 1, 100) <= 0) {
     if (signal_seen() != 0) return -1;
+    if (get->time_ms > 0 && now_us() - get->began_us >= (int64_t)get->time_ms * 1000) {
+      get->is_late = 1;
+      return -1;
+    }
   }
   return read(STDIN_FILENO, buffer, capacity);
 }
@@ -30,7 +36,7 @@ static int64_t read_input(void *context, apus_fetch fetch, void *buffer, size_t 
 static int set_file(struct get *get) {
   const char *type = type_of(get, "application/octet-stream");
   int32_t result = strcmp(get->data_file, "-") == 0
-                       ? apus_fetch_set_body_source(get->fetch, -1, type, read_input, NULL, NULL)
+                       ? apus_fetch_set_body_source(get->fetch, -1, type, read_input, get, NULL)
                        : apus_fetch_set_body_file(get->fetch, get->data_file, type);
   if (result == APUS_OK) return EXIT_FINE;
   complain("%s cannot be sent: %s", get->data_file, apus_last_error_message());

@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import subprocess
 
 from cli_run import Background, expect, tool
 from common import check, check_in
@@ -117,6 +118,11 @@ def check_failures(peer, closed):
     check("a URL without a scheme", "u=http://x", json.loads(bare.out or "{}").get("query"))
     peer.let_go.clear()
     expect("a time limit", 5, tool("get", "-m", "0.3", peer.url + "/silent"), "more time")
+    with Background("get", "-m", "0.5", "--data-file", "-", peer.url + "/silent") as run:
+        try:
+            check("a time limit while it reads", 5, run.process.wait(10))
+        except subprocess.TimeoutExpired:
+            check("a time limit while it reads", 5, "no end")
     for words, number, code in (((), signal.SIGINT, 130), ((), signal.SIGTERM, 143),
                                 (("--data-file", "-"), signal.SIGINT, 130)):
         peer.held.clear()
