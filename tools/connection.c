@@ -196,6 +196,32 @@ int connection_headers(const struct connection *connection, uint64_t handle, add
   return EXIT_FINE;
 }
 
+static int same_name(const char *one, const char *other) {
+  size_t length = strcspn(one, ":");
+  return strncasecmp(one, other, length) == 0 && other[length] == ':';
+}
+
+void connection_join_headers(struct connection *connection) {
+  int kept = 0;
+  for (int i = 0; i < connection->header_count; i++) {
+    const char *header = connection->headers[i], *value;
+    int at = 0;
+    while (at < kept && !same_name(connection->headers[at], header)) at++;
+    if (at == kept) {
+      connection->headers[kept++] = header;
+      continue;
+    }
+    struct text joined = {0}; /* stays, as the words of the command line do */
+    char *name = split_header(header, &value);
+    if (name == NULL) out_of_memory();
+    text_print(&joined, "%s%s %s", connection->headers[at],
+               strcasecmp(name, "Cookie") == 0 ? ";" : ",", value);
+    connection->headers[at] = joined.bytes;
+    free(name);
+  }
+  connection->header_count = kept;
+}
+
 int connection_has_header(const struct connection *connection, const char *name) {
   size_t length = strlen(name);
   for (int i = 0; i < connection->header_count; i++) {

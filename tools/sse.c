@@ -167,7 +167,7 @@ static int watch(struct sse *sse) {
 }
 
 static int set_up(struct sse *sse) {
-  const struct connection *c = &sse->connection;
+  struct connection *c = &sse->connection;
   int result = connection_apply(c, sse->client);
   if (result != EXIT_FINE) return result;
   if (c->user != NULL && apus_client_set_credentials(sse->client, c->user, c->password) < 0) {
@@ -184,6 +184,7 @@ static int set_up(struct sse *sse) {
   apus_source_on_open(sse->source, opened, sse, NULL);
   apus_source_on_event(sse->source, take_event, sse, NULL);
   apus_source_on_error(sse->source, failed, sse, NULL);
+  connection_join_headers(c);
   return connection_headers(c, sse->source, apus_source_set_header);
 }
 

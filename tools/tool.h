@@ -191,6 +191,8 @@ int connection_apply(const struct connection *connection, apus_client client);
 /* Calls add for each header; 0, or an exit code with a complaint. */
 typedef int32_t (*add_header_fn)(uint64_t handle, const char *name, const char *value);
 int connection_headers(const struct connection *connection, uint64_t handle, add_header_fn add);
+/* Makes one field of those of a name, for what takes one of each. */
+void connection_join_headers(struct connection *connection);
 int connection_has_header(const struct connection *connection, const char *name);
 /* A URL as the library wants it: with a scheme, the one given where there is none. */
 char *whole_url(const char *url, const char *scheme);

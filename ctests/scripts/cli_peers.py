@@ -148,6 +148,7 @@ class Peer:
 
     async def start_events(self, request):
         self.last_ids.append(request.headers.get("Last-Event-ID"))
+        self.seen.append(dict(request.headers))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         return response

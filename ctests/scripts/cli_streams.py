@@ -64,6 +64,10 @@ def check_events(peer, closed):
           [json.loads(line) for line in done.out.splitlines()])
     check("data alone", 'one\ntwo\n"three"\n',
           tool("sse", "-d", "-n", "2", peer.url + "/events").out)
+    tool("sse", "-n", "1", "-H", "X-One: 1", "-H", "X-Two: a", "-H", "x-one: 2", "-H",
+         "Cookie: a=1", "-H", "Cookie: b=2", peer.url + "/events")
+    check("fields that are repeated", ("1, 2", "a", "a=1; b=2"),
+          tuple(peer.seen[-1].get(name) for name in ("X-One", "X-Two", "Cookie")))
     done = tool("sse", "-m", "0.5", peer.url + "/events")
     expect("a time limit", 5, done, "--max-time")
     peer.held.clear()
