@@ -100,14 +100,17 @@ static void closed(void *context, apus_channel channel, int32_t code, const char
 
 static int make_channel(struct lane *lane) {
   struct bench *bench = lane->bench;
+  const struct connection *c = &bench->connection;
   apus_channel channel = lane->handle = apus_channel_make(bench->client);
   if (channel == 0) out_of_memory();
   apus_channel_set_deflate(channel, 0);
   apus_channel_set_ping(channel, bench->timeout_ms, 0);
+  if (c->connect_ms >= 0) apus_channel_set_connect_timeout(channel, c->connect_ms);
   apus_channel_on_open(channel, opened, lane, NULL);
   apus_channel_on_message(channel, received, lane, NULL);
   apus_channel_on_close(channel, closed, lane, NULL);
-  return connection_headers(&bench->connection, channel, apus_channel_add_header);
+  int result = connection_basic(c, channel, apus_channel_add_header);
+  return result == EXIT_FINE ? connection_headers(c, channel, apus_channel_add_header) : result;
 }
 
 static void begin_channel(struct lane *lane) {

@@ -222,6 +222,20 @@ void connection_join_headers(struct connection *connection) {
   connection->header_count = kept;
 }
 
+int connection_basic(const struct connection *connection, uint64_t handle, add_header_fn add) {
+  struct text pair = {0}, value = {0};
+  if (connection->user == NULL) return EXIT_FINE;
+  text_print(&pair, "%s:%s", connection->user, connection->password);
+  text_print(&value, "Basic ");
+  text_base64(&value, pair.bytes, pair.length);
+  int32_t result = add(handle, "Authorization", value.bytes);
+  text_free(&pair);
+  text_free(&value);
+  if (result >= 0) return EXIT_FINE;
+  complain("--user: %s", apus_last_error_message());
+  return EXIT_USAGE;
+}
+
 int connection_has_header(const struct connection *connection, const char *name) {
   size_t length = strlen(name);
   for (int i = 0; i < connection->header_count; i++) {

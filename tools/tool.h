@@ -193,6 +193,8 @@ typedef int32_t (*add_header_fn)(uint64_t handle, const char *name, const char *
 int connection_headers(const struct connection *connection, uint64_t handle, add_header_fn add);
 /* Makes one field of those of a name, for what takes one of each. */
 void connection_join_headers(struct connection *connection);
+/* Adds --user as a field of its own, for what has no function for it. */
+int connection_basic(const struct connection *connection, uint64_t handle, add_header_fn add);
 int connection_has_header(const struct connection *connection, const char *name);
 /* A URL as the library wants it: with a scheme, the one given where there is none. */
 char *whole_url(const char *url, const char *scheme);

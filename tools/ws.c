@@ -212,15 +212,8 @@ static int set_up(struct ws *ws) {
   if (ws->connection.connect_ms > 0) {
     apus_channel_set_connect_timeout(channel, ws->connection.connect_ms);
   }
-  if (ws->connection.user != NULL) {
-    struct text pair = {0}, value = {0};
-    text_print(&pair, "%s:%s", ws->connection.user, ws->connection.password);
-    text_print(&value, "Basic ");
-    text_base64(&value, pair.bytes, pair.length);
-    apus_channel_add_header(channel, "Authorization", value.bytes);
-    text_free(&pair);
-    text_free(&value);
-  }
+  result = connection_basic(&ws->connection, channel, apus_channel_add_header);
+  if (result != EXIT_FINE) return result;
   apus_channel_on_open(channel, opened, ws, NULL);
   apus_channel_on_message(channel, received, ws, NULL);
   apus_channel_on_pong(channel, ponged, ws, NULL);

@@ -2,6 +2,8 @@
 import json
 import re
 import signal
+import socket
+import time
 
 from cli_run import Background, expect, tool
 from common import check, check_in
@@ -112,6 +114,14 @@ def check_load(peer, closed):
     figures = json.loads(tool("bench", "-j", "-n", "300", "-c", "5", "--size", "1000", url).out)
     check("messages", (300, 0, 300000),
           (figures["answers"], figures["errors"], figures["bytes"]))
+    tool("bench", "-n", "1", "-u", "Ada:love", url)
+    check("credentials of a WebSocket", "Basic QWRhOmxvdmU=", peer.seen[-1].get("Authorization"))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        expect("a handshake that takes too long", 5, tool(
+            "bench", "-c", "1", "-n", "1", "--connect-timeout", "0.5",
+            f"ws://127.0.0.1:{silent.getsockname()[1]}/"), "more time")
+        check("the time that it took is short", True, time.monotonic() - began < 5)
     expect("no WebSocket", 4, tool("bench", "-n", "9", url.replace("/ws", "/whole")), "200")
     for scheme in ("http", "ws"):
         expect("a closed port", 2, tool("bench", f"{scheme}://127.0.0.1:{closed}/"), "server runs")
