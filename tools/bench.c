@@ -202,9 +202,6 @@ static int run(const struct command *command, int count, char **words) {
   if (bench.has_limit && bench.limit < bench.connections) bench.connections = bench.limit;
   bench.url = whole_url(bench.url_word, "http");
   bench.is_websocket = strncmp(bench.url, "ws://", 5) == 0 || strncmp(bench.url, "wss://", 6) == 0;
-  if (bench.is_websocket && bench.connection.unix_socket != NULL) {
-    wrong_usage(command, "a WebSocket has no --unix-socket");
-  }
   bench.connection.proxy = ""; /* it would be the proxy that is measured */
   bench.client = apus_client_make();
   if (bench.client == 0) out_of_memory();

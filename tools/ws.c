@@ -263,7 +263,6 @@ static int run(const struct command *command, int count, char **words) {
     if (!connection_option(&ws.connection, &arguments, id)) take_option(&ws, &arguments, id);
   }
   if (ws.url_word == NULL) wrong_usage(command, "which URL?");
-  if (ws.connection.unix_socket != NULL) wrong_usage(command, "a WebSocket has no --unix-socket");
   ws.url = websocket_url(ws.url_word);
   ws.connection.proxy = ""; /* channels have none */
   ws.is_typed = isatty(STDIN_FILENO);

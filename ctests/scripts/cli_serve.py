@@ -151,6 +151,17 @@ def check_server_failures(site, authority, key_of):
               tool("get", "--unix-socket", path, "http://x/page.html").out)
 
 
+def check_unix_channels(folder):
+    path = os.path.join(folder, "echo-socket")
+    with Background("echo", "-q", "-l", "unix:" + path) as run:
+        check_in("where it is", path, run.line("stderr"))
+        done = tool("ws", "-q", "--unix-socket", path, "ws://x/any", data=b"by a path\n")
+        check("a WebSocket over a Unix socket", (0, True),
+              (done.code, "by a path\n" in done.out))
+        done = tool("bench", "-n", "20", "--unix-socket", path, "ws://x/any")
+        check("many of them", (0, True), (done.code, done.out.startswith("20 messages")))
+
+
 def check_echo():
     with Served("echo", "--interval", "0.02", "--cors") as run:
         status, headers, data = ask(run.url, "PUT", "/a%20b?x=1&status=418", b"h\xc3\xa9",
@@ -189,3 +200,4 @@ def check_servers(folder, authority, key_of):
     check_uploads(site)
     check_server_failures(site, authority, key_of)
     check_echo()
+    check_unix_channels(folder)

@@ -46,7 +46,7 @@ def check_ends(peer, closed):
     expect("no such host", 2, tool("ws", "ws://nobody.invalid/"), "name")
     expect("TLS", 3, tool("ws", peer.secure.replace("http", "ws") + "/ws"), "--cacert")
     expect("a long wait", 5, tool("ws", "-q", "-m", "0.3", "--stay", url + "/ws"), "--max-time")
-    expect("no Unix socket", 1, tool("ws", "--unix-socket", "/none", url), "--unix-socket")
+    expect("no Unix socket", 2, tool("ws", "--unix-socket", "/none", url), "")
     with Background("ws", url + "/ws") as run:
         check_in("it opens", "open", run.line("stderr"))
         run.process.stdin.write(b"hello\n")
