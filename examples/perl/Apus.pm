@@ -49,11 +49,19 @@ package Apus {
     return $type =~ /\*|_fn$/ ? 'opaque' : $type;
   }
 
+  # Text would end at a NUL inside; data are bytes, also where Perl keeps them as characters.
+  sub prepare {
+    my $role = $_[0] // '';
+    die "a NUL inside text\n" if $role eq 'text' && index($_[1], "\0") >= 0;
+    utf8::downgrade($_[1], 1) or die "data with characters above 255\n" if $role eq 'bytes';
+  }
+
   # Calls a function; dies as Apus::Error where it fails.
   sub call {
     my ($name, @given) = @_;
     my $item = $functions{$name} // die "no function $name\n";
     my $role = $item->{returns}{role};
+    prepare($item->{arguments}[$_]{role}, $given[$_]) for grep { defined $given[$_] } 0 .. $#given;
     $made{$name} //= $ffi->function($name => [map { type_of($_) } @{ $item->{arguments} }],
       $role eq 'borrowed' ? 'opaque' : type_of($item->{returns}));
     my $result = $made{$name}->call(@given);

@@ -76,7 +76,31 @@ sub test_stale {
   check 'the error', ref $@ && $@->name eq 'APUS_E_HANDLE';
 }
 
+# Text with a NUL inside is refused; bytes stay bytes, however Perl keeps them.
+sub test_strings {
+  my ($server, $client) = (Apus::Server->new, Apus::Client->new);
+  eval { $server->get("/a\0b", sub { }) };
+  check 'a NUL inside text', $@ =~ /NUL/;
+  my $bytes = "a\xff\0b";
+  utf8::upgrade($bytes);
+  my @answers;
+  $server->get('/', sub { $_[0]->reply_data($bytes, 'application/octet-stream') });
+  $server->get('/wide', sub { $_[0]->reply_data("\x{263a}", 'application/octet-stream') });
+  my $port = $server->listen('127.0.0.1', 0);
+  $server->start;
+  local $SIG{__WARN__} = sub { };
+  for my $path ('', 'wide') {
+    my $fetch = $client->fetch(GET => "http://127.0.0.1:$port/$path");
+    $fetch->start;
+    $server->tick(10) until $fetch->wait(0);
+    push @answers, $fetch->response;
+  }
+  check 'bytes of an upgraded scalar', $answers[0]->body eq "a\xff\0b";
+  check 'what is no bytes', $answers[1]->status == 500;
+}
+
 test_kept();
+test_strings();
 test_orders();
 test_stale();
 check 'no handle is left', live() == 0;
