@@ -43,6 +43,12 @@ local function check(result)
   return tonumber(result)
 end
 
+-- Text for a function of C, which would end at a NUL inside.
+local function text(value)
+  if type(value) == "string" and value:find("\0", 1, true) then error("a NUL inside text", 3) end
+  return value
+end
+
 -- Text that a function lends.
 local function words(result)
   if result == nil then fail() end
@@ -69,6 +75,10 @@ local function class(name)
   end
   -- Calls apus_NAME_set_OPTION().
   function made.set(self, option, ...)
+    for index = 1, select("#", ...) do
+      local value, behind = select(index, ...)
+      if type(behind) ~= "number" then text(value) end -- else bytes, and how many
+    end
     check(C["apus_" .. name .. "_set_" .. option](self.handle, ...))
     return self
   end
@@ -156,20 +166,21 @@ local on_open = ffi.cast("apus_open_fn", function() end)
 function Request:path() return words(C.apus_request_path(self.handle)) end
 function Request:method() return words(C.apus_request_method_name(self.handle)) end
 function Request:body() return taken(C.apus_request_body, self.handle) end
-function Request:header(name) return taken(C.apus_request_header, self.handle, name) end
-function Request:param(name) return taken(C.apus_request_param, self.handle, name) end
-function Request:query(name) return taken(C.apus_request_query_param, self.handle, name) end
+function Request:header(name) return taken(C.apus_request_header, self.handle, text(name)) end
+function Request:param(name) return taken(C.apus_request_param, self.handle, text(name)) end
+function Request:query(name) return taken(C.apus_request_query_param, self.handle, text(name)) end
 
 function Request:set_header(name, value)
-  check(C.apus_reply_set_header(self.handle, name, value))
+  check(C.apus_reply_set_header(self.handle, text(name), text(value)))
 end
 
-function Request:reply(status, type, body)
-  check(C.apus_reply(self.handle, status, type, body, #body))
+function Request:reply(status, kind, body)
+  check(C.apus_reply(self.handle, status, text(kind), body, #body))
 end
 
 function Stream:send(data, id, event)
-  check(C.apus_writer_event(self.handle, event, id and tostring(id), data, #data))
+  local name = id and tostring(id)
+  check(C.apus_writer_event(self.handle, text(event), text(name), data, #data))
 end
 
 -- ---- servers
@@ -181,12 +192,12 @@ function apus.server()
 end
 
 function Server:listen(host, port)
-  local index = check(C.apus_server_listen(self.handle, host, port))
+  local index = check(C.apus_server_listen(self.handle, text(host), port))
   return check(C.apus_server_port(self.handle, index))
 end
 
 function Server:route(method, pattern, fn)
-  check(C.apus_server_route_named(self.handle, method, pattern, on_request,
+  check(C.apus_server_route_named(self.handle, text(method), text(pattern), on_request,
     keep(self.kept, fn), nil))
 end
 
@@ -194,12 +205,13 @@ function Server:get(pattern, fn) self:route("GET", pattern, fn) end
 function Server:post(pattern, fn) self:route("POST", pattern, fn) end
 
 function Server:events(pattern, fn)
-  check(C.apus_server_events(self.handle, pattern, on_events, keep(self.kept, fn), nil))
+  local context = keep(self.kept, fn)
+  check(C.apus_server_events(self.handle, text(pattern), on_events, context, nil))
 end
 
 -- fn takes a channel, a message, and whether that is text.
 function Server:websocket(pattern, fn)
-  local route = check(C.apus_server_websocket(self.handle, pattern, on_open, nil, nil))
+  local route = check(C.apus_server_websocket(self.handle, text(pattern), on_open, nil, nil))
   check(C.apus_server_on_message(self.handle, route, on_message, keep(self.kept, fn), nil))
 end
 
@@ -218,11 +230,12 @@ local Client, Fetch, Response = class("client"), class("fetch"), class("response
 function apus.client() return own(Client, C.apus_client_make()) end
 
 -- One request over a connection of its own.
-function apus.get(url) return own(Response, C.apus_get(url, nil)) end
+function apus.get(url) return own(Response, C.apus_get(text(url), nil)) end
 
 -- A request that start() sends; wait() is true when it is done.
 function Client:fetch(method, url)
-  return own(Fetch, C.apus_fetch_make(self.handle, method, url), { client = self })
+  local handle = C.apus_fetch_make(self.handle, text(method), text(url))
+  return own(Fetch, handle, { client = self })
 end
 
 function Fetch:start() check(C.apus_fetch_start(self.handle)) end
@@ -237,12 +250,12 @@ end
 
 function Response:status() return check(C.apus_response_status(self.handle)) end
 function Response:body() return taken(C.apus_response_body, self.handle) end
-function Response:header(name) return taken(C.apus_response_header, self.handle, name) end
+function Response:header(name) return taken(C.apus_response_header, self.handle, text(name)) end
 
 -- Begins to open a WebSocket; wait_open() is true when it is.
 function Client:open(url)
   local channel = own(Channel, C.apus_channel_make(self.handle), { client = self })
-  check(C.apus_channel_open(channel.handle, url))
+  check(C.apus_channel_open(channel.handle, text(url)))
   return channel
 end
 

@@ -138,7 +138,31 @@ local function test_results()
   server:stop()
 end
 
+-- Text with a NUL inside is refused before the call; bodies may have them.
+local function test_nul()
+  local server, client = apus.server(), apus.client()
+  local function refused(fn, ...)
+    local good, problem = pcall(fn, ...)
+    assert(not good and tostring(problem):find("NUL", 1, true), problem)
+  end
+  refused(server.get, server, "/a\0b", print)
+  refused(server.listen, server, "127.0.0.1\0", 0)
+  refused(client.set, client, "header", "X", "a\0b")
+  refused(client.fetch, client, "GET", "http://127.0.0.1/\0")
+  refused(apus.get, "http://127.0.0.1:9/\0")
+  server:get("/", function(request)
+    refused(request.header, request, "A\0")
+    refused(request.set_header, request, "A", "b\0c")
+    return "d\0e"
+  end)
+  local port = server:listen("127.0.0.1", 0)
+  server:start()
+  assert(ask(server, client, port):body() == "d\0e")
+  server:stop()
+end
+
 test_kept()
+test_nul()
 test_cycle()
 test_results()
 test_orders()
