@@ -103,6 +103,11 @@ proc checkHandle(handle: Handle): Handle =
   if handle == 0: fail()
   handle
 
+proc text(value: string): cstring =
+  ## For C, where it would end at a NUL inside.
+  if '\0' in value: raise newException(ValueError, "a NUL inside text")
+  value.cstring
+
 proc copied(data: pointer, length: csize_t): string =
   result = newString(length)
   if length > 0: copyMem(addr result[0], data, length)
@@ -116,7 +121,7 @@ proc live*(): int =
 proc param*(request: Request, name: string): string =
   ## A part of the path that the pattern names, or "".
   var length: csize_t
-  let value = apus_request_param(request.Handle, name, addr length)
+  let value = apus_request_param(request.Handle, text(name), addr length)
   if value != nil: result = copied(value, length)
 
 proc text*(request: Request, status: int, body: string) =
@@ -125,7 +130,7 @@ proc text*(request: Request, status: int, body: string) =
                    body.len.csize_t)
 
 proc event*(writer: Writer, id, data: string) =
-  check apus_writer_event(writer.Handle, nil, id, data, data.len.csize_t)
+  check apus_writer_event(writer.Handle, nil, text(id), data, data.len.csize_t)
 
 proc finish*(writer: Writer) =
   check apus_writer_end(writer.Handle)
@@ -185,24 +190,24 @@ proc keep(server: Server, hook: Hook): pointer =
 proc get*(server: Server, pattern: string, handler: proc (request: Request)) =
   ## Answers GET requests. What the handler raises is reported, and is a 500.
   let context = server.keep(Hook(onRequest: handler))
-  check apus_server_get(server.handle, pattern, onRequest, context, nil)
+  check apus_server_get(server.handle, text(pattern), onRequest, context, nil)
 
 proc events*(server: Server, pattern: string,
              handler: proc (writer: Writer, request: Request)) =
   ## Answers with a stream of events.
   let context = server.keep(Hook(onEvents: handler))
-  check apus_server_events(server.handle, pattern, onEvents, context, nil)
+  check apus_server_events(server.handle, text(pattern), onEvents, context, nil)
 
 proc webSocket*(server: Server, pattern: string,
                 handler: proc (channel: WsChannel, message: Message)) =
   ## Takes messages of channels.
   let context = server.keep(Hook(onMessage: handler))
-  let route = check apus_server_websocket(server.handle, pattern, onOpen, nil, nil)
+  let route = check apus_server_websocket(server.handle, text(pattern), onOpen, nil, nil)
   check apus_server_on_message(server.handle, route, onMessage, context, nil)
 
 proc listen*(server: Server, host: string, port: int): int =
   ## Binds a port, 0 for any free one, and tells which it is.
-  let listener = check apus_server_listen(server.handle, host, port.int32)
+  let listener = check apus_server_listen(server.handle, text(host), port.int32)
   check apus_server_port(server.handle, listener)
 
 proc start*(server: Server) =
@@ -224,7 +229,7 @@ proc stop*(server: Server) =
 
 proc get*(url: string): tuple[status: int, body: string] =
   ## Fetches a URL.
-  let response = checkHandle(apus_get(url, nil))
+  let response = checkHandle(apus_get(text(url), nil))
   defer: discard apus_response_destroy(response)
   var length: csize_t
   let body = apus_response_body(response, addr length)
@@ -248,7 +253,7 @@ proc newSocket*(client: Client): Socket =
 
 proc open*(socket: Socket, url: string) =
   ## Connects to a URL, as ws://host:port/path, and waits until that is done.
-  check apus_channel_open(socket.handle, url)
+  check apus_channel_open(socket.handle, text(url))
   check apus_channel_wait_open(socket.handle, -1)
 
 proc send*(socket: Socket, message: Message) =

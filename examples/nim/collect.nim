@@ -72,6 +72,14 @@ proc checkOrders() =
     expectFailure: discard server.listen("127.0.0.1", 0)
     expectFailure: socket.send(Message(data: ""))
 
+proc checkText() =
+  ## Text with a NUL inside is refused before the call.
+  let server = newServer()
+  doAssertRaises(ValueError): server.get("/a\0b", proc (request: Request) = discard)
+  doAssertRaises(ValueError): discard server.listen("127.0.0.1\0", 0)
+  doAssertRaises(ValueError): discard get("http://127.0.0.1:9/\0")
+  server.close()
+
 proc leave() =
   ## Makes objects and closes none.
   keep(newServer())
@@ -82,6 +90,7 @@ proc collectGarbage*() =
   GC_fullCollect()
   expect(released == 1, "a handler is let go with its server")
   checkOrders()
+  checkText()
   expect(live() == 0, "all that was closed has ended")
   leave()
   GC_fullCollect()
