@@ -143,7 +143,7 @@ local function test_nul()
   local server, client = apus.server(), apus.client()
   local function refused(fn, ...)
     local good, problem = pcall(fn, ...)
-    assert(not good and tostring(problem):find("NUL", 1, true), problem)
+    assert(not good and tostring(problem):find("NUL", 1, true), tostring(problem))
   end
   refused(server.get, server, "/a\0b", print)
   refused(server.listen, server, "127.0.0.1\0", 0)

@@ -88,25 +88,31 @@ value apus_ml_destroy(value object) {
   return Val_unit;
 }
 
+/* Text for the library, which ends at a NUL: one inside is an exception. */
+static const char *text(value string) {
+  if (!caml_string_is_c_safe(string)) caml_invalid_argument("a NUL inside text");
+  return String_val(string);
+}
+
 value apus_ml_get(value server, value pattern, value index) {
-  return number(apus_server_get(Long_val(server), String_val(pattern), on_request,
-                                (void *)Long_val(index), NULL));
+  return number(
+      apus_server_get(Long_val(server), text(pattern), on_request, (void *)Long_val(index), NULL));
 }
 
 value apus_ml_events(value server, value pattern, value index) {
-  return number(apus_server_events(Long_val(server), String_val(pattern), on_events,
+  return number(apus_server_events(Long_val(server), text(pattern), on_events,
                                    (void *)Long_val(index), NULL));
 }
 
 value apus_ml_websocket(value server, value pattern, value index) {
-  int32_t route = apus_server_websocket(Long_val(server), String_val(pattern), on_open, NULL, NULL);
+  int32_t route = apus_server_websocket(Long_val(server), text(pattern), on_open, NULL, NULL);
   if (route < 0) return fail();
   return number(
       apus_server_on_message(Long_val(server), route, on_message, (void *)Long_val(index), NULL));
 }
 
 value apus_ml_listen(value server, value host, value port) {
-  int32_t index = apus_server_listen(Long_val(server), String_val(host), Int_val(port));
+  int32_t index = apus_server_listen(Long_val(server), text(host), Int_val(port));
   return number(index < 0 ? index : apus_server_port(Long_val(server), index));
 }
 
@@ -135,7 +141,7 @@ value apus_ml_tick(value server, value function, value timeout) {
 
 value apus_ml_param(value request, value name) {
   size_t length;
-  const char *found = apus_request_param(Long_val(request), String_val(name), &length);
+  const char *found = apus_request_param(Long_val(request), text(name), &length);
   if (found == NULL) return Val_none;
   return caml_alloc_some(caml_alloc_initialized_string(length, found));
 }
@@ -146,7 +152,7 @@ value apus_ml_reply(value request, value status, value body) {
 }
 
 value apus_ml_event(value writer, value id, value data) {
-  return number(apus_writer_event(Long_val(writer), NULL, String_val(id), String_val(data),
+  return number(apus_writer_event(Long_val(writer), NULL, text(id), String_val(data),
                                   caml_string_length(data)));
 }
 
@@ -167,8 +173,9 @@ value apus_ml_send(value channel, value opcode, value data) {
 value apus_ml_connect(value client, value url) {
   CAMLparam1(url);
   int32_t result = -1;
+  const char *address = text(url); /* copied by the library before anything moves */
   apus_channel channel = apus_channel_make(Long_val(client));
-  if (channel != 0) result = apus_channel_open(channel, String_val(url));
+  if (channel != 0) result = apus_channel_open(channel, address);
   if (result == APUS_OK) {
     caml_release_runtime_system();
     result = apus_channel_wait_open(channel, -1);
@@ -210,7 +217,7 @@ value apus_ml_close(value channel) {
 value apus_ml_fetch(value url) {
   CAMLparam1(url);
   CAMLlocal2(pair, body);
-  char *copy = caml_stat_strdup(String_val(url));
+  char *copy = caml_stat_strdup(text(url));
   caml_release_runtime_system();
   apus_response response = apus_get(copy, NULL);
   caml_acquire_runtime_system();

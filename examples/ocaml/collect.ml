@@ -73,6 +73,17 @@ let check_order order =
   expect (fails (fun () -> Server.listen server "127.0.0.1" 0)) "an ended server says so";
   expect (fails (fun () -> Socket.send socket (Text ""))) "an ended socket says so"
 
+(* Text with a NUL inside is refused before the call. *)
+let check_text () =
+  let refused use = match use () with _ -> false | exception Invalid_argument _ -> true in
+  let server = Server.make () and client = Client.make () in
+  expect (refused (fun () -> Server.get server "/a\000b" ignore)) "a pattern";
+  expect (refused (fun () -> Server.listen server "127.0.0.1\000" 0)) "a host";
+  expect (refused (fun () -> Socket.connect client "ws://127.0.0.1:9/\000")) "a URL";
+  expect (refused (fun () -> Client.get "http://127.0.0.1:9/\000")) "another";
+  Server.close server;
+  Client.close client
+
 (* Makes objects and closes none. *)
 let leave () =
   ignore (Client.make ());
@@ -83,6 +94,7 @@ let run () =
   eventually "a handler is let go with its server" (fun () -> not (Weak.check weak 0));
   List.iter check_order
     [ [ 0; 1; 2 ]; [ 0; 2; 1 ]; [ 1; 0; 2 ]; [ 1; 2; 0 ]; [ 2; 0; 1 ]; [ 2; 1; 0 ] ];
+  check_text ();
   expect (live () = 0) "all that was closed has ended";
   let weak = leave () in
   expect (live () = 2) "there are a client and a server";
