@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -93,6 +94,21 @@ func checkOrders() {
 	}
 }
 
+// checkText passes text with a NUL inside, which is refused before the call.
+func checkText() {
+	server, client := must(apus.NewServer()), must(apus.NewClient())
+	channel := must(client.Channel())
+	_, listening := server.Listen("127.0.0.1\x00", 0)
+	_, getting := apus.Get("http://127.0.0.1:9/\x00")
+	routing := server.Get("/a\x00b", func(*apus.Request) error { return nil })
+	for _, err := range []error{listening, getting, routing, channel.Open("ws://127.0.0.1:9/\x00")} {
+		expect(err != nil && strings.Contains(err.Error(), "NUL"), fmt.Sprint("text: ", err))
+	}
+	channel.Close()
+	client.Close()
+	server.Close()
+}
+
 // leave makes objects and closes none.
 func leave(released *atomic.Bool) {
 	server := must(apus.NewServer())
@@ -103,6 +119,7 @@ func leave(released *atomic.Bool) {
 func collect() error {
 	checkHandlers()
 	checkOrders()
+	checkText()
 	expect(apus.Live() == 0, "all that was closed has ended")
 	var released atomic.Bool
 	leave(&released)

@@ -8,9 +8,11 @@ package apus
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/cgo"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 )
@@ -49,8 +51,16 @@ func make64(function func() C.uint64_t) (C.uint64_t, error) {
 	return C.uint64_t(result), err
 }
 
-func text(s string) *C.char { return C.CString(s) }
-func free(s *C.char)        { C.free(unsafe.Pointer(s)) }
+// text is a copy for C, where it would end at a NUL inside.
+func text(s string) (*C.char, error) {
+	if strings.IndexByte(s, 0) >= 0 {
+		return nil, errors.New("a NUL inside text")
+	}
+	return C.CString(s), nil
+}
+
+func free(s *C.char) { C.free(unsafe.Pointer(s)) }
+
 func bytes(b []byte) (unsafe.Pointer, C.size_t) {
 	if len(b) == 0 {
 		return nil, 0
@@ -88,7 +98,10 @@ func (s *Server) Close() {
 func (s *Server) add(pattern string, function any,
 	register func(*C.char, C.uintptr_t) C.int32_t) (int, error) {
 	defer runtime.KeepAlive(s)
-	path := text(pattern)
+	path, err := text(pattern)
+	if err != nil {
+		return 0, err
+	}
 	defer free(path)
 	handle := C.uintptr_t(cgo.NewHandle(function))
 	return check(func() C.int32_t { return register(path, handle) })
@@ -126,7 +139,10 @@ func (s *Server) WebSocket(pattern string, handler func(*Channel, Message) error
 // Listen binds a port, 0 for any free one, and tells which it is.
 func (s *Server) Listen(host string, port int) (int, error) {
 	defer runtime.KeepAlive(s)
-	name := text(host)
+	name, err := text(host)
+	if err != nil {
+		return 0, err
+	}
 	defer free(name)
 	index, err := check(func() C.int32_t {
 		return C.apus_server_listen(s.handle, name, C.int32_t(port))

@@ -14,7 +14,10 @@ type Request struct{ handle C.apus_request }
 
 // Param is a part of the path that the pattern names, or "".
 func (r *Request) Param(name string) string {
-	key := text(name)
+	key, err := text(name)
+	if err != nil {
+		return ""
+	}
 	defer free(key)
 	var length C.size_t
 	value := C.apus_request_param(r.handle, key, &length)
@@ -24,7 +27,7 @@ func (r *Request) Param(name string) string {
 // Text replies with plain text.
 func (r *Request) Text(status int, body string) error {
 	data, length := bytes([]byte(body))
-	kind := text("text/plain; charset=utf-8")
+	kind := C.CString("text/plain; charset=utf-8")
 	defer free(kind)
 	_, err := check(func() C.int32_t {
 		return C.apus_reply(r.handle, C.int32_t(status), kind, data, length)
@@ -36,10 +39,14 @@ func (r *Request) Text(status int, body string) error {
 type Writer struct{ handle C.apus_writer }
 
 func (w *Writer) Event(id, data string) error {
-	name, content := text(id), text(data)
+	name, err := text(id)
+	if err != nil {
+		return err
+	}
 	defer free(name)
+	content := C.CString(data)
 	defer free(content)
-	_, err := check(func() C.int32_t {
+	_, err = check(func() C.int32_t {
 		return C.apus_writer_event(w.handle, nil, name, unsafe.Pointer(content),
 			C.size_t(len(data)))
 	})
@@ -139,9 +146,12 @@ func (c *Client) Channel() (*Channel, error) {
 // Open connects to a URL, as "ws://host:port/path", and waits until that is done.
 func (c *Channel) Open(url string) error {
 	defer runtime.KeepAlive(c)
-	address := text(url)
+	address, err := text(url)
+	if err != nil {
+		return err
+	}
 	defer free(address)
-	_, err := check(func() C.int32_t { return C.apus_channel_open(c.handle, address) })
+	_, err = check(func() C.int32_t { return C.apus_channel_open(c.handle, address) })
 	if err == nil {
 		_, err = check(func() C.int32_t { return C.apus_channel_wait_open(c.handle, -1) })
 	}
@@ -156,7 +166,10 @@ type Response struct {
 
 // Get fetches a URL.
 func Get(url string) (Response, error) {
-	address := text(url)
+	address, err := text(url)
+	if err != nil {
+		return Response{}, err
+	}
 	defer free(address)
 	handle, err := make64(func() C.uint64_t { return C.apus_get(address, nil) })
 	if err != nil {
