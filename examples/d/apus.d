@@ -75,6 +75,17 @@ class ApusException : Exception
     }
 }
 
+/// For C, where it would end at a NUL inside.
+private const(char)* text(string value)
+{
+    import std.exception : enforce;
+    import std.string : representation;
+
+    foreach (unit; value.representation)
+        enforce(unit != 0, "a NUL inside text");
+    return value.toStringz;
+}
+
 private int check(int result)
 {
     if (result < 0)
@@ -116,7 +127,7 @@ struct Request
     string param(string name)
     {
         size_t length;
-        const value = apus_request_param(handle, name.toStringz, &length);
+        const value = apus_request_param(handle, name.text, &length);
         return value is null ? null : value[0 .. length].idup;
     }
 
@@ -134,7 +145,7 @@ struct Writer
 
     void event(string id, const(char)[] data)
     {
-        check(apus_writer_event(handle, null, id.toStringz, data.ptr, data.length));
+        check(apus_writer_event(handle, null, id.text, data.ptr, data.length));
     }
 
     void end()
@@ -243,7 +254,7 @@ final class Server
     {
         auto hook = new Hook;
         hook.onRequest = handler;
-        check(apus_server_get(handle, pattern.toStringz, &onRequest, keep(hook), null));
+        check(apus_server_get(handle, pattern.text, &onRequest, keep(hook), null));
     }
 
     /// Answers with a stream of events.
@@ -251,7 +262,7 @@ final class Server
     {
         auto hook = new Hook;
         hook.onEvents = handler;
-        check(apus_server_events(handle, pattern.toStringz, &onEvents, keep(hook), null));
+        check(apus_server_events(handle, pattern.text, &onEvents, keep(hook), null));
     }
 
     /// Takes the messages of channels, which are lent until the handler returns.
@@ -259,7 +270,7 @@ final class Server
     {
         auto hook = new Hook;
         hook.onMessage = handler;
-        const route = check(apus_server_websocket(handle, pattern.toStringz, &onOpen, null, null));
+        const route = check(apus_server_websocket(handle, pattern.text, &onOpen, null, null));
         check(apus_server_on_message(handle, route, &onMessage, keep(hook), null));
     }
 
@@ -267,7 +278,7 @@ final class Server
     int listen(string host, int port)
     {
         return check(apus_server_port(handle, check(apus_server_listen(handle,
-                host.toStringz, port))));
+                host.text, port))));
     }
 
     /// Serves on this thread until stop().
@@ -296,7 +307,7 @@ struct Response
 /// Fetches a URL.
 Response get(string url)
 {
-    const response = checkHandle(apus_get(url.toStringz, null));
+    const response = checkHandle(apus_get(url.text, null));
     scope (exit)
         apus_response_destroy(response);
     size_t length;
@@ -345,7 +356,7 @@ final class Socket
     /// Connects to a URL, as ws://host:port/path, and waits until that is done.
     void open(string url)
     {
-        check(apus_channel_open(handle, url.toStringz));
+        check(apus_channel_open(handle, url.text));
         check(apus_channel_wait_open(handle, -1));
     }
 

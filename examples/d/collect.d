@@ -113,6 +113,17 @@ void checkOrders()
     while (nextPermutation(order));
 }
 
+/// Text with a NUL inside is refused before the call.
+void checkText()
+{
+    auto server = new Server;
+    scope (exit)
+        server.close();
+    enforce(collectException(server.listen("127.0.0.1\0", 0)) !is null, "not so: a host");
+    enforce(collectException(server.get("/a\0b", (Request request) {})) !is null,
+            "not so: a pattern");
+}
+
 /// Makes objects and closes none.
 void leave()
 {
@@ -126,6 +137,7 @@ void collectGarbage()
     apart({ checkHandlers(); });
     eventually("a handler is let go with its server", () => atomicLoad(released) == 1);
     apart({ checkOrders(); });
+    apart({ checkText(); });
     enforce(live() == 0, "not so: all that was closed has ended");
     apart({ leave(); });
     eventually("the collector ends what nobody refers to",
