@@ -168,7 +168,6 @@ extension Ref where Object == Channel {
     let isClosing = o.state == .closing
     o.lock.unlock()
     if isAbandoned { return abandon() }
-    settleTopics()
     if isClosing { startClosing() } else { armTimer() }
     tellDrained()
     readOn()

@@ -3,12 +3,6 @@
 
 import Synchronization
 
-/// What was asked for and not done yet.
-struct TopicRequest {
-  let topic: Ref<Topic>
-  let joins: Bool
-}
-
 extension Ref where Object == Channel {
   /// Any thread; the caller holds the lock.
   func ask(for name: Bytes, joins: Bool) throws(Failure) {
@@ -17,35 +11,41 @@ extension Ref where Object == Channel {
     }
     // Its frames are masked, each by itself.
     if o.role == .client { throw Failure(.unsupported, "topics are for a server's channels") }
-    if o.state == .closing || o.state == .closed {
+    guard o.state != .closing, o.state != .closed, let worker = o.worker else {
       throw Failure(.closed, "the channel is closed")
     }
     // As long as the channel has a worker, the server keeps all of them.
-    let workers = o.worker == nil ? 0 : o.server.o.workers.count
+    let workers = o.server.o.workers.count
     guard let topic = o.server.o.topics.use(name, makes: joins, workers: workers) else {
       if joins { throw .noMemory }
       return
     }
-    guard o.requests.append(TopicRequest(topic: topic, joins: joins)) else {
+    do throws(Failure) {
+      let errand = try unsafe Ref<TopicErrand>.make(opaque, topicMailCame)
+      guard o.requests.append(TopicRequest(topic: topic, joins: joins)) else {
+        errand.end()
+        throw .noMemory
+      }
+      retain()
+      errand.post(to: worker)
+    } catch {
       o.server.o.topics.leave(topic)
-      throw .noMemory
+      throw error
     }
-    notifyLoop()
   }
 
-  /// The loop: does what was asked for.
+  /// The loop: does what was asked for and is due.
   func settleTopics() {
     while true {
       o.lock.lock()
-      let request = o.requests.isEmpty ? nil : o.requests[0]
-      if request != nil { o.requests.removeFirst(1) }
-      let isGone = o.state == .closed
+      let worker = o.state == .closed ? nil : o.worker
+      let request = o.requests.take(all: worker == nil)
       o.lock.unlock()
       guard let request else { return }
-      if isGone {
-        o.server.o.topics.leave(request.topic)
+      if request.joins, let worker {
+        join(request.topic, worker)
       } else if request.joins {
-        join(request.topic)
+        o.server.o.topics.leave(request.topic)
       } else {
         depart(request.topic)
         o.server.o.topics.leave(request.topic)
@@ -61,10 +61,9 @@ extension Ref where Object == Channel {
   }
 
   /// The use of the topic becomes the membership's.
-  private func join(_ topic: Ref<Topic>) {
-    guard let worker = o.connection?.o.worker, place(of: topic) == nil,
-      let members = topic.members(of: worker),
-      let membership = Ref<Membership>(make: Membership(self, topic))
+  private func join(_ topic: Ref<Topic>, _ worker: Ref<Worker>) {
+    guard place(of: topic) == nil, let members = topic.members(of: worker),
+      let membership = Ref<Membership>(make: Membership(self, topic, members))
     else { return o.server.o.topics.leave(topic) }
     membership.o.index = members.o.list.count
     guard members.o.list.append(membership) else {
@@ -87,10 +86,8 @@ extension Ref where Object == Channel {
   }
 
   private func end(_ membership: Ref<Membership>) {
-    let topic = membership.o.topic
-    if let worker = o.connection?.o.worker, let members = topic.members(of: worker),
-      let last = members.o.list.removeLast(), last != membership
-    {
+    let (topic, members) = (membership.o.topic, membership.o.members)
+    if let last = members.o.list.removeLast(), last != membership {
       members.o.list[membership.o.index] = last
       last.o.index = membership.o.index
     }
@@ -107,7 +104,9 @@ extension Ref where Object == Channel {
 
   /// Sends what was published: as it is, framed and deflated once for all.
   func pass(on frame: Ref<SharedFrame>) {
-    guard let connection = o.connection, !connection.o.isDead, !o.isDeaf else { return }
+    if o.isDeaf { return }
+    guard let connection = o.connection else { return wait(with: frame) }
+    if connection.o.isDead { return }
     o.lock.lock()
     guard o.state == .open else { return o.lock.unlock() }
     let stream = connection.o.stream
@@ -129,6 +128,24 @@ extension Ref where Object == Channel {
     o.lock.unlock()
   }
 
+  /// The reply that accepts the channel is still to be sent: it goes behind that.
+  @inline(never)
+  private func wait(with frame: Ref<SharedFrame>) {
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    guard o.state == .open, let worker = o.worker else { return }
+    if Int64(o.output.count &+ o.postponed.count) >= o.highWater {
+      worker.o.counters.add(.unheard)
+      if o.closesWhenFull {
+        try? close(code: CloseCode.policy, reason: Text("too slow a reader").bytes)
+      }
+    } else if o.sender.isInMessage {
+      o.postponed.append(frame.o.plain.bytes)
+    } else {
+      o.output.append(frame.o.plain.bytes)
+    }
+  }
+
   /// Too slow a reader. The caller holds the lock, which is given up.
   @inline(never)
   private func missOne(_ connection: Ref<Connection>) {
@@ -143,4 +160,12 @@ extension Ref where Object == Channel {
       tellError(.full, "a published message was not sent: the channel is full")
     }
   }
+}
+
+/// The loop's thread. It has a reference.
+private func topicMailCame(_ object: UnsafeMutableRawPointer) {
+  let channel = unsafe Ref<Channel>(opaque: object)
+  channel.locked { channel.o.requests.mailCame() }
+  channel.settleTopics()
+  channel.release()
 }

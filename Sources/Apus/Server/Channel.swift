@@ -125,7 +125,7 @@ typealias ClosedFunction =
 
   /// Published meanwhile, to follow the message that is being sent in frames.
   var postponed = ByteBuffer()
-  var requests = List<TopicRequest>()
+  var requests = TopicRequests()
   /// Whether what is deflated once for all can be sent to it.
   var takesShared = false
   /// Such a message was sent: the other end's window is not the deflater's any more.

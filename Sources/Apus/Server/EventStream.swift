@@ -16,8 +16,7 @@ typealias EventsFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64, UIn
   var missed: Int64 = 0
   var onMissed = unsafe Callback<WriterFunction>.none
   var isMissedQueued = false
-  /// What was asked for and not done yet, in order.
-  var requests = List<TopicRequest>()
+  var requests = TopicRequests()
   /// The request's head and memory were given back.
   var isSlim = false
   /// What waits until the kernel takes more, from a place on; and what that counts for.

@@ -97,7 +97,8 @@ extension Ref where Object == Exchange {
   func ask(for name: Bytes, joins: Bool) throws(Failure) {
     try checkOpen()
     let events = try eventStream()
-    guard let server = o.worker?.o.server else { throw Failure(.closed, "there is no client") }
+    guard let worker = o.worker else { throw Failure(.closed, "there is no client") }
+    let server = worker.o.server
     guard name.count > 0, name.count <= Topics.longestName else {
       throw Failure(.argument, "a topic's name has 1 to 255 bytes")
     }
@@ -107,12 +108,31 @@ extension Ref where Object == Exchange {
       if joins { throw .noMemory }
       return
     }
-    guard events.o.requests.append(TopicRequest(topic: topic, joins: joins)) else {
+    do throws(Failure) {
+      let errand = try unsafe Ref<TopicErrand>.make(opaque, topicMailCame)
+      guard events.o.requests.append(TopicRequest(topic: topic, joins: joins)) else {
+        errand.end()
+        throw .noMemory
+      }
+      // Whoever publishes from now on makes an event of it.
+      if joins { topic.o.readers.wrappingAdd(1, ordering: .sequentiallyConsistent) }
+      // While mail names it, the exchange stays what it is.
+      o.queued &+= 1
+      errand.post(to: worker)
+    } catch {
       server.o.topics.leave(topic)
-      throw .noMemory
+      throw error
     }
-    // Whoever publishes from now on makes an event of it.
-    if joins { topic.o.readers.wrappingAdd(1, ordering: .sequentiallyConsistent) }
-    notifyLoop()
   }
+}
+
+/// The loop's thread: what is due is done when the exchange's turn has come.
+private func topicMailCame(_ object: UnsafeMutableRawPointer) {
+  let exchange = unsafe Ref<Exchange>(opaque: object)
+  exchange.o.lock.lock()
+  exchange.o.queued &-= 1
+  exchange.o.writer.events?.o.requests.mailCame()
+  exchange.o.lock.unlock()
+  if let connection = exchange.o.connection, !exchange.o.isPopped { return connection.pump() }
+  exchange.recycleIfFree()
 }

@@ -42,9 +42,7 @@ extension Ref where Object == Exchange {
   private func settleTopics(_ events: Ref<EventStream>, isOver: Bool) {
     while true {
       o.lock.lock()
-      let request = events.o.requests.isEmpty ? nil : events.o.requests[0]
-      if request != nil { events.o.requests.removeFirst(1) }
-      if events.o.requests.isEmpty { events.o.requests = List<TopicRequest>() }
+      let request = events.o.requests.take(all: isOver)
       o.lock.unlock()
       guard let request, let server else { return }
       if request.joins {

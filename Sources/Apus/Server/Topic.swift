@@ -39,11 +39,14 @@ struct Members: ~Copyable {
 struct Membership: ~Copyable {
   let channel: Ref<Channel>
   let topic: Ref<Topic>
+  /// Where it stands.
+  let members: Ref<Members>
   var index = 0
 
-  init(_ channel: Ref<Channel>, _ topic: Ref<Topic>) {
+  init(_ channel: Ref<Channel>, _ topic: Ref<Topic>, _ members: Ref<Members>) {
     self.channel = channel
     self.topic = topic
+    self.members = members
   }
 }
 
@@ -184,7 +187,7 @@ extension Ref where Object == Server {
       throw Failure(.argument, "the text is not UTF-8")
     }
     guard let topic = o.topics.use(name, makes: false) else { return }
-    // What this thread has asked for before, as to join, comes first.
+    // What this thread has sent before comes first.
     if unsafe ThreadContext.isTicking(opaque) { sendGathered() }
     o.lock.lock()
     defer {

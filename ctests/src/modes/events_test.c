@@ -54,9 +54,10 @@ static void end_writer(void *context, apus_writer writer) {
 
 static void subscribe(void *context, apus_writer writer, apus_request request) {
   (void)context;
-  CHECK_INT(0, apus_writer_subscribe(writer, apus_request_param(request, "topic", NULL)));
   CHECK_INT(0, apus_writer_on_close(writer, end_writer, NULL, NULL));
+  /* First: from the subscription on, what others publish may come at any time. */
   CHECK_INT(0, apus_writer_comment(writer, "in"));
+  CHECK_INT(0, apus_writer_subscribe(writer, apus_request_param(request, "topic", NULL)));
   atomic_store(&handed, writer);
 }
 

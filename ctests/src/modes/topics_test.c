@@ -1,0 +1,231 @@
+/*
+ * topics_test.c - topics in the order in which things are asked for: who joins gets what the
+ * same thread publishes next, wherever that thread is, and how little else is promised.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "../helpers/sse.h"
+#include "../helpers/ws.h"
+
+static struct heard heard;
+static _Atomic apus_writer handed;
+static struct app *running;
+
+static int32_t publish(struct app *app, const char *topic, const char *text) {
+  return apus_server_publish(app->server, topic, APUS_OPCODE_TEXT, text, strlen(text), 0);
+}
+
+static int64_t members(struct app *app, const char *topic) {
+  return apus_server_subscriber_count(app->server, topic);
+}
+
+static void hand_over(void *context, apus_writer writer, apus_request request) {
+  (void)context, (void)request;
+  CHECK_INT(0, apus_writer_comment(writer, "in"));
+  atomic_store(&handed, writer);
+}
+
+static void make(struct app *app, enum mode mode) {
+  heard_reset(&heard);
+  atomic_store(&handed, 0);
+  running = app;
+  app_make(app, mode);
+  CHECK(apus_server_events(app->server, "/events", hand_over, NULL, NULL) >= 0);
+}
+
+static apus_writer take_writer(void) {
+  EVENTUALLY(atomic_load(&handed) != 0);
+  return atomic_exchange(&handed, 0);
+}
+
+/* ------------------------------------------------------------------ one thread */
+
+/* Until something holds, on this thread, which the server has alone. */
+#define TICKED(app, condition) EVENTUALLY((apus_server_tick((app)->server, 0), (condition)))
+
+static void tick_through(struct app *app) {
+  for (int i = 0; i < 8; i++) CHECK(apus_server_tick(app->server, 0) >= 0);
+}
+
+/* Joins, or leaves, and publishes at once; so does a writer. */
+static void on_word(void *context, apus_channel channel, int32_t opcode, const void *data,
+                    size_t length) {
+  (void)opcode, (void)length;
+  apus_writer writer = *(apus_writer *)context;
+  if (strcmp(data, "join") == 0) {
+    CHECK_INT(0, apus_channel_subscribe(channel, "room"));
+    CHECK_INT(0, apus_writer_subscribe(writer, "room"));
+  } else {
+    CHECK_INT(0, publish(running, "room", "before"));
+    CHECK_INT(0, apus_channel_unsubscribe(channel, "room"));
+    CHECK_INT(0, apus_writer_unsubscribe(writer, "room"));
+  }
+  CHECK_INT(0, publish(running, "room", data));
+}
+
+/* Within a turn of the loop in which other mail has come already. */
+static void test_own_turn(enum mode mode) {
+  struct app app;
+  struct sse sse;
+  struct client client;
+  if (mode != MODE_THREADLESS) return;
+  make(&app, mode);
+  app_websocket(&app, "/", heard_open, &heard);
+  harness_start_undriven(&app);
+  client_open(&client, app.port);
+  ws_ask(&client, "/", "");
+  sse_begin(&sse);
+  client_open(&sse.client, app.port);
+  sse_ask(&sse, "/events", "");
+  TICKED(&app, atomic_load(&handed) != 0 && atomic_load(&heard.channel) != 0);
+  apus_writer writer = take_writer();
+  apus_channel channel = heard_opened(&heard);
+  CHECK_INT(0, apus_channel_on_message(channel, on_word, &writer, NULL));
+  CHECK_INT(0, apus_channel_subscribe(channel, "other"));
+  TICKED(&app, members(&app, "other") == 1);
+  tick_through(&app);
+  ws_accepted(&client, NULL);
+  sse_head(&sse);
+  SSE_EXPECT(&sse, ": in\n\n");
+  const char *words[] = {"join", "leave"};
+  for (int i = 0; i < 2; i++) {
+    ws_text(&client, words[i]);
+    CHECK_INT(0, publish(&app, "other", "first"));
+    tick_through(&app);
+    CHECK_INT(i == 0 ? 2 : 0, members(&app, "room"));
+    CHECK_INT(0, publish(&app, "other", "last"));
+    tick_through(&app);
+    WS_EXPECT_TEXT(&client, "first");
+    WS_EXPECT_TEXT(&client, i == 0 ? "join" : "before");
+    WS_EXPECT_TEXT(&client, "last");
+    SSE_EXPECT(&sse, i == 0 ? "data: join\n\n" : "data: before\n\n");
+  }
+  CHECK_INT(0, apus_writer_event(writer, NULL, NULL, "end", 3));
+  tick_through(&app);
+  SSE_EXPECT(&sse, "data: end\n\n");
+  CHECK_INT(1, apus_writer_destroy(writer));
+  client_close(&client);
+  sse_close(&sse);
+  CHECK_INT(0, apus_server_stop(app.server));
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
+/* --------------------------------------------------------------- other threads */
+
+static struct client listening;
+static _Atomic apus_channel speaking;
+static atomic_int spoken;
+
+static void *join_and_publish(void *context) {
+  CHECK_INT(0, apus_channel_subscribe(atomic_load(&speaking), "room"));
+  CHECK_INT(0, publish(context, "room", "elsewhere"));
+  return NULL;
+}
+
+/* What it sends goes when it returns; a thread joins the channel and publishes before. */
+static void on_speech(void *context, apus_channel channel, int32_t opcode, const void *data,
+                      size_t length) {
+  (void)opcode, (void)data, (void)length;
+  pthread_t thread;
+  atomic_store(&speaking, channel);
+  CHECK_INT(0, apus_channel_send_text(channel, "sent", 4));
+  CHECK_INT(0, pthread_create(&thread, NULL, join_and_publish, context));
+  CHECK_INT(0, pthread_join(thread, NULL));
+  WS_EXPECT_TEXT(&listening, "elsewhere");
+  atomic_store(&spoken, 1);
+}
+
+static void test_other_thread(enum mode mode) {
+  struct app app;
+  struct client client;
+  /* In the others this thread would wait for itself. */
+  if (mode != MODE_TICK && mode != MODE_PULL) return;
+  make(&app, mode);
+  atomic_store(&spoken, 0);
+  CHECK_INT(0, apus_server_set_workers(app.server, 1));
+  app_websocket(&app, "/", heard_open, &heard);
+  harness_start(&app);
+  CHECK_INT(0, apus_channel_subscribe(ws_pair(&listening, app.port, "/", &heard), "room"));
+  EVENTUALLY(members(&app, "room") == 1);
+  apus_channel channel = ws_pair(&client, app.port, "/", &heard);
+  CHECK_INT(0, apus_channel_on_message(channel, on_speech, &app, NULL));
+  ws_text(&client, "go");
+  WS_EXPECT_TEXT(&client, "sent");
+  EVENTUALLY(members(&app, "room") == 2);
+  CHECK_INT(0, publish(&app, "room", "end"));
+  WS_EXPECT_TEXT(&client, "elsewhere");
+  WS_EXPECT_TEXT(&client, "end");
+  EVENTUALLY(atomic_load(&spoken) == 1);
+  client_close(&client);
+  client_close(&listening);
+  harness_stop(&app);
+}
+
+/* ------------------------------------------------------- before there is a channel */
+
+static _Atomic apus_request held;
+
+static void hold_handler(void *context, apus_request request) {
+  (void)context;
+  app_defer(request);
+  atomic_store(&held, request);
+}
+
+/* Accepts, joins, and tells everybody, itself as well. */
+static void welcome_handler(void *context, apus_request request) {
+  apus_channel channel = apus_upgrade_accept(apus_upgrade_make(request), NULL);
+  CHECK(channel != 0);
+  CHECK_INT(0, apus_channel_subscribe(channel, "room"));
+  CHECK_INT(0, publish(context, "room", "welcome"));
+}
+
+static void test_accepting(enum mode mode) {
+  struct app app;
+  struct client client;
+  make(&app, mode);
+  app_route(&app, APUS_GET, "/hold", hold_handler, NULL);
+  app_route(&app, APUS_GET, "/welcome", welcome_handler, &app);
+  harness_start(&app);
+  for (int i = 0; i < 50; i++) {
+    client_open(&client, app.port);
+    ws_ask(&client, "/welcome", "");
+    ws_accepted(&client, NULL);
+    WS_EXPECT_TEXT(&client, "welcome");
+    client_close(&client);
+    EVENTUALLY(members(&app, "room") == 0);
+  }
+  /* Its reply waits for another one. */
+  client_open(&client, app.port);
+  client_get(&client, "/hold");
+  EVENTUALLY(atomic_load(&held) != 0);
+  ws_ask(&client, "/welcome", "");
+  EVENTUALLY(members(&app, "room") == 1);
+  CHECK_INT(0, publish(&app, "room", "second"));
+  CHECK_INT(0, apus_reply_text(atomic_load(&held), 200, "held"));
+  CLIENT_EXPECT(&client, "GET", 200, "held");
+  ws_accepted(&client, NULL);
+  WS_EXPECT_TEXT(&client, "welcome");
+  WS_EXPECT_TEXT(&client, "second");
+  client_close(&client);
+  EVENTUALLY(members(&app, "room") == 0);
+  /* It has gone before: so has the member. */
+  atomic_store(&held, 0);
+  client_open(&client, app.port);
+  client_get(&client, "/hold");
+  EVENTUALLY(atomic_load(&held) != 0);
+  ws_ask(&client, "/welcome", "");
+  EVENTUALLY(members(&app, "room") == 1);
+  client_leave(&client);
+  EVENTUALLY(members(&app, "room") == 0);
+  CHECK_INT(1, apus_request_destroy(atomic_load(&held)));
+  client_close(&client);
+  harness_stop(&app);
+}
+
+static const struct harness_case cases[] = {
+    {"own_turn", test_own_turn},
+    {"other_thread", test_other_thread},
+    {"accepting", test_accepting},
+};
+
+int main(int argc, char **argv) { return harness_main("topics_test", argc, argv, CASES(cases)); }
