@@ -1160,8 +1160,10 @@ enum {
   APUS_ORIGIN_ANY = 1,
   APUS_ORIGIN_LIST = 2 /* of the list, as "https://example.com, null" */
 };
-/* Requests without Origin come from no browser and are let through. origins is
- * for APUS_ORIGIN_LIST, else NULL.
+/* Requests without Origin come from no browser and are let through. With APUS_ORIGIN_SAME
+ * a request that came by https, here or by the word of a trusted proxy, is for pages by
+ * https alone; any other may be by either, as a proxy that nobody has named may have ended
+ * TLS. origins is for APUS_ORIGIN_LIST, else NULL.
  * Errors: APUS_E_ARGUMENT, APUS_E_STATE (started). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_set_origin_policy(apus_server server, int32_t policy,
                                                const char *origins);

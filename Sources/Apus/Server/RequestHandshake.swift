@@ -66,7 +66,7 @@ extension Ref where Object == Exchange {
     case .any: return true
     case .same:
       guard let host = authority else { return false }
-      return Origin.isSame(origin.bytes, host: host.bytes)
+      return Origin.isSame(origin.bytes, host: host.bytes, isSecure: isSecure)
     case .list: return origins.contains(origin.bytes)
     }
   }

@@ -5,8 +5,10 @@ import Testing
 @testable import Apus
 
 @Suite struct OriginTests {
-  private func isSame(_ origin: String, _ host: String) -> Bool {
-    with(origin) { origin in with(host) { host in Origin.isSame(origin, host: host) } }
+  private func isSame(_ origin: String, _ host: String, isSecure: Bool = false) -> Bool {
+    with(origin) { origin in
+      with(host) { host in Origin.isSame(origin, host: host, isSecure: isSecure) }
+    }
   }
 
   @Test(arguments: [
@@ -28,5 +30,16 @@ import Testing
   ])
   func other(_ origin: String, _ host: String) {
     #expect(isSame(origin, host) == false)
+  }
+
+  /// What came by TLS is for pages that did.
+  @Test(arguments: [
+    ("https://a", "a", true), ("https://a:443", "a", true), ("https://a", "a:443", true),
+    ("https://a:8443", "a:8443", true), ("HTTPS://A", "a", true), ("http://a", "a", false),
+    ("http://a:443", "a", false), ("http://a:443", "a:443", false), ("http://a", "a:80", false),
+    ("http://a:8443", "a:8443", false), ("https://a:80", "a", false), ("null", "null", false),
+  ])
+  func secure(_ origin: String, _ host: String, _ isAllowed: Bool) {
+    #expect(isSame(origin, host, isSecure: true) == isAllowed)
   }
 }

@@ -216,6 +216,41 @@ static void test_websocket(enum mode mode) {
   }
 }
 
+/* One that came by https is not for a page that did not, as somebody on its way may have
+ * written that; without a word of who is trusted nobody knows. */
+static void test_websocket_scheme(enum mode mode) {
+  static const struct {
+    const char *fields;
+    int accepted;
+  } pages[] = {
+      {"Origin: https://a\r\nX-Forwarded-Proto: https\r\n", 1},
+      {"Origin: https://a:443\r\nX-Forwarded-Proto: wss\r\n", 1},
+      {"Origin: http://a\r\nX-Forwarded-Proto: https\r\n", 0},
+      {"Origin: http://a:443\r\nX-Forwarded-Proto: https\r\n", 0},
+      {"Origin: http://a\r\nX-Forwarded-Proto: http\r\n", 1},
+      {"Origin: http://a\r\n", 1},
+      {"Origin: https://a\r\n", 1},
+  };
+  struct app app;
+  make(&app, mode, "127.0.0.1");
+  app_websocket(&app, "/ws", NULL, NULL);
+  harness_start(&app);
+  for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+    struct client client;
+    client_open(&client, app.port);
+    ws_ask(&client, "/ws", pages[i].fields);
+    if (pages[i].accepted) {
+      ws_accepted(&client, NULL);
+      ws_close(&client, 1000, "");
+      WS_CLOSED_WITH(&client, 1000);
+    } else {
+      CLIENT_EXPECT(&client, "GET", 403, NULL);
+    }
+    client_close(&client);
+  }
+  harness_stop(&app);
+}
+
 /* --------------------------------------------------------- the PROXY protocol */
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
@@ -481,6 +516,7 @@ static const struct harness_case cases[] = {
     {"life", test_life},
     {"networks", test_networks},
     {"websocket", test_websocket},
+    {"websocket_scheme", test_websocket_scheme},
 };
 
 int main(int argc, char **argv) { return harness_main("proxied", argc, argv, CASES(cases)); }
