@@ -151,13 +151,14 @@ extension Ref where Object == Channel {
     guard let note = ChannelNote.make(self, kind, number: Int32(opcode), bytes) else {
       return refuse(.noMemory)
     }
+    guard queue(note) else { return refuse(.noMemory) }
+    // The batch is pushed at the end of the turn: nobody runs it before.
     o.server.o.queue.bytes.wrappingAdd(Int64(bytes.count), ordering: .relaxed)
     let waiting = o.waiting.wrappingAdd(
       ChannelNote.weight(bytes.count), ordering: .sequentiallyConsistent
     ).newValue
     // A peer that is faster than the host must not fill the queue that all have.
     if waiting >= inboxLimit { o.inbox.isStalled.store(true, ordering: .sequentiallyConsistent) }
-    queue(note)
   }
 
   @discardableResult
