@@ -1285,8 +1285,9 @@ APUS_API int32_t apus_channel_unsubscribe(apus_channel channel, const char *topi
 /* Sends a message (opcode 1 or 2) to all channels of a topic but one (0: to all). It
  * is framed once for all of them, and deflated once. One that is above its high-water
  * mark misses it: that is counted (APUS_COUNT_UNHEARD) and told to its on_error as
- * APUS_E_FULL, or it is closed (apus_channel_set_close_when_full()). Text goes to the
- * topic's writers of events, too (section 16).
+ * APUS_E_FULL, once for several where they come fast, or it is closed
+ * (apus_channel_set_close_when_full()). Text goes to the topic's writers of events, too
+ * (section 16).
  * Errors: APUS_E_ARGUMENT (text that is not UTF-8 among others), APUS_E_MEMORY.
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_publish(apus_server server, const char *topic, int32_t opcode,

@@ -7,7 +7,7 @@ import Synchronization
 /// NUL behind those. It holds a reference.
 @safe struct ChannelNote {
   enum Kind: UInt8 {
-    case message, pong, error, drain, opened, closed
+    case message, pong, error, missed, drain, opened, closed
     /// For who takes events by himself: what `Pulled` calls so.
     case hasMessage, isOpen, isClosed, hasRoom
     /// Not for him, but he has come back for the next event.
@@ -72,22 +72,25 @@ extension Ref where Object == Channel {
   func tellError(_ code: Code, _ sentence: StaticString) { tellError(Failure(code, sentence)) }
 
   /// With the system's reason behind the sentence, as the thread's last error has it.
-  func tellError(_ failure: Failure) {
-    guard o.isHeard.load(ordering: .acquiring) else { return }
+  /// True: it is on its way.
+  @discardableResult
+  func tellError(_ failure: Failure, _ kind: ChannelNote.Kind = .error) -> Bool {
+    guard o.isHeard.load(ordering: .acquiring) else { return false }
     ThreadContext.note(failure)
     let text = unsafe Text(characters: ThreadContext.message)
     if o.server.o.isQueued {
-      let note = ChannelNote.make(self, .error, number: failure.code.rawValue, text.bytes)
-      if let note { queue(note) }
-      return
+      let note = ChannelNote.make(self, kind, number: failure.code.rawValue, text.bytes)
+      return note.map { queue($0) } ?? false
     }
     // What listeners call may fail, too, and leave other words there.
     var kept = ByteBuffer()
     kept.append(text.bytes)
-    guard kept.terminate(), let start = unsafe kept.pointer else {
-      return callError(failure.code.rawValue, Text(failure.message))
+    if kept.terminate(), let start = unsafe kept.pointer {
+      unsafe callError(failure.code.rawValue, Text(start: start, count: kept.count))
+    } else {
+      callError(failure.code.rawValue, Text(failure.message))
     }
-    unsafe callError(failure.code.rawValue, Text(start: start, count: kept.count))
+    return false
   }
 
   /// Has it be told by an event, where that is wanted; false: it is not, or there is no memory.
@@ -360,8 +363,9 @@ extension Ref where Object == ChannelNote {
       if isHeard, o.kind == .pong { unsafe channel.callPong(text, o.count) }
       if isHeard, o.kind == .message { unsafe channel.callMessage(o.number, text, o.count) }
       channel.noteRun(o.count)
-    case .error where isHeard:
-      unsafe channel.callError(o.number, Text(start: text, count: o.count))
+    case .error, .missed:
+      if o.kind == .missed { channel.o.isMissOnWay.store(false, ordering: .releasing) }
+      if isHeard { unsafe channel.callError(o.number, Text(start: text, count: o.count)) }
     case .drain where isHeard: channel.callDrain()
     case .opened where isHeard: channel.callOpened()
     case .hasMessage: channel.pulled(.message, isHeard: isHeard)

@@ -157,8 +157,17 @@ extension Ref where Object == Channel {
       let reason: StaticString = "This side's reader is too slow."
       refuse(Violation(code: CloseCode.policy, reason: reason), counts: false)
     } else {
-      tellError(.full, "a published message was not sent: the channel is full")
+      tellMissed()
     }
+  }
+
+  /// Once until that has been heard: what waits for the thread that ticks has its limits,
+  /// and requests are refused past those.
+  private func tellMissed() {
+    if o.isMissOnWay.load(ordering: .acquiring) { return }
+    let failure = Failure(.full, "a published message was not sent: the channel is full")
+    o.isMissOnWay.store(true, ordering: .releasing)
+    if !tellError(failure, .missed) { o.isMissOnWay.store(false, ordering: .releasing) }
   }
 }
 

@@ -108,6 +108,8 @@ typealias ClosedFunction =
   var highWater: Int64
   var closesWhenFull = false
   let wantsDrain = Atomic<Bool>(false)
+  /// An event that says what was missed is on its way.
+  let isMissOnWay = Atomic<Bool>(false)
   /// Made with the first one.
   var listeners: Ref<ChannelListeners>? = nil
   /// The caller has it beyond its close, until it destroys it.

@@ -222,10 +222,68 @@ static void test_accepting(enum mode mode) {
   harness_stop(&app);
 }
 
+/* ---------------------------------------------------------------- full channels */
+
+static char large[16384];
+
+static void open_small(void *context, apus_channel channel, apus_request request) {
+  CHECK_INT(0, apus_channel_set_high_water(channel, 60000));
+  CHECK_INT(0, apus_channel_subscribe(channel, "room"));
+  CHECK_INT(0, apus_channel_on_error(channel, heard_error, context, NULL));
+  heard_open(context, channel, request);
+}
+
+static void hello_handler(void *context, apus_request request) {
+  (void)context;
+  CHECK_INT(0, apus_reply_text(request, 200, "hello"));
+}
+
+static int64_t unheard(struct app *app) {
+  return apus_server_counter(app->server, APUS_COUNT_UNHEARD);
+}
+
+/* What a channel misses while nobody ticks does not take the place of requests. */
+static void test_missed(enum mode mode) {
+  enum { PENDING = 16, MOST = 100000 };
+  struct app app;
+  struct client slow, client;
+  if (mode != MODE_TICK) return;
+  make(&app, mode);
+  CHECK_INT(0, apus_server_set_max_pending(app.server, PENDING));
+  app_websocket(&app, "/", open_small, &heard);
+  app_route(&app, APUS_GET, "/hello", hello_handler, NULL);
+  harness_start_undriven(&app);
+  client_open_small(&slow, app.port, 4096);
+  ws_ask(&slow, "/", "");
+  TICKED(&app, members(&app, "room") == 1);
+  tick_through(&app);
+  for (int round = 1; round <= 2; round++) {
+    int64_t before = unheard(&app);
+    for (int i = 0; i < MOST && unheard(&app) < before + 4 * PENDING; i++) {
+      CHECK_INT(
+          0, apus_server_publish(app.server, "room", APUS_OPCODE_BINARY, large, sizeof large, 0));
+      if (i % 64 == 63) harness_breathe();
+    }
+    EVENTUALLY(unheard(&app) >= before + 4 * PENDING);
+    client_open(&client, app.port);
+    client_get(&client, "/hello");
+    TICKED(&app, apus_server_counter(app.server, APUS_COUNT_REQUESTS) == 1 + round);
+    tick_through(&app);
+    CLIENT_EXPECT(&client, "GET", 200, "hello");
+    client_close(&client);
+    /* All of them are told by one. */
+    CHECK_INT(round, heard_count(&heard, 'e'));
+  }
+  client_close(&slow);
+  CHECK_INT(0, apus_server_stop(app.server));
+  CHECK_INT(1, apus_server_destroy(app.server));
+}
+
 static const struct harness_case cases[] = {
     {"own_turn", test_own_turn},
     {"other_thread", test_other_thread},
     {"accepting", test_accepting},
+    {"missed", test_missed},
 };
 
 int main(int argc, char **argv) { return harness_main("topics_test", argc, argv, CASES(cases)); }
