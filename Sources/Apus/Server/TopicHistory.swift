@@ -27,9 +27,10 @@
     trim()
   }
 
-  /// Keeps an event, which is in no other history.
+  /// Keeps an event, which is in no other history. One that is too large by itself leaves
+  /// nothing: what is kept has no holes.
   mutating func add(_ event: Ref<SharedEvent>) {
-    guard isKept, event.o.weight <= mostBytes else { return }
+    guard isKept else { return }
     event.retain()
     if let last { last.o.next = event } else { first = event }
     last = event

@@ -438,6 +438,31 @@ static void test_history_limits(enum mode mode) {
   harness_stop(&app);
 }
 
+/* An event that is larger than all that is kept leaves nothing of what was before it: that
+ * would have a hole, and be sent twice. */
+static void test_history_large(enum mode mode) {
+  static char huge[4000];
+  struct app app;
+  struct sse sse;
+  memset(huge, 'x', sizeof huge - 1);
+  start(&app, mode);
+  CHECK_INT(0, apus_server_set_topic_history(app.server, "news", 10, 3 * (29 + 192)));
+  publish_ids(&app, 11, 12);
+  publish(&app, "13", huge);
+  publish_ids(&app, 14, 14);
+  open_topic(&sse, &app, "news", "13");
+  expect_ids(&sse, 14, 14);
+  sse_close(&sse);
+  MEMBERS(&app, 0);
+  publish(&app, "15", huge);
+  open_topic(&sse, &app, "news", "15");
+  MEMBERS(&app, 1);
+  publish_ids(&app, 16, 16);
+  expect_ids(&sse, 16, 16);
+  sse_close(&sse);
+  harness_stop(&app);
+}
+
 #define RACE_EVENTS 6000
 
 static void *publish_all(void *context) {
@@ -659,6 +684,7 @@ static const struct harness_case cases[] = {
     {"topics", test_topics},
     {"history", test_history},
     {"history_limits", test_history_limits},
+    {"history_large", test_history_large},
     {"replay_meanwhile", test_replay_meanwhile},
     {"slow", test_slow},
     {"slow_closes", test_slow_closes},
