@@ -28,6 +28,8 @@ typealias EventsFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64, UIn
 
   // ---- the loop's
   var memberships: Ref<WriterMembership>? = nil
+  /// Topics with a history that it has left, by their numbers: of that it has had its part.
+  private var left = List<UInt64>()
 
   init(heartbeat: Int64, closesWhenSlow: Bool) {
     self.heartbeat = heartbeat
@@ -39,6 +41,16 @@ typealias EventsFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64, UIn
   }
 
   var hasWaiting: Bool { start < waiting.count }
+
+  func hasLeft(_ topic: Ref<Topic>) -> Bool {
+    for index in 0..<left.count where left[index] == topic.o.number { return true }
+    return false
+  }
+
+  /// False without memory.
+  mutating func noteLeft(_ topic: Ref<Topic>) -> Bool {
+    hasLeft(topic) || left.append(topic.o.number)
+  }
 
   /// Keeps an event, with a reference of its own; false without memory.
   mutating func wait(_ event: Ref<SharedEvent>) -> Bool {

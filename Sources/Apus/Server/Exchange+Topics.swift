@@ -74,7 +74,15 @@ extension Ref where Object == Exchange {
     membership.o.next = events.o.memberships
     events.o.memberships = membership
     topic.o.count.wrappingAdd(1, ordering: .relaxed)
-    if events.o.lastID.isEmpty { return true }
+    if !events.o.lastID.isEmpty, !events.o.hasLeft(topic) { replay(membership, events, server) }
+    return true
+  }
+
+  /// What its client has missed of a topic that it joins.
+  private func replay(
+    _ membership: Ref<WriterMembership>, _ events: Ref<EventStream>, _ server: Ref<Server>
+  ) {
+    let topic = membership.o.topic
     var missed = List<Ref<SharedEvent>>()
     server.o.lock.lock()
     // What is published from here on comes as to all; up to here it is replayed.
@@ -84,7 +92,6 @@ extension Ref where Object == Exchange {
     }
     server.o.lock.unlock()
     replay(missed, events)
-    return true
   }
 
   private func replay(_ list: borrowing List<Ref<SharedEvent>>, _ events: Ref<EventStream>) {
@@ -114,7 +121,23 @@ extension Ref where Object == Exchange {
     } else {
       events.o.memberships = membership.o.next
     }
+    if !events.o.lastID.isEmpty, let server { noteLeft(topic, events, server) }
     end(membership)
+  }
+
+  /// It may join again: then nothing is sent twice.
+  private func noteLeft(
+    _ topic: Ref<Topic>, _ events: Ref<EventStream>, _ server: Ref<Server>
+  ) {
+    server.o.lock.lock()
+    let isKept = topic.o.history.isKept
+    server.o.lock.unlock()
+    if isKept, !events.o.noteLeft(topic) { breakOffStream() }
+  }
+
+  /// Its client connects anew, and says what it has had.
+  private func breakOffStream() {
+    locked { if !o.isReplied { breakOff() } }
   }
 
   private func end(_ membership: Ref<WriterMembership>) {

@@ -10,6 +10,8 @@ import Synchronization
 @safe struct Topic: ~Copyable {
   fileprivate var name = ByteBuffer()
   fileprivate let hash: UInt32
+  /// Tells it from others, also from those of its name that have gone.
+  let number: UInt64
   fileprivate var next: Ref<Topic>? = nil
   /// Memberships that there are or are asked for, and publications on their way.
   fileprivate var uses = 1
@@ -23,7 +25,10 @@ import Synchronization
   var sequence: UInt64 = 0
   var history = TopicHistory()
 
-  fileprivate init(hash: UInt32) { self.hash = hash }
+  fileprivate init(hash: UInt32, number: UInt64) {
+    self.hash = hash
+    self.number = number
+  }
 
   deinit { for index in 0..<members.count { members[index].free() } }
 }
@@ -77,6 +82,7 @@ struct Publication: ~Copyable {
   private let lock = Lock()
   private var buckets = List<Ref<Topic>?>()
   private(set) var count = 0
+  private var made: UInt64 = 0
 
   var isUsable: Bool { lock.isUsable }
 
@@ -116,8 +122,10 @@ struct Publication: ~Copyable {
         topic = found.o.next
       }
     }
-    guard makes, count < buckets.count || grow(), let made = Ref<Topic>(make: Topic(hash: hash))
+    guard makes, count < buckets.count || grow(),
+      let made = Ref<Topic>(make: Topic(hash: hash, number: self.made))
     else { return nil }
+    self.made &+= 1
     made.o.name.append(name)
     if made.o.name.failed || !made.prepare(workers) {
       made.free()

@@ -463,6 +463,31 @@ static void test_history_large(enum mode mode) {
   harness_stop(&app);
 }
 
+/* Who has left a topic and joins it again on one stream has had what is kept. */
+static void test_rejoin(enum mode mode) {
+  struct app app;
+  struct sse sse;
+  start(&app, mode);
+  CHECK_INT(0, apus_server_set_topic_history(app.server, "news", 10, 1 << 20));
+  CHECK_INT(0, apus_server_set_topic_history(app.server, "other", 10, 1 << 20));
+  publish_ids(&app, 1, 3);
+  CHECK_INT(0, apus_server_publish_event(app.server, "other", NULL, "o", "other", 5));
+  open_topic(&sse, &app, "news", "1");
+  expect_ids(&sse, 2, 3);
+  apus_writer writer = take_writer();
+  for (int i = 0; i < 2; i++) {
+    CHECK_INT(0, apus_writer_unsubscribe(writer, "news"));
+    publish(&app, NULL, "missed");
+    CHECK_INT(0, apus_writer_subscribe(writer, "news"));
+    publish(&app, NULL, "next");
+    SSE_EXPECT(&sse, "data: next\n\n");
+  }
+  CHECK_INT(0, apus_writer_subscribe(writer, "other"));
+  SSE_EXPECT(&sse, "id: o\ndata: other\n\n");
+  sse_close(&sse);
+  harness_stop(&app);
+}
+
 #define RACE_EVENTS 6000
 
 static void *publish_all(void *context) {
@@ -685,6 +710,7 @@ static const struct harness_case cases[] = {
     {"history", test_history},
     {"history_limits", test_history_limits},
     {"history_large", test_history_large},
+    {"rejoin", test_rejoin},
     {"replay_meanwhile", test_replay_meanwhile},
     {"slow", test_slow},
     {"slow_closes", test_slow_closes},
