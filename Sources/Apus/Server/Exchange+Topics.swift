@@ -84,14 +84,16 @@ extension Ref where Object == Exchange {
   ) {
     let topic = membership.o.topic
     var missed = List<Ref<SharedEvent>>()
+    var isWhole = true
     server.o.lock.lock()
     // What is published from here on comes as to all; up to here it is replayed.
     if topic.o.history.isKept {
-      _ = topic.o.history.collect(after: events.o.lastID.bytes, to: &missed)
+      isWhole = topic.o.history.collect(after: events.o.lastID.bytes, to: &missed)
       membership.o.from = topic.o.sequence
     }
     server.o.lock.unlock()
     replay(missed, events)
+    if !isWhole { breakOffStream() }
   }
 
   private func replay(_ list: borrowing List<Ref<SharedEvent>>, _ events: Ref<EventStream>) {
