@@ -58,6 +58,8 @@ extension Ref where Object == Channel {
           opcode: opcode, isFinal: isFinal, payload, key: channel.nextKey(), to: &buffer)
       if let problem { throw Failure(problem) }
       if !channel.o.postponed.isEmpty, !channel.o.sender.isInMessage {
+        // What was published and has no memory here is missed by a peer that cannot know.
+        if !buffer.reserve(channel.o.postponed.count) { channel.breakOff() }
         buffer.append(channel.o.postponed.bytes)
         channel.o.postponed.clear()
       }

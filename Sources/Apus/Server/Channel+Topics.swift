@@ -114,8 +114,7 @@ extension Ref where Object == Channel {
     if Int64(waiting) >= o.highWater { return missOne(connection) }
     // A frame of another message must not stand within one.
     if o.sender.isInMessage {
-      o.postponed.append(frame.o.plain.bytes)
-      if o.postponed.failed { o.postponed.clear() }
+      postpone(frame, connection.o.worker)
     } else {
       moveOutput(to: stream)
       if o.takesShared, !frame.o.deflated.isEmpty {
@@ -140,9 +139,20 @@ extension Ref where Object == Channel {
         try? close(code: CloseCode.policy, reason: Text("too slow a reader").bytes)
       }
     } else if o.sender.isInMessage {
-      o.postponed.append(frame.o.plain.bytes)
+      postpone(frame, worker)
     } else {
       o.output.append(frame.o.plain.bytes)
+      if o.output.failed { breakOff() }
+    }
+  }
+
+  /// Keeps it until the message that is being sent is whole. Without memory it is missed,
+  /// and those before it wait on. The caller holds the lock.
+  private func postpone(_ frame: Ref<SharedFrame>, _ worker: Ref<Worker>) {
+    if o.postponed.reserve(frame.o.plain.count) {
+      o.postponed.append(frame.o.plain.bytes)
+    } else {
+      worker.o.counters.add(.unheard)
     }
   }
 
