@@ -83,21 +83,29 @@ extension Ref where Object == Exchange {
   private func readForwarded(_ server: Ref<Server>) {
     o.hasExtras = true
     o.told.isRead = true
-    let client: ForwardedClient
-    if server.o.proxies.readsForwarded {
-      let list = joined("forwarded")
-      client = ForwardedClient(forwarded: list.bytes) { server.o.proxies.trusts($0) }
-    } else {
-      let addresses = joined("x-forwarded-for")
-      let schemes = joined("x-forwarded-proto")
-      let hosts = joined("x-forwarded-host")
-      client = ForwardedClient(
-        addresses: addresses.bytes, schemes: schemes.bytes, hosts: hosts.bytes
-      ) { server.o.proxies.trusts($0) }
+    guard let client = forwardedClient(server) else {
+      server.o.malformedForwards.wrappingAdd(1, ordering: .relaxed)
+      return
     }
     o.told.node = client.node
     o.told.isSecure = client.isSecure
     if !client.authority.isEmpty { o.told.authority = o.arena.copy(client.authority.bytes) }
     if client.isMalformed { server.o.malformedForwards.wrappingAdd(1, ordering: .relaxed) }
+  }
+
+  /// Nil without memory: of a part of what was told nothing is believed.
+  private func forwardedClient(_ server: Ref<Server>) -> ForwardedClient? {
+    if server.o.proxies.readsForwarded {
+      let list = joined("forwarded")
+      if list.failed { return nil }
+      return ForwardedClient(forwarded: list.bytes) { server.o.proxies.trusts($0) }
+    }
+    let addresses = joined("x-forwarded-for")
+    let schemes = joined("x-forwarded-proto")
+    let hosts = joined("x-forwarded-host")
+    if addresses.failed || schemes.failed || hosts.failed { return nil }
+    return ForwardedClient(
+      addresses: addresses.bytes, schemes: schemes.bytes, hosts: hosts.bytes
+    ) { server.o.proxies.trusts($0) }
   }
 }
