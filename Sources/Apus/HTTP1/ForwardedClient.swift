@@ -48,12 +48,11 @@ struct ForwardedClient: ~Copyable {
     addresses: Bytes, schemes: Bytes, hosts: Bytes, trusts: (NumericAddress) -> Bool
   ) {
     let place = takeAddresses(addresses, trusts: trusts)
-    let count = BackwardList.count(addresses, hasQuotes: false)
-    if let range = ForwardedClient.element(of: schemes, at: place, of: count) {
+    if let range = ForwardedClient.element(of: schemes, at: place) {
       isSecure = ForwardedElement.isSecure(schemes.extracting(range))
       if isSecure == nil { isMalformed = true }
     }
-    if let range = ForwardedClient.element(of: hosts, at: place, of: count) {
+    if let range = ForwardedClient.element(of: hosts, at: place) {
       if HostPort(hosts.extracting(range)) != nil {
         authority.append(hosts.extracting(range))
       } else {
@@ -79,11 +78,12 @@ struct ForwardedClient: ~Copyable {
     return max(place, 0)
   }
 
-  /// The element that goes with the client: where each proxy has added one, that at
-  /// the client's place, and otherwise the last.
-  private static func element(of list: Bytes, at place: Int, of count: Int) -> Range<Int>? {
-    let isParallel = BackwardList.count(list, hasQuotes: false) == count
-    return BackwardList.element(isParallel ? place : 0, of: list)
+  /// The element that goes with the client: that at its place, as each trusted hop has
+  /// added one, or the first where fewer have. What stands further left the client may have
+  /// written; how many addresses do must not matter.
+  private static func element(of list: Bytes, at place: Int) -> Range<Int>? {
+    let last = max(0, BackwardList.count(list, hasQuotes: false) &- 1)
+    return BackwardList.element(min(place, last), of: list)
   }
 }
 
