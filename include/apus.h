@@ -1288,7 +1288,8 @@ APUS_API int32_t apus_channel_unsubscribe(apus_channel channel, const char *topi
  * APUS_E_FULL, once for several where they come fast, or it is closed
  * (apus_channel_set_close_when_full()). Text goes to the topic's writers of events, too
  * (section 16).
- * Errors: APUS_E_ARGUMENT (text that is not UTF-8 among others), APUS_E_MEMORY.
+ * Errors: APUS_E_ARGUMENT (text that is not UTF-8 among others), APUS_E_FULL (64 MiB that
+ * were published have not reached the workers yet; nothing is sent), APUS_E_MEMORY.
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_publish(apus_server server, const char *topic, int32_t opcode,
                                      const void *data, size_t length, apus_channel except);
@@ -2414,8 +2415,8 @@ APUS_API int32_t apus_writer_unsubscribe(apus_writer writer, const char *topic);
 /* Sends an event to all writers of a topic, and its data as a text message to all
  * channels. event and id are as in apus_writer_event(); ids should tell apart all events
  * that a client may get on one stream.
- * Errors: APUS_E_ARGUMENT (CR or LF in event or id; not UTF-8; the topic),
- * APUS_E_MEMORY. Thread: any. Since 0.1. */
+ * Errors: APUS_E_ARGUMENT (CR or LF in event or id; not UTF-8; the topic), APUS_E_FULL
+ * (as apus_server_publish()), APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_publish_event(apus_server server, const char *topic, const char *event,
                                            const char *id, const void *data, size_t length);
 /* Has a topic keep its latest events for clients that connect anew: at most so many (0 to

@@ -79,6 +79,8 @@ typealias AccessFunction =
   let nextWorker = Atomic<Int>(0)
   /// Fields of trusted proxies that were malformed, by whoever asked for them.
   let malformedForwards = Atomic<Int64>(0)
+  /// Bytes of what was published and has not reached all workers.
+  let underWay = Atomic<Int64>(0)
   /// While accepting pauses: when to look for descriptors again. Otherwise 0.
   let acceptAgain = Atomic<Int64>(0)
   let descriptorLimit = Atomic<Int64>(1024)

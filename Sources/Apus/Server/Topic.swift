@@ -61,6 +61,8 @@ struct SharedFrame: ~Copyable {
   var deflated = ByteBuffer()
   /// As writers get it; nil where none does.
   var event: Ref<SharedEvent>? = nil
+  /// What it counts for while it is under way.
+  fileprivate var weight: Int64 = 0
   let references: Atomic<Int32>
 
   init(references: Int32) { self.references = Atomic(references) }
@@ -87,6 +89,8 @@ struct Publication: ~Copyable {
   var isUsable: Bool { lock.isUsable }
 
   static var longestName: Int { 255 }
+  /// What a busy worker leaves waiting may come to that.
+  static var mostUnderWay: Int64 { 64 << 20 }
 
   deinit {
     for index in 0..<buckets.count {
@@ -210,15 +214,27 @@ extension Ref where Object == Server {
       frame?.free()
       throw .noMemory
     }
-    if opcode == Opcode.text {
-      do throws(Failure) {
-        try add(event, message, to: frame, topic)
-      } catch {
-        frame.free()
-        throw error
-      }
+    do throws(Failure) {
+      try admit(frame, event: opcode == Opcode.text ? message.count : 0)
+      if opcode == Opcode.text { try add(event, message, to: frame, topic) }
+    } catch {
+      frame.end(self)
+      throw error
     }
     for index in 0..<count { post(frame, topic, to: o.workers[index], except, name) }
+  }
+
+  /// One message may always go, however large. The caller holds the lock, so that only what
+  /// arrives meanwhile changes what is under way.
+  private func admit(_ frame: Ref<SharedFrame>, event: Int) throws(Failure) {
+    let count = frame.o.plain.count &+ frame.o.deflated.count &+ event
+    let weight = Int64(count) &+ 256 &* Int64(o.workers.count)
+    let before = o.underWay.load(ordering: .relaxed)
+    if before > 0, before &+ weight > Topics.mostUnderWay {
+      throw Failure(.full, "much that was published has not reached the workers yet")
+    }
+    o.underWay.wrappingAdd(weight, ordering: .relaxed)
+    frame.o.weight = weight
   }
 
   /// What writers get of it, where there are any or a history. The caller holds the lock.
@@ -266,7 +282,7 @@ extension Ref where Object == Server {
     else {
       publication?.free()
       worker.o.counters.add(.unheard)
-      return frame.release()
+      return frame.release(self)
     }
     // One more use, besides the caller's.
     _ = o.topics.use(name, makes: false)
@@ -297,8 +313,15 @@ extension Ref where Object == Topic {
 }
 
 extension Ref where Object == SharedFrame {
-  fileprivate func release() {
-    if o.references.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 { free() }
+  fileprivate func release(_ server: Ref<Server>) {
+    let left = o.references.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue
+    if left == 0 { end(server) }
+  }
+
+  /// Nobody else has it any more, or has had it.
+  fileprivate func end(_ server: Ref<Server>) {
+    server.o.underWay.wrappingSubtract(o.weight, ordering: .relaxed)
+    free()
   }
 }
 
@@ -343,7 +366,7 @@ private func deliverPublication(_ object: UnsafeMutableRawPointer) {
       pass(event, to: members, publication.o.except)
     }
   }
-  publication.o.frame.release()
+  publication.o.frame.release(worker.o.server)
   worker.o.server.o.topics.leave(topic)
   publication.o.mail?.free()
   publication.free()

@@ -279,11 +279,62 @@ static void test_missed(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(app.server));
 }
 
+/* ---------------------------------------------------------------- busy workers */
+
+static atomic_int blocked;
+
+static void block_handler(void *context, apus_request request) {
+  (void)context;
+  atomic_store(&blocked, 1);
+  EVENTUALLY(atomic_load(&blocked) == 2);
+  CHECK_INT(0, apus_reply_text(request, 200, "blocked"));
+}
+
+/* What is published while a worker is busy is bounded; one message always may. */
+static void test_under_way(enum mode mode) {
+  enum { MIB = 1 << 20, LARGE = 65 * MIB };
+  struct app app;
+  struct client member, client;
+  if (mode != MODE_WORKER) return;
+  char *bytes = calloc(1, LARGE);
+  CHECK(bytes != NULL);
+  make(&app, mode);
+  atomic_store(&blocked, 0);
+  CHECK_INT(0, apus_server_set_workers(app.server, 1));
+  app_websocket(&app, "/", heard_open, &heard);
+  app_route(&app, APUS_GET, "/block", block_handler, NULL);
+  harness_start(&app);
+  apus_channel channel = ws_pair(&member, app.port, "/", &heard);
+  CHECK_INT(0, apus_channel_subscribe(channel, "room"));
+  EVENTUALLY(members(&app, "room") == 1);
+  client_open(&client, app.port);
+  client_get(&client, "/block");
+  EVENTUALLY(atomic_load(&blocked) == 1);
+  int count = 0;
+  int32_t result = 0;
+  while (count < 128 && result == 0) {
+    result = apus_server_publish(app.server, "room", APUS_OPCODE_BINARY, bytes, MIB, channel);
+    count += result == 0;
+  }
+  CHECK_INT(APUS_E_FULL, result);
+  CHECK_INT(63, count);
+  CHECK_CODE(APUS_E_FULL, apus_server_publish_event(app.server, "room", NULL, NULL, bytes, MIB));
+  CHECK_INT(0, publish(&app, "room", "small"));
+  atomic_store(&blocked, 2);
+  CLIENT_EXPECT(&client, "GET", 200, "blocked");
+  WS_EXPECT_TEXT(&member, "small");
+  CHECK_INT(0, apus_server_publish(app.server, "room", APUS_OPCODE_BINARY, bytes, LARGE, channel));
+  EVENTUALLY(publish(&app, "room", "end") == 0);
+  WS_EXPECT_TEXT(&member, "end");
+  client_close(&client);
+  client_close(&member);
+  harness_stop(&app);
+  free(bytes);
+}
+
 static const struct harness_case cases[] = {
-    {"own_turn", test_own_turn},
-    {"other_thread", test_other_thread},
-    {"accepting", test_accepting},
-    {"missed", test_missed},
+    {"own_turn", test_own_turn}, {"other_thread", test_other_thread}, {"accepting", test_accepting},
+    {"missed", test_missed},     {"under_way", test_under_way},
 };
 
 int main(int argc, char **argv) { return harness_main("topics_test", argc, argv, CASES(cases)); }
