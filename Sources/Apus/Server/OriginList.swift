@@ -11,20 +11,38 @@ struct OriginList: ~Copyable {
       if !OriginList.isOrigin(list.extracting(range)) { return false }
     }
     var new = ByteBuffer()
-    new.append(list)
+    elements = ListElements()
+    while let range = elements.next(in: list) {
+      if !new.isEmpty { new.append(UInt8(ascii: ",")) }
+      let origin = list.extracting(range)
+      new.append(origin.extracting(0..<OriginList.length(origin)))
+    }
     if new.failed { return false }
     swap(&new, &text)
     return true
   }
 
-  /// RFC 6454 §5: equal in scheme, host and port. Both are as browsers write them.
+  /// RFC 6454 §5: equal in scheme, host and port.
   func contains(_ origin: Bytes) -> Bool {
+    let origin = origin.extracting(0..<OriginList.length(origin))
     var elements = ListElements()
     let list = text.bytes
     while let range = elements.next(in: list) {
       if list.extracting(range).equalsIgnoringCase(origin) { return true }
     }
     return false
+  }
+
+  /// As browsers write it, RFC 6454 §6.2: up to the port, where that is its scheme's.
+  private static func length(_ origin: Bytes) -> Int {
+    guard let colon = origin.first(UInt8(ascii: ":")), origin.count > colon &+ 3,
+      let place = HostPort(origin.extracting((colon &+ 3)..<origin.count))
+    else { return origin.count }
+    let scheme = origin.extracting(0..<colon)
+    let isUsual =
+      place.port < 0 || (place.port == 443 && scheme.equalsLowercase("https"))
+      || (place.port == 80 && scheme.equalsLowercase("http"))
+    return isUsual ? colon &+ 3 &+ place.host.upperBound : origin.count
   }
 
   private static func isOrigin(_ text: Bytes) -> Bool {

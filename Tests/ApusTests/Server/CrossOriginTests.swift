@@ -43,6 +43,21 @@ import Testing
     try body(bytes.span)
   }
 
+  /// Browsers leave the port of a scheme out.
+  @Test(arguments: [
+    ("https://a.example", true), ("https://a.example:443", true), ("HTTPS://A.EXAMPLE", true),
+    ("http://b", true), ("http://b:80", true), ("http://c:8080", true), ("https://d", true),
+    ("http://e:443", true), ("null", true), ("http://a.example", false), ("https://b", false),
+    ("http://c", false), ("http://e", false), ("https://e", false), ("https://a.example:80", false),
+  ])
+  func usualPort(_ origin: String, _ isAllowed: Bool) throws {
+    var policy = CrossOrigin()
+    let list = "https://a.example:443, http://b:80,http://c:8080, https://d:, http://e:443, null"
+    try set(list) { text throws(Failure) in try policy.setOrigins(text) }
+    let bytes = Array(origin.utf8)
+    #expect(policy.allows(bytes.span) == isAllowed)
+  }
+
   @Test func isOffByItself() throws {
     #expect(try fields({ _ in }, origin: "http://a") == [])
     #expect(try fields({ try $0.setCredentials(true) }, origin: "http://a") == [])
@@ -74,10 +89,10 @@ import Testing
         "Access-Control-Allow-Credentials: true", "Access-Control-Expose-Headers: X-A, X-B",
       ]
     }
-    for origin in ["http://a", "https://b:81", "null"] {
+    for origin in ["http://a", "http://a:80", "https://b:81", "null"] {
       #expect(try fields(options, origin: origin) == allowed(origin))
     }
-    for origin in ["http://b:81", "https://a", "http://a:80", "http://a.", "https://b", "*", ""] {
+    for origin in ["http://b:81", "https://a", "http://a:81", "http://a.", "https://b", "*", ""] {
       #expect(try fields(options, origin: origin) == ["Vary: Origin"], "\(origin)")
     }
     #expect(try fields(options, origin: nil) == ["Vary: Origin"])
