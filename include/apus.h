@@ -2401,15 +2401,14 @@ APUS_API int32_t apus_writer_set_heartbeat(apus_writer writer, int32_t ms);
 /* Joins or leaves a topic of the server: 1 to 255 bytes. Text that this thread publishes
  * afterwards is, or is not, for the writer, as an event with that data. Where the client
  * has sent a Last-Event-ID and the topic has a history, what came behind the event of
- * that id is sent first, or all that is kept if there is none of that id; no event is
- * lost or doubled between that and what is published meanwhile. A topic that it has left
- * and joins again brings only what is published afterwards. Of a request that waits
- * for the reply to another one, a subscription begins with its own. A writer that has
- * ended has left all topics, and does not get what was published just before and had not
- * reached it. While a client does not read, what is published waits behind what the host
- * writes itself.
- * Errors: APUS_E_ARGUMENT, APUS_E_STATE (not made for events, or ended), APUS_E_CLOSED,
- * APUS_E_MEMORY. Thread: any. Since 0.1. */
+ * that id is sent first, or all that is kept if there is none of that id, or it has over
+ * 4096 bytes; no event is lost or doubled between that and what is published meanwhile. A topic
+ * that it has left and joins again brings only what is published afterwards. Of a request that
+ * waits for the reply to another one, a subscription begins with its own. A writer that has ended
+ * has left all topics, and does not get what was published just before and had not reached it.
+ * While a client does not read, what is published waits behind what the host writes itself. Errors:
+ * APUS_E_ARGUMENT, APUS_E_STATE (not made for events, or ended), APUS_E_CLOSED, APUS_E_MEMORY.
+ * Thread: any. Since 0.1. */
 APUS_API int32_t apus_writer_subscribe(apus_writer writer, const char *topic);
 APUS_API int32_t apus_writer_unsubscribe(apus_writer writer, const char *topic);
 /* Sends an event to all writers of a topic, and its data as a text message to all

@@ -7,6 +7,9 @@ import Synchronization
 typealias EventsFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64, UInt64) -> Void
 
 @safe struct EventStream: ~Copyable {
+  /// What a client may have as long as its stream is open.
+  static var longestID: Int { 4096 }
+
   /// The id of the last event that the client has had.
   var lastID = ByteBuffer()
   /// After how many milliseconds without anything sent a comment is; 0: never.

@@ -36,7 +36,9 @@ extension Ref where Object == Exchange {
 
   private func prepareEvents(_ events: Ref<EventStream>) throws(Failure) {
     if let id = lastEventID {
-      events.o.lastID.append(id.bytes)
+      // No id has an LF in it: that is one that nobody knows.
+      let isLong = id.count > EventStream.longestID
+      if isLong { events.o.lastID.append("\n") } else { events.o.lastID.append(id.bytes) }
       if events.o.lastID.failed { throw .noMemory }
     }
     o.reply.status = 200

@@ -463,6 +463,39 @@ static void test_history_large(enum mode mode) {
   harness_stop(&app);
 }
 
+/* The id that a client says is kept as long as its stream; too long a one is as unknown. */
+static void test_long_id(enum mode mode) {
+  enum { LONGEST = 4096 };
+  static char id[LONGEST + 2], fields[LONGEST + 64];
+  struct app app;
+  start(&app, mode);
+  CHECK_INT(0, apus_server_set_topic_history(app.server, "news", 10, 1 << 20));
+  for (int extra = 0; extra < 2; extra++) {
+    struct sse sse;
+    memset(id, 'x', LONGEST);
+    id[LONGEST] = extra ? 'x' : '\0';
+    publish_ids(&app, 1, 1);
+    publish(&app, id, "long");
+    publish_ids(&app, 2, 2);
+    snprintf(fields, sizeof fields, "Last-Event-ID: %s\r\n", id);
+    sse_begin(&sse);
+    client_open(&sse.client, app.port);
+    client_format(&sse.client, "GET /topic/news HTTP/1.1\r\nHost: a\r\n");
+    client_text(&sse.client, fields);
+    client_text(&sse.client, "\r\n");
+    sse_head(&sse);
+    SSE_EXPECT(&sse, ": in\n\n");
+    if (extra) SSE_EXPECT(&sse, "id: 1\ndata: event 1\n\n");
+    if (extra) free(sse_block(&sse));
+    SSE_EXPECT(&sse, "id: 2\ndata: event 2\n\n");
+    sse_close(&sse);
+    MEMBERS(&app, 0);
+    CHECK_INT(0, apus_server_set_topic_history(app.server, "news", 0, 0));
+    CHECK_INT(0, apus_server_set_topic_history(app.server, "news", 10, 1 << 20));
+  }
+  harness_stop(&app);
+}
+
 /* Who has left a topic and joins it again on one stream has had what is kept. */
 static void test_rejoin(enum mode mode) {
   struct app app;
@@ -710,6 +743,7 @@ static const struct harness_case cases[] = {
     {"history", test_history},
     {"history_limits", test_history_limits},
     {"history_large", test_history_large},
+    {"long_id", test_long_id},
     {"rejoin", test_rejoin},
     {"replay_meanwhile", test_replay_meanwhile},
     {"slow", test_slow},
