@@ -53,7 +53,7 @@ demo: ## build and run examples/demo.c, from nothing
 	  -Wl,-rpath,$(STAGE)/$(LIBDIR)
 	build/demo $(PORT)
 
-check: stage ## build, and run the tests of ctests/
+check: stage ## build, and run the tests of ctests/ (what they need: scripts/install-needs.sh test)
 	cmake -S ctests -B $(CTESTS) -DCMAKE_PREFIX_PATH=$(STAGE) -DAPUS_PREFIX=$(STAGE) \
 	  -DAPUS_BUILD=$(CURDIR)/$(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION)
 	cmake --build $(CTESTS)

@@ -161,8 +161,6 @@ extension Ref where Object == Connection {
     (o.isClosing, o.hasSaidClose) = (false, false)
     o.channel = channel
     channel.attach(to: self)
-    // Asked for before there was a connection.
-    channel.settleTopics()
     o.worker.opened(exchange, channel)
     if o.isDead { return }
     if server.o.isStopping.load(ordering: .relaxed) { channel.goAway() }
