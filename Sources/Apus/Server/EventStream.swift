@@ -12,16 +12,17 @@ typealias EventsFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64, UIn
 
   /// The id of the last event that the client has had.
   var lastID = ByteBuffer()
+  // Behind a buffer's last byte they take no room of their own.
+  var closesWhenSlow: Bool
+  var isMissedQueued = false
+  /// The request's head and memory were given back.
+  var isSlim = false
   /// After how many milliseconds without anything sent a comment is; 0: never.
   var heartbeat: Int64
-  var closesWhenSlow: Bool
   /// Events that were left out for a client that was too slow, and who hears of that.
   var missed: Int64 = 0
   var onMissed = unsafe Callback<WriterFunction>.none
-  var isMissedQueued = false
   var requests = TopicRequests()
-  /// The request's head and memory were given back.
-  var isSlim = false
   /// What waits until the kernel takes more, from a place on; and what that counts for.
   private var waiting = List<Ref<SharedEvent>>()
   private var start = 0

@@ -12,7 +12,7 @@ struct TopicRequest {
 struct TopicRequests: ~Copyable {
   private var list = List<TopicRequest>()
   /// Of how many the mail has come: they may be done.
-  private var due = 0
+  private var due: UInt32 = 0
 
   init() {}
 
@@ -26,7 +26,7 @@ struct TopicRequests: ~Copyable {
     guard !list.isEmpty, all || due > 0 else { return nil }
     let request = list[0]
     list.removeFirst(1)
-    due = max(0, due &- 1)
+    if due > 0 { due &-= 1 }
     if list.isEmpty { list = List<TopicRequest>() }
     return request
   }
