@@ -1289,7 +1289,8 @@ APUS_API int32_t apus_channel_unsubscribe(apus_channel channel, const char *topi
  * (apus_channel_set_close_when_full()). Text goes to the topic's writers of events, too
  * (section 16).
  * Errors: APUS_E_ARGUMENT (text that is not UTF-8 among others), APUS_E_FULL (64 MiB that
- * were published have not reached the workers yet; nothing is sent), APUS_E_MEMORY.
+ * were published, each with 256 bytes for each worker, have not reached all of these yet;
+ * nothing is sent), APUS_E_MEMORY.
  * Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_publish(apus_server server, const char *topic, int32_t opcode,
                                      const void *data, size_t length, apus_channel except);

@@ -21,6 +21,7 @@ public func apusWriterDestroy(_ handle: UInt64) -> Int32 {
   boundary(failing: 0) { () throws(Failure) in
     try withWriterSlot(handle) { exchange, slot throws(Failure) in
       guard exchange.endWriter(slot, Handle(bits: handle)) else { throw .deadHandle }
+      exchange.locked { exchange.endKept() }
       return 1
     }
   }
@@ -118,7 +119,10 @@ public func apusWriterAddTrailer(
 
 @_cdecl("apus_writer_end")
 public func apusWriterEnd(_ handle: UInt64) -> Int32 {
-  write(handle) { exchange throws(Failure) in try exchange.endWriting() }
+  write(handle) { exchange throws(Failure) in
+    defer { if exchange.o.isReplied { exchange.endKept() } }
+    try exchange.endWriting()
+  }
 }
 
 @_cdecl("apus_writer_abort")
@@ -126,6 +130,7 @@ public func apusWriterAbort(_ handle: UInt64) -> Int32 {
   write(handle) { exchange throws(Failure) in
     try exchange.checkOpen()
     exchange.breakOff()
+    exchange.endKept()
   }
 }
 

@@ -22,7 +22,6 @@ extension Ref where Object == Exchange {
       // The head is all that a HEAD gets.
       o.isReplied = o.isHead
       let handle = try makeWriter()
-      if o.isHead { endKept() }
       notifyLoop()
       return handle
     } catch {

@@ -188,19 +188,23 @@ extension Ref where Object == Exchange {
       }
     }
     o.isReplied = true
-    if hasOutputFailed { o.isBroken = true }
-    endKept()
+    if hasOutputFailed { breakOff() }
     notifyLoop()
   }
 
-  /// The handle of a deferred request ends with the reply.
-  func endKept() { if o.isDeferred { _ = endDeferredLocked() } }
+  /// The handle of a deferred request ends with the reply. In calls of the host's alone: it
+  /// may read what the request has lent, until then. And not before the last piece of a body
+  /// is told.
+  func endKept() {
+    let isBodyOpen = unsafe o.bodyCallback.isSet
+    if !o.isDeferred || (isBodyOpen && (o.incomingEnd == 0 || o.isBodyQueued)) { return }
+    _ = endDeferredLocked()
+  }
 
   /// Has the loop close the connection where the reply stands.
   func breakOff() {
     o.isBroken = true
     o.isReplied = true
-    endKept()
     notifyLoop()
   }
 

@@ -103,10 +103,12 @@ extension Ref where Object == Exchange {
     }
     if o.hasLeft {
       endUpgrade(upgrade)
+      endKept()
       throw Failure(.closed, "the client has gone")
     }
     if o.isReplied {
       endUpgrade(upgrade)
+      endKept()
       throw Failure(.timeout, "the request was answered meanwhile")
     }
     return upgrade
@@ -204,7 +206,6 @@ extension Ref where Object == Exchange {
     if !o.isReplied {
       o.closes = true
       completeOrBreak(408)
-      endKept()
     }
     if let upgrade = o.upgrade { endUpgrade(upgrade) }
     o.lock.unlock()

@@ -328,6 +328,66 @@ static void test_kept(enum mode mode) {
   harness_stop(&app);
 }
 
+/* What the library ends by itself leaves a kept request, and what that has lent, alone. */
+static void test_kept_by_the_host(enum mode mode) {
+  struct app app;
+  struct client client;
+  make(&app, mode);
+  harness_start(&app);
+  client_open(&client, app.port);
+  client_get(&client, "/keep");
+  EVENTUALLY(atomic_load(&kept[0]) != 0);
+  apus_request request = atomic_load(&kept[0]);
+  const char *path = apus_request_path(request);
+  apus_writer writer = apus_writer_make(request);
+  CHECK_INT(0, apus_writer_write(writer, "hello", 5));
+  CHECK_INT(0, apus_writer_detach(writer));
+  client_leave(&client);
+  EVENTUALLY(apus_writer_is_alive(writer) == 0);
+  CHECK_INT(0, apus_request_is_alive(request));
+  CHECK_TEXT("/keep", path);
+  CHECK_TEXT("/keep", apus_request_path(request));
+  CHECK_INT(1, apus_request_destroy(request));
+  harness_stop(&app);
+}
+
+static void count_piece(void *context, apus_request request, const void *data, size_t length,
+                        int32_t last) {
+  (void)context, (void)data, (void)length;
+  if (last == 0) return;
+  CHECK_INT(1, last);
+  CHECK_INT(1, apus_request_destroy(request));
+  atomic_fetch_add(&calls, 1);
+}
+
+static void early_stream(void *context, apus_request request) {
+  (void)context;
+  CHECK_INT(0, apus_request_on_body(request, count_piece, NULL, NULL));
+  apus_writer writer = apus_writer_make(request);
+  CHECK_INT(0, apus_writer_write(writer, "early", 5));
+  CHECK_INT(0, apus_writer_end(writer));
+  CHECK_INT(1, apus_writer_destroy(writer));
+}
+
+/* Whoever takes a body hears of its end also when a writer has answered before. */
+static void test_body_behind(enum mode mode) {
+  struct app app;
+  struct client client;
+  make(&app, mode);
+  app_stream(&app, APUS_POST, "/early", early_stream, NULL);
+  harness_start(&app);
+  client_open(&client, app.port);
+  for (int i = 1; i <= 3; i++) {
+    client_text(&client, "POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nhalf");
+    CLIENT_EXPECT(&client, "POST", 200, "early");
+    client_text(&client, "half");
+    EVENTUALLY(atomic_load(&calls) == i);
+  }
+  EVENTUALLY(apus_live_count(APUS_KIND_REQUEST) == 0);
+  client_close(&client);
+  harness_stop(&app);
+}
+
 /* No trailer frames the message, and none is left out without a word. */
 static void test_trailers(enum mode mode) {
   static const char *const wrong[] = {"Transfer-Encoding", "content-length", "Host", "Trailer"};
@@ -378,6 +438,8 @@ int main(int argc, char **argv) {
       {"idle_before_head", test_idle_before_head},
       {"buffered", test_buffered},
       {"kept", test_kept},
+      {"kept_by_the_host", test_kept_by_the_host},
+      {"body_behind", test_body_behind},
       {"trailers", test_trailers},
   };
   return harness_main("endings_test", argc, argv, CASES(cases));
