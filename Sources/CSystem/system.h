@@ -55,8 +55,10 @@ static inline void sys_free(void *memory) { free(memory); }
 
 // Has the lines of so many bytes brought near, without waiting for them; any address will do.
 static inline void sys_prefetch(const void *memory, size_t size) {
-  for (size_t place = 0; place < size; place += 64) {
-    __builtin_prefetch((const char *)memory + place);
+  const char *end = (const char *)memory + size;
+  for (const char *line = (const char *)((uintptr_t)memory & ~(uintptr_t)63); line < end;
+       line += 64) {
+    __builtin_prefetch(line);
   }
 }
 
@@ -170,6 +172,14 @@ static inline int32_t sys_thread_start(sys_thread_id *thread, void *(*run)(void 
   int32_t result = pthread_create(thread, NULL, run, context);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return result;
+}
+// Keeps the calling thread from ever being cancelled. Asynchronous cancellation that is
+// disabled spares glibc before 2.41 two locked instructions around each system call that is a
+// cancellation point, once the process has threads.
+static inline void sys_thread_shield(void) {
+  int before;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+  pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before);
 }
 static inline void sys_thread_join(sys_thread_id thread) { pthread_join(thread, NULL); }
 static inline int32_t sys_thread_is_current(sys_thread_id thread) {

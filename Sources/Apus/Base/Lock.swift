@@ -22,6 +22,12 @@ import CSystem
   /// False when there was no memory for it: then it must not be used.
   var isUsable: Bool { unsafe mutex != nil }
 
+  /// Brings it near while something else is done.
+  @inline(__always)
+  func prefetch() {
+    if let mutex = unsafe mutex { unsafe sys_prefetch(mutex, MemoryLayout<sys_mutex>.size) }
+  }
+
   func lock() { if let mutex = unsafe mutex { unsafe sys_mutex_lock(mutex) } }
   func unlock() { if let mutex = unsafe mutex { unsafe sys_mutex_unlock(mutex) } }
   func tryLock() -> Bool {

@@ -44,6 +44,10 @@ import CSystem
   @inline(__always)
   func prefetch() { unsafe sys_prefetch(pointer, MemoryLayout<Object>.size) }
 
+  /// The same for its first bytes.
+  @inline(__always)
+  func prefetch(bytes: Int) { unsafe sys_prefetch(pointer, min(bytes, MemoryLayout<Object>.size)) }
+
   var opaque: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(pointer) }
 
   static func == (left: Self, right: Self) -> Bool { unsafe left.pointer == right.pointer }

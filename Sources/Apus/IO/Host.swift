@@ -23,6 +23,9 @@ struct Thread {
     return thread
   }
 
+  /// The calling thread, which is the library's own, cannot be cancelled any more.
+  static func shield() { sys_thread_shield() }
+
   /// Waits for its end; the thread itself can only be let go.
   func joinOrDetach() {
     if sys_thread_is_current(id) != 0 { sys_thread_detach(id) } else { sys_thread_join(id) }

@@ -21,11 +21,19 @@ func makeChannelHandler() -> Ref<StreamHandler>? {
       endIsNear: { unsafe Ref<Channel>(opaque: $0).endIsNear() },
       warm: { owner, isNext in
         let channel = unsafe Ref<Channel>(opaque: owner)
-        if isNext { channel.o.connection?.prefetch() } else { channel.prefetch() }
+        if isNext { channel.warm() } else { channel.prefetch(bytes: Channel.hotSize) }
       }))
 }
 
 extension Ref where Object == Channel {
+  /// Brings near what a message looks at beside the channel itself.
+  @inline(__always)
+  fileprivate func warm() {
+    o.connection?.prefetch(bytes: 64)
+    o.lock.prefetch()
+    o.slot.prefetch(bytes: 24)
+  }
+
   /// Takes what it can of bytes, behind which there is room for one more; returns
   /// how many.
   @unsafe func take(_ start: UnsafeMutablePointer<UInt8>, _ count: Int) -> Int {

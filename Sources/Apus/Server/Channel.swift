@@ -63,17 +63,59 @@ typealias ClosedFunction =
     case closed
   }
 
-  // ---- who it is
-  let slotIndex: UInt32
+  // ---- what each message looks at: it stands together, and is brought near ahead of its
+  // time (`warm`). Of these the state, the worker, the sender, the output, what is postponed,
+  // the high-water mark and the listeners stand behind the lock.
   let slot: Ref<Slot>
   var handle = Handle(bits: 0)
-  let role: Role
   let server: Ref<Server>
+  /// The loop's.
+  var connection: Ref<Connection>? = nil
+  /// Nil once the loop has let go of it.
+  var worker: Ref<Worker>? = nil
+  /// What its route's channels share.
+  var shared: Ref<ChannelRoute>? = nil
+  let lock = Lock()
+  var highWater: Int64
+  /// Bytes that the stream holds and the kernel has not taken.
+  let unsent = Atomic<Int64>(0)
+  /// The loop's, as the next one: since when the receiver counts control frames.
+  var lastHeard: Int64 = 0
+  var controlsSince: Int64 = 0
+  let role: Role
+  var state = State.connecting
+  /// What was negotiated; set once.
+  var deflate: DeflateParameters? = nil
+  /// Whether messages are told, and not kept in the inbox; whether the channel has
+  /// listeners of its own; and whether anybody hears of anything.
+  let hasListener = Atomic<Bool>(false)
+  let hasOwnListeners = Atomic<Bool>(false)
+  let isHeard = Atomic<Bool>(false)
+  let wantsDrain = Atomic<Bool>(false)
+  /// The loop's: nothing that comes is looked at any more.
+  var isDeaf = false
+  /// The loop's: the inbox may hold something, and a listener hears that first.
+  var hasKept = false
+  /// The loop's: a ping is not answered, while output waits.
+  var isPongDue = false
+  var sender: MessageSender
+  /// Frames that wait for the loop.
+  var output = ByteBuffer()
+  /// Published meanwhile, to follow the message that is being sent in frames.
+  var postponed = ByteBuffer()
+  /// What was received and not read.
+  var inbox = Inbox()
+  /// The loop's.
+  var receiver: MessageReceiver
+
+  /// Bytes of the above.
+  static var hotSize: Int { 384 }
+
+  // ---- who it is
+  let slotIndex: UInt32
   var id: UInt64 = 0
   /// -1: none.
   var route: Int32 = -1
-  /// What its route's channels share.
-  var shared: Ref<ChannelRoute>? = nil
   /// Path, subprotocol and key, each with a NUL.
   var facts = ByteBuffer()
   var pathCount = 0
@@ -83,31 +125,15 @@ typealias ClosedFunction =
   let references = Atomic<Int32>(2)  // the handle and the loop
   let mail: Ref<Mail>
   let isPosted = Atomic<Bool>(false)
-  /// Whether messages are told, and not kept in the inbox; whether the channel has
-  /// listeners of its own; and whether anybody hears of anything.
-  let hasListener = Atomic<Bool>(false)
-  let hasOwnListeners = Atomic<Bool>(false)
-  let isHeard = Atomic<Bool>(false)
   /// Whether whoever takes events by himself is told of it.
   let givesEvents = Atomic<Bool>(false)
-  let lock = Lock()
 
   // ---- behind the lock
-  var state = State.connecting
-  /// Nil once the loop has let go of it.
-  var worker: Ref<Worker>? = nil
-  var sender: MessageSender
-  /// What was negotiated; set once.
-  var deflate: DeflateParameters? = nil
   var deflater: Ref<Deflater>? = nil
   var keys = MaskKeys()
-  /// Frames that wait for the loop.
-  var output = ByteBuffer()
   /// Where messages are compressed.
   var scratch = ByteBuffer()
-  var highWater: Int64
   var closesWhenFull = false
-  let wantsDrain = Atomic<Bool>(false)
   /// An event that says what was missed is on its way.
   let isMissOnWay = Atomic<Bool>(false)
   /// Made with the first one.
@@ -122,20 +148,12 @@ typealias ClosedFunction =
   var pongTimeout: Int64 = 0
   /// When the last pong came, in microseconds of the loop's clock; 0: none.
   var lastPong: Int64 = 0
-  /// Bytes that the stream holds and the kernel has not taken.
-  let unsent = Atomic<Int64>(0)
-
-  /// Published meanwhile, to follow the message that is being sent in frames.
-  var postponed = ByteBuffer()
   var requests = TopicRequests()
   /// Whether what is deflated once for all can be sent to it.
   var takesShared = false
   /// Such a message was sent: the other end's window is not the deflater's any more.
   var mustForget = false
-
-  // ---- what was received and not read
-  var inbox = Inbox()
-  /// An event that says so is on its way.
+  /// An event that says that messages wait in the inbox is on its way.
   var isAnnounced = false
   /// What messages on their way to the thread that ticks count for.
   let waiting = Atomic<Int64>(0)
@@ -144,22 +162,12 @@ typealias ClosedFunction =
   var caller: Ref<Caller>? = nil
 
   // ---- the loop's
-  var connection: Ref<Connection>? = nil
-  var receiver: MessageReceiver
   var inflater: Ref<Inflater>? = nil
   var memberships = List<Ref<Membership>>()
-  /// The inbox may hold something: a listener hears that first.
-  var hasKept = false
-  var lastHeard: Int64 = 0
   var lastPing: Int64 = 0
-  /// The payload of the newest ping that is not answered, while output waits.
+  /// The payload of the newest ping that is not answered.
   var latePing = ByteBuffer()
-  var isPongDue = false
-  /// Since when the receiver counts control frames.
-  var controlsSince: Int64 = 0
   var closeDeadline: Int64 = 0
-  /// Nothing that comes is looked at any more.
-  var isDeaf = false
   /// The peer's Close waits for its answer, until the host has seen what came before.
   var isAnswerDue = false
   /// The close has been told, or is being told.

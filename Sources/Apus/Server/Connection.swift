@@ -12,6 +12,15 @@ struct Connection: ~Copyable {
     get { unsafe streamOrNil.unsafelyUnwrapped }
     set { unsafe streamOrNil = newValue }
   }
+  private var flags: Flags = []
+  /// The exchange whose request is being received; the last one of the queue.
+  var current: Ref<Exchange>? = nil
+  /// Exchanges in the order of their requests.
+  var first: Ref<Exchange>? = nil
+  var last: Ref<Exchange>? = nil
+  var pipelined: Int32 = 0
+  /// For the host to look at; written before any request is.
+  let descriptor: Int32
   let id: UInt64
   private var keptPeer: Peer.Kept
   /// The other end, or whom a proxy there stands for; written before any request is.
@@ -25,22 +34,13 @@ struct Connection: ~Copyable {
   var proxyMode = Listener.ProxyMode.off
   /// Its listener is one for TLS.
   var isToBeSecure = false
-  /// For the host to look at; written before any request is.
-  let descriptor: Int32
   var machine = RequestMachine()
-  /// The exchange whose request is being received; the last one of the queue.
-  var current: Ref<Exchange>? = nil
-  /// Exchanges in the order of their requests.
-  var first: Ref<Exchange>? = nil
-  var last: Ref<Exchange>? = nil
-  var pipelined: Int32 = 0
   /// What came of the TLS handshake.
   var tls: Ref<TLSFacts>? = nil
   /// What it has become; HTTP is over then.
   var channel: Ref<Channel>? = nil
   /// Exchanges that name this connection, popped ones too: it is freed after them.
   var exchanges: Int32 = 0
-  private var flags: Flags = []
   var isBuried = false
   var sawEnd = false
   var isHeadBegun = false

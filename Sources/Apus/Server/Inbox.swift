@@ -42,6 +42,8 @@ extension Ref where Object == Letter {
     case open, asked, over
   }
 
+  /// The loop looks at it: the inbox may be full.
+  let isStalled = Atomic<Bool>(false)
   private var first: Ref<Letter>? = nil
   private var last: Ref<Letter>? = nil
   private(set) var bytes: Int64 = 0
@@ -53,8 +55,6 @@ extension Ref where Object == Letter {
   var isCancelled = false
   /// Its waiters; made by the first.
   private var changed: Ref<Condition>? = nil
-  /// The loop looks at it: the inbox may be full.
-  let isStalled = Atomic<Bool>(false)
 
   private static var overhead: Int64 { 64 }
 

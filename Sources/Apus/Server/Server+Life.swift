@@ -349,6 +349,7 @@ private func runWorker(_ object: UnsafeMutableRawPointer?) -> UnsafeMutableRawPo
   guard let object = unsafe object else { return nil }
   let worker = unsafe Ref<Worker>(opaque: object)
   let slot = worker.o.server.o.slot
+  Thread.shield()
   worker.run()
   worker.sayFinished()
   Slots.unpin(slot)

@@ -72,6 +72,7 @@ struct MessageReceiver: ~Copyable {
 
   private var rules: FrameRules
   private var state = State.header
+  private var isGiven = false
   /// The data frame whose payload is being taken, and how much of that is to come.
   private var header = FrameHeader()
   private var due = 0
@@ -86,7 +87,6 @@ struct MessageReceiver: ~Copyable {
   private var text = UTF8Validator()
   private var controls = 0
   private var buffer = ByteBuffer()
-  private var isGiven = false
 
   init(role: Role, allowsCompression: Bool = false, limits: Limits = Limits()) {
     rules = FrameRules(role: role, allowsCompression: allowsCompression)
