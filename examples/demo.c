@@ -101,16 +101,19 @@ static void send_counters(void *context, apus_request request) {
 
 static const char news[] = "news";
 
+/* Of the latest of them; it goes on from the time at which the demo began, so that an id of
+ * an earlier run is none of this one. */
+static atomic_llong last_id;
+
 /* From any thread: when it was, and what. */
 static void tell(apus_server server, const char *format, ...) {
-  static atomic_llong last;
   char id[24], line[400];
   int length = snprintf(line, sizeof line, "%lld\t", (long long)time(NULL));
   va_list values;
   va_start(values, format);
   vsnprintf(line + length, sizeof line - (size_t)length, format, values);
   va_end(values);
-  snprintf(id, sizeof id, "%lld", (long long)atomic_fetch_add(&last, 1) + 1);
+  snprintf(id, sizeof id, "%lld", (long long)atomic_fetch_add(&last_id, 1) + 1);
   apus_server_publish_event(server, news, NULL, id, line, APUS_STRLEN);
 }
 
@@ -122,6 +125,7 @@ static void watch_news(void *context, apus_writer writer, apus_request request) 
 }
 
 static void add_news(apus_server server) {
+  atomic_store(&last_id, (long long)time(NULL) * 1000);
   need(apus_server_events(server, "/news", watch_news, NULL, NULL), "route");
   need(apus_server_set_topic_history(server, news, 20, 16384), "history");
 }

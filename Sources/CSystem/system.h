@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -52,6 +53,15 @@ static inline void *sys_allocate(size_t size) { return malloc(size); }
 static inline void *sys_allocate_zeroed(size_t size) { return calloc(1, size); }
 static inline void *sys_reallocate(void *memory, size_t size) { return realloc(memory, size); }
 static inline void sys_free(void *memory) { free(memory); }
+
+// A number that nobody can foresee; where the kernel has none to give, one that few can.
+static inline uint64_t sys_random_word(void) {
+  uint64_t word = 0;
+  if (getrandom(&word, sizeof word, GRND_NONBLOCK) == (ssize_t)sizeof word) return word;
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)now.tv_nsec * 0x9E3779B97F4A7C15u ^ (uintptr_t)&word ^ (uint64_t)now.tv_sec;
+}
 
 // Has the lines of so many bytes brought near, without waiting for them; any address will do.
 static inline void sys_prefetch(const void *memory, size_t size) {

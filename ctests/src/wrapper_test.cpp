@@ -286,13 +286,19 @@ void test_channels() {
 
 void test_events() {
   Served served;
-  served.server.events("/events", [](apus::Writer stream, apus::Request) {
+  std::atomic<uint64_t> kept{0}, heard{0};
+  std::atomic<int> plain{0};
+  served.server.events("/events", [&](apus::Writer stream, apus::Request) {
+    stream.on_close([&] { plain++; });
     stream.event("one", "kind", "1").event("two\nlines");
     stream.end();
+    stream.detach();
   });
   served.server.events(
       "/throw", [](apus::Writer, apus::Request) { throw std::runtime_error("from a stream"); });
-  served.server.events("/topic", [](apus::Writer stream, apus::Request) {
+  served.server.events("/topic", [&](apus::Writer stream, apus::Request) {
+    kept = stream.handle();
+    stream.on_close([&](apus::Writer &closed) { heard = closed.handle(); });
     stream.subscribe("news").event("joined");
     stream.detach();
   });
@@ -315,6 +321,8 @@ void test_events() {
   CHECK(code_of([&] { client.get("http://" + served.url + "/throw"); }) == APUS_E_CLOSED);
   CHECK(reported == before + 1 && last_report == "from a stream");
   served.end();
+  CHECK(kept != 0 && heard == kept);
+  CHECK(plain == 1);
 }
 
 }  // namespace

@@ -35,7 +35,8 @@ class Writer : public detail::Owner<apus_writer_destroy> {
     detail::check(apus_writer_detach(handle()));
     release();
   }
-  /* Runs when what waited has fallen to half of the mark. */
+  /* Runs when what waited has fallen to half of the mark. The callable of both takes (Writer &),
+   * which is its own for as long as it runs, or nothing. */
   template <class Callable>
   Writer &on_drain(Callable &&callable) {
     return hear(apus_writer_on_drain, std::forward<Callable>(callable));
@@ -69,10 +70,19 @@ class Writer : public detail::Owner<apus_writer_destroy> {
   Writer &hear(int32_t (*set)(apus_writer, apus_writer_fn, void *, apus_drop_fn),
                Callable &&callable) {
     using Kept = std::decay_t<Callable>;
-    detail::check(set(
-        handle(), [](void *context, apus_writer) { detail::run<Kept>(context); },
-        detail::context(std::forward<Callable>(callable)), detail::drop<Kept>));
+    detail::check(set(handle(), heard<Kept>, detail::context(std::forward<Callable>(callable)),
+                      detail::drop<Kept>));
     return *this;
+  }
+  template <class Kept>
+  static void heard(void *context, apus_writer handle) {
+    if constexpr (std::is_invocable_v<Kept &, Writer &>) {
+      Writer writer(handle);
+      detail::run<Kept>(context, writer);
+      writer.release();
+    } else {
+      detail::run<Kept>(context);
+    }
   }
 };
 

@@ -10,6 +10,11 @@ enum Clock {
   static var wallSeconds: Int64 { sys_wall_seconds() }
 }
 
+/// Numbers for what is no secret, but not to be foreseen.
+enum Entropy {
+  static func word() -> UInt64 { sys_random_word() }
+}
+
 /// A thread of the library's own, which takes no signals.
 struct Thread {
   typealias Body = @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer?

@@ -92,11 +92,10 @@ typealias ClosedFunction =
   let hasOwnListeners = Atomic<Bool>(false)
   let isHeard = Atomic<Bool>(false)
   let wantsDrain = Atomic<Bool>(false)
-  /// The loop's: nothing that comes is looked at any more.
+  // The loop's: whether nothing that comes is looked at any more; whether the inbox may hold
+  // something, which a listener hears first; whether a ping is not answered, as output waits.
   var isDeaf = false
-  /// The loop's: the inbox may hold something, and a listener hears that first.
   var hasKept = false
-  /// The loop's: a ping is not answered, while output waits.
   var isPongDue = false
   var sender: MessageSender
   /// Frames that wait for the loop.
@@ -108,7 +107,6 @@ typealias ClosedFunction =
   /// The loop's.
   var receiver: MessageReceiver
 
-  /// Bytes of the above.
   static var hotSize: Int { 384 }
 
   // ---- who it is
@@ -170,7 +168,6 @@ typealias ClosedFunction =
   var closeDeadline: Int64 = 0
   /// The peer's Close waits for its answer, until the host has seen what came before.
   var isAnswerDue = false
-  /// The close has been told, or is being told.
   var isClosedTold = false
   var closeCode: UInt16 = 1006
   var closeReason = ByteBuffer()

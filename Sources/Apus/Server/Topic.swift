@@ -85,6 +85,7 @@ struct Publication: ~Copyable {
   private var buckets = List<Ref<Topic>?>()
   private(set) var count = 0
   private var made: UInt64 = 0
+  private let seed = (start: Entropy.word(), factor: Entropy.word() | 1)
 
   var isUsable: Bool { lock.isUsable }
 
@@ -102,10 +103,14 @@ struct Publication: ~Copyable {
     }
   }
 
-  private static func hash(_ name: Bytes) -> UInt32 {
-    var hash: UInt32 = 2_166_136_261
-    for index in 0..<name.count { hash = (hash ^ UInt32(name[index])) &* 16_777_619 }
-    return hash
+  /// Peers may have a say in names: without the two numbers none can be told to collide.
+  private func hash(_ name: Bytes) -> UInt32 {
+    var hash = seed.start
+    for index in 0..<name.count {
+      let product = (hash ^ UInt64(name[index])).multipliedFullWidth(by: seed.factor)
+      hash = product.high ^ product.low
+    }
+    return UInt32(truncatingIfNeeded: hash ^ (hash >> 32))
   }
 
   private func place(_ hash: UInt32) -> Int { Int(hash) & (buckets.count &- 1) }
@@ -115,7 +120,7 @@ struct Publication: ~Copyable {
   mutating func use(_ name: Bytes, makes: Bool, workers: Int = 0) -> Ref<Topic>? {
     lock.lock()
     defer { lock.unlock() }
-    let hash = Topics.hash(name)
+    let hash = hash(name)
     if buckets.count > 0 {
       var topic = buckets[place(hash)]
       while let found = topic {
