@@ -908,7 +908,8 @@ APUS_API int32_t apus_reply_status(apus_request request, int32_t status);
 
 /* Completes the reply with a file, by the host's own path, links followed: with ETag and
  * Last-Modified, the conditional fields and ranges of the request answered (section 15),
- * unless a status other than 200 was set. type NULL: as set, or by the name's extension.
+ * unless a status other than 200 was set. An ETag or Last-Modified that was set is sent and
+ * judged in place of the file's. type NULL: as set, or by the name's extension.
  * A file that is missing leaves the request open for another reply; a handler that makes
  * none sends 404, unless a status other than 200 was set.
  * Errors: APUS_E_NOT_FOUND (no regular file), APUS_E_PERMISSION, APUS_E_DESCRIPTORS,

@@ -1,10 +1,13 @@
 // Entity tags and their comparison, RFC 9110 §8.8.3.
 
 enum EntityTag {
-  /// Whether a list of tags, or "*", has one (RFC 9110 §13.1.1, §13.1.2). `tag` is strong.
-  /// Where strong tags are needed weak ones of the list do not count.
+  /// Whether a list of tags, or "*", has one (RFC 9110 §13.1.1, §13.1.2). Where strong tags
+  /// are needed weak ones do not count.
   static func isIn(_ list: Bytes, _ tag: Bytes, weakly: Bool) -> Bool {
     if list.extracting(list.trimmed(0..<list.count)).equals("*") { return true }
+    if tag.count > 2, tag[0] == UInt8(ascii: "W") {
+      return weakly && isIn(list, tag.extracting(2..<tag.count), weakly: true)
+    }
     var index = 0
     while index < list.count {
       let byte = list[index]

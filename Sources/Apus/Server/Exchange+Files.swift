@@ -10,11 +10,7 @@ extension Ref where Object == Exchange {
     let all = 0..<face.o.size
     let isRead = o.head.method == Method.get || o.isHead
     guard o.reply.status == 200, isRead, hasConditions else { return try complete(face, all) }
-    let conditions = Conditions(tag: face.o.tag, modified: face.o.modified, isRead: isRead)
-    let verdict = conditions.judge { name in
-      list(of: name)
-    }
-    switch verdict {
+    switch try judge(face, isRead) {
     case .failed: return try completeStatus(412)
     case .notModified:
       o.reply.status = 304
@@ -26,6 +22,22 @@ extension Ref where Object == Exchange {
       return try complete(face, ByteRanges(value.bytes, of: face.o.size))
     }
     try complete(face, all)
+  }
+
+  /// By the file's tag and date, or by those that the host has set, as they are what is sent.
+  private func judge(_ face: Ref<FileFace>, _ isRead: Bool) throws(Failure) -> Conditions.Verdict {
+    var tag = ByteBuffer()
+    var date = ByteBuffer()
+    let (tagName, dateName) = (Text("ETag"), Text("Last-Modified"))
+    o.reply.value(tagName.bytes, to: &tag)
+    o.reply.value(dateName.bytes, to: &date)
+    if tag.failed || date.failed { throw .noMemory }
+    if tag.isEmpty { tag.append(face.o.tag.bytes) }
+    guard !tag.failed, let start = unsafe tag.pointer else { throw .noMemory }
+    let conditions = unsafe Conditions(
+      tag: Text(start: start, count: tag.count),
+      modified: HTTPDate.parse(date.bytes) ?? face.o.modified, isRead: isRead)
+    return conditions.judge { name in list(of: name) }
   }
 
   /// The value of a field, which may come as a list in several.

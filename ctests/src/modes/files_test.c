@@ -369,6 +369,8 @@ static void test_listeners(enum mode mode) {
   done(&app);
 }
 
+static const char own_date[] = "Sun, 06 Nov 1994 08:49:37 GMT";
+
 static void file_handler(void *context, apus_request request) {
   const char *name = apus_request_param(request, "name", NULL);
   (void)context;
@@ -387,6 +389,10 @@ static void file_handler(void *context, apus_request request) {
     CHECK_INT(0, apus_reply_attachment(request, in_root("big.bin"), "\xe2\x82\xac.bin", NULL));
   } else if (strcmp(name, "own") == 0) {
     CHECK_INT(0, apus_reply_set_header(request, "Content-Type", "text/x-mine"));
+    CHECK_INT(0, apus_reply_file(request, in_root("file.txt"), NULL));
+  } else if (strcmp(name, "weak") == 0 || strcmp(name, "strong") == 0) {
+    CHECK_INT(0, apus_reply_set_header(request, "ETag", *name == 'w' ? "W/\"v7\"" : "\"v7\""));
+    CHECK_INT(0, apus_reply_set_header(request, "Last-Modified", own_date));
     CHECK_INT(0, apus_reply_file(request, in_root("file.txt"), NULL));
   } else if (strcmp(name, "typed") == 0) {
     CHECK_INT(0, apus_reply_set_status(request, 201));
@@ -411,6 +417,42 @@ static void later_handler(void *context, apus_request request) {
   CHECK_INT(0, pthread_detach(thread));
 }
 
+/* What the host has set is what a client has, and what it asks about. */
+static void check_own_tags(struct client *client) {
+  static const struct {
+    const char *name, *fields, *body;
+    int status;
+  } cases[] = {
+      {"weak", "If-None-Match: \"x\", W/\"v7\"\r\n", "", 304},
+      {"weak", "If-None-Match: \"v7\"\r\n", "", 304},
+      {"strong", "If-None-Match: W/\"v7\"\r\n", "", 304},
+      {"strong", "If-None-Match: \"v8\"\r\n", "0123456789", 200},
+      {"weak", "If-Match: \"v7\"\r\n", NULL, 412},
+      {"weak", "If-Match: *\r\n", "0123456789", 200},
+      {"strong", "If-Match: \"v7\"\r\n", "0123456789", 200},
+      {"weak", "Range: bytes=1-2\r\nIf-Range: W/\"v7\"\r\n", "0123456789", 200},
+      {"strong", "Range: bytes=1-2\r\nIf-Range: \"v7\"\r\n", "12", 206},
+      {"strong", "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "", 304},
+      {"strong", "If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n", "0123456789", 200},
+      {"strong", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n", NULL, 412},
+  };
+  struct reply reply;
+  char target[32], tag[64], fields[128];
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    snprintf(target, sizeof target, "/reply/%s", cases[i].name);
+    expect(client, "GET", target, cases[i].fields, cases[i].status, cases[i].body);
+  }
+  ask(client, "GET", "/reply/file.txt", "", &reply);
+  snprintf(tag, sizeof tag, "%s", reply_field(&reply, "ETag"));
+  reply_free(&reply);
+  snprintf(fields, sizeof fields, "If-None-Match: %s\r\n", tag);
+  ask(client, "GET", "/reply/strong", fields, &reply);
+  CHECK_INT(200, reply.status);
+  CHECK_TEXT("\"v7\"", reply_field(&reply, "ETag"));
+  CHECK_TEXT(own_date, reply_field(&reply, "Last-Modified"));
+  reply_free(&reply);
+}
+
 static void test_replies(enum mode mode) {
   struct app app;
   struct client client;
@@ -429,6 +471,7 @@ static void test_replies(enum mode mode) {
   expect(&client, "GET", "/reply/link", "", 200, "secret");
   expect(&client, "GET", "/reply/file.txt", "Range: bytes=1-2\r\n", 206, "12");
   expect(&client, "GET", "/reply/file.txt", "If-None-Match: *\r\n", 304, "");
+  check_own_tags(&client);
   /* What was to be done has been done when its reply is made. */
   expect(&client, "PUT", "/reply/file.txt", "If-Match: \"x\"\r\nContent-Length: 0\r\n", 200,
          "0123456789");
