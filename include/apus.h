@@ -456,7 +456,8 @@ APUS_API int32_t apus_server_set_drain_timeout(apus_server server, int32_t ms);
 APUS_API int32_t apus_server_listen(apus_server server, const char *host, int32_t port);
 
 /* Binds a Unix stream socket at a path of at most 107 bytes. A socket file that
- * nobody listens on is replaced; the file is removed when the server ends.
+ * nobody listens on is replaced; the file is removed when the server ends, if the path still
+ * names that one.
  * Returns and errors: as apus_server_listen(). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_listen_unix(apus_server server, const char *path);
 
@@ -479,7 +480,8 @@ APUS_API int32_t apus_server_port(apus_server server, int32_t listener);
 
 /* Starts accepting; returns at once. A server that has stopped may be given new
  * listeners and started again.
- * A server without listeners starts too, for apus_server_adopt_connection().
+ * A server without listeners starts too, for apus_server_adopt_connection(). A start that
+ * fails leaves the listeners as they were, for another one.
  * Errors: APUS_E_STATE (started already), APUS_E_DESCRIPTORS, APUS_E_MEMORY,
  * APUS_E_IO (no thread). Thread: any. Since 0.1. */
 APUS_API int32_t apus_server_start(apus_server server);

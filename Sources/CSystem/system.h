@@ -475,9 +475,29 @@ static inline int32_t sys_make_nonblocking(int32_t descriptor) {
   return flags < 0 ? -1 : fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC);
 }
 static inline int32_t sys_unlink(const char *path) { return unlink(path); }
-static inline int32_t sys_is_socket_file(const char *path) {
+
+// Which file a path names: told apart from all others as long as it is there.
+struct sys_file_id {
+  uint64_t device, number;
+};
+// 1 if that is a socket; no link is followed.
+static inline int32_t sys_socket_file(const char *path, struct sys_file_id *id) {
   struct stat status;
-  return lstat(path, &status) == 0 && S_ISSOCK(status.st_mode);
+  if (lstat(path, &status) != 0 || !S_ISSOCK(status.st_mode)) return 0;
+  id->device = (uint64_t)status.st_dev;
+  id->number = (uint64_t)status.st_ino;
+  return 1;
+}
+// Removes a socket's file, unless the path names another one by now.
+static inline void sys_remove_socket(const char *path, struct sys_file_id id) {
+  struct sys_file_id now;
+  if (sys_socket_file(path, &now) && now.device == id.device && now.number == id.number) {
+    unlink(path);
+  }
+}
+// The folder that paths start from, into a buffer; 0, or the negative error number.
+static inline int32_t sys_current_folder(char *buffer, size_t size) {
+  return getcwd(buffer, size) != NULL ? 0 : -errno;
 }
 // Closes with a reset: the peer learns at once, and nothing lingers.
 static inline void sys_reset(int32_t descriptor) {

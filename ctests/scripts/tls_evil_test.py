@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ client_add_ca_file i hs, client_add_ca_memory i hpz, client_set_verify i hii, cl
 client_set_crl_file i hs, client_set_tls_versions i hii
 """)
 MODES = ("worker", "tick", "threadless")
+REFUSED, IDLE, ERRORS = 8, 13, 16  # counters
 E_CLOSED, E_TLS, CERTIFICATE = -8, -19, -20
 EXPIRED, NOT_YET, SELF_SIGNED, UNKNOWN, HOST, REVOKED, WEAK, PIN = range(-21, -29, -1)
 
@@ -96,7 +98,7 @@ def test_server(ca):
             check(f"garbage {garbage[:6]}: an alert, a reset or nothing", True,
                   got[:1] in (b"\x15", b"<", b""))
         # A hello that comes by one byte, and stops: cut after the time of a head.
-        hello = client_hello()
+        hello, (before, _) = client_hello(), server.tell(f"counter {REFUSED}")
         with socket.create_connection(("127.0.0.1", server.port), 30) as peer:
             for index in range(20):
                 peer.sendall(hello[index:index + 1])
@@ -104,6 +106,8 @@ def test_server(ca):
                 check("a slow handshake ends", b"", peer.recv(100))
             except ConnectionResetError:
                 check("a slow handshake ends", True, True)
+        check("which is counted as too late", (before + 1, 0),
+              tuple(server.tell(f"counter {number}")[0] for number in (REFUSED, IDLE)))
         # In pieces, but whole: fine.
         with socket.create_connection(("127.0.0.1", server.port), 10) as peer:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -113,6 +117,23 @@ def test_server(ca):
         renegotiation(server.port)
         early_data(server.port)
         still_serves(server, ca.certificate, "after all that")
+    test_silence(ca, f"add,-,{chain},{key}")
+
+
+def test_silence(ca, certificate):
+    """One that says nothing has the time of any connection; one that is reset is no error."""
+    with TLSServer(certificate, "header_timeout,0", "keep_alive_timeout,300") as server:
+        with socket.create_connection(("127.0.0.1", server.port), 30) as peer:
+            with context(ca.certificate).wrap_socket(peer, server_hostname="localhost") as secure:
+                check("silence behind a handshake ends", b"", secure.recv(1))
+        check("as idle", 1, server.tell(f"counter {IDLE}")[0])
+        for _ in range(20):
+            peer = socket.create_connection(("127.0.0.1", server.port), 30)
+            secure = context(ca.certificate).wrap_socket(peer, server_hostname="localhost")
+            secure.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            secure.close()
+        still_serves(server, ca.certificate, "after resets")
+        check("resets are no errors", 0, server.tell(f"counter {ERRORS}")[0])
 
 
 def client_hello():

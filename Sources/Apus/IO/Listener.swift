@@ -9,8 +9,10 @@ import CSystem
   var proxyMode = ProxyMode.off
   /// Its connections speak TLS.
   var isSecure = false
-  /// The file of a Unix socket, NUL-terminated; removed with the listener.
+  /// The file of a Unix socket, from the root, NUL-terminated; removed with the listener, if
+  /// it still is that.
   fileprivate var path: ByteBuffer
+  fileprivate var file = sys_file_id()
 
   fileprivate init(descriptor: Int32, port: Int32, path: consuming ByteBuffer) {
     self.descriptor = descriptor
@@ -26,7 +28,8 @@ import CSystem
   /// While it listens, so that the name is not another's yet.
   fileprivate func removeFile() {
     if let start = unsafe path.pointer, !path.isEmpty {
-      _ = unsafe sys_unlink(UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self))
+      unsafe sys_remove_socket(
+        UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self), file)
     }
   }
 
@@ -82,14 +85,29 @@ import CSystem
     guard unsafe sys_address_unix(&address, path) == 0 else {
       throw Failure(.argument, "the path of a Unix socket is empty or too long")
     }
+    let text = unsafe Text(characters: path)
     var kept = ByteBuffer()
-    unsafe kept.append(
-      Span(
-        _unsafeStart: UnsafeRawPointer(path).assumingMemoryBound(to: UInt8.self),
-        count: strlen(path)))
+    if text.bytes[0] != UInt8(ascii: "/") { try appendFolder(to: &kept) }
+    kept.append(text.bytes)
     guard kept.terminate() else { throw .noMemory }
     unsafe try removeStale(path, address)
-    return try bound(address, options, path: kept)
+    let listener = try bound(address, options, path: kept)
+    // Where it is none any more, there is nothing to be removed later.
+    if unsafe sys_socket_file(path, &listener.o.file) == 0 { listener.o.path.clear() }
+    return listener
+  }
+
+  /// The host may go elsewhere before the file is removed.
+  private static func appendFolder(to path: inout ByteBuffer) throws(Failure) {
+    let result = unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) {
+      buffer -> Int32 in
+      guard let start = buffer.baseAddress else { return 0 &- ENOMEM }
+      let result = unsafe sys_current_folder(start, buffer.count)
+      if result == 0 { path.append(unsafe Text(characters: UnsafePointer(start)).bytes) }
+      return result
+    }
+    if result < 0 { throw .system("the folder of a relative path cannot be told", 0 &- result) }
+    path.append(UInt8(ascii: "/"))
   }
 
   /// A socket file that nobody listens on is in the way; one that somebody does
@@ -97,14 +115,15 @@ import CSystem
   private static func removeStale(_ path: UnsafePointer<CChar>, _ address: sys_address)
     throws(Failure)
   {
-    guard unsafe sys_is_socket_file(path) != 0 else { return }
+    var file = sys_file_id()
+    guard unsafe sys_socket_file(path, &file) != 0 else { return }
     let probe = sys_socket(SYS_FAMILY_UNIX)
     if probe < 0 { throw .system("no socket", sys_errno()) }
     var address = address
     let result = unsafe sys_connect(probe, &address)
     let number = sys_errno()
     _ = sys_close(probe)
-    if result < 0, number == ECONNREFUSED { _ = unsafe sys_unlink(path) }
+    if result < 0, number == ECONNREFUSED { unsafe sys_remove_socket(path, file) }
   }
 
   private static func bound(_ address: sys_address, _ options: Options, path: consuming ByteBuffer)

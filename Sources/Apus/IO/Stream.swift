@@ -321,7 +321,11 @@ extension Ref where Object == Stream {
   func shutdownOutput() {
     let system = o.loop.o.system
     if o.isEnded { return }
-    if let tls = o.tls { sayGoodbye(through: tls) }
+    if let tls = o.tls {
+      sayGoodbye(through: tls)
+      // Nothing may be sent behind this: what is left of the goodbye is lost, not the reply.
+      tls.giveSealed()
+    }
     _ = unsafe system.shutdownWrite(system.context, o.descriptor)
   }
 

@@ -35,7 +35,7 @@ extension Ref where Object == TLSServer {
     scope.append(" ")
     for index in 0..<name.count { scope.append(name[index].lowercased) }
     scope.append("\n")
-    if o.policy != .none { scope.append(o.trust.bytes) }
+    if o.policy != .none { scope.append(o.trustDigest.bytes) }
     var digest = ByteBuffer()
     guard Crypto.append(.sha256, of: scope.bytes, to: &digest), let start = unsafe digest.pointer
     else { return }

@@ -36,8 +36,10 @@ enum TLSClientPolicy: Int32 {
   var policy = TLSClientPolicy.none
   /// How often a setting was changed.
   var changes = 0
-  /// Certificates of those that vouch for clients, in PEM.
+  /// Certificates of those that vouch for clients, in PEM; and their SHA-256, which each hello
+  /// needs.
   var trust = ByteBuffer()
+  var trustDigest = ByteBuffer()
 
   /// Held while passwords are asked for: the callback stays until then.
   let passwordLock = Lock()
@@ -202,6 +204,9 @@ extension Ref where Object == TLSServer {
       exchange()
       do throws(Failure) {
         try unsafe configure(probe)
+        var digest = ByteBuffer()
+        guard Crypto.append(.sha256, of: o.trust.bytes, to: &digest) else { throw .noMemory }
+        swap(&digest, &o.trustDigest)
         o.changes &+= 1
       } catch {
         exchange()

@@ -61,9 +61,12 @@ extension Ref where Object == Connection {
   }
 
   func failed(_ number: Int32) {
-    if let failure = o.stream.o.tlsFailure {
+    let number = o.stream.o.tlsFailure?.number ?? number
+    if let failure = o.stream.o.tlsFailure, !ConnectionError.isReset(number) {
       o.worker.o.counters.add(.errors)
       o.worker.report(self, failure, status: 0)
+      // The alert that says why has gone: a reset could overtake it.
+      return die(reset: false)
     } else if !ConnectionError.isReset(number) {
       o.worker.o.counters.add(.errors)
       o.worker.report(

@@ -137,7 +137,8 @@ extension Ref where Object == Connection {
         self, Failure(.timeout, "a ticket for a channel was not used in time"), status: 408)
       return exchange.expireUpgrade()
     }
-    o.worker.o.counters.add(.timeoutIdle)
-    die(reset: false)
+    let isShaking = o.stream.o.isHandshaking
+    o.worker.o.counters.add(isShaking ? .refusedTimeout : .timeoutIdle)
+    die(reset: isShaking)
   }
 }

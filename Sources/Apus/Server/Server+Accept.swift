@@ -52,7 +52,7 @@ extension Ref where Object == Server {
   fileprivate func pauseAccepting(_ now: Int64) -> Bool {
     let (isFirst, _) = o.acceptAgain.compareExchange(
       expected: 0, desired: now &+ Ref.acceptPause, ordering: .relaxed)
-    if isFirst { Log.write(.warning, "accepting pauses: file descriptors run short") }
+    if isFirst { log(.warning, "accepting pauses: file descriptors run short") }
     return isFirst
   }
 
@@ -72,8 +72,13 @@ extension Ref where Object == Server {
     }
     let (isOver, _) = o.acceptAgain.compareExchange(
       expected: later, desired: 0, ordering: .relaxed)
-    if isOver { Log.write(.info, "accepting goes on") }
+    if isOver { log(.info, "accepting goes on") }
     return isOver
+  }
+
+  /// The host's function may stop the server, which waits for no callback.
+  private func log(_ level: Log.Level, _ text: StaticString) {
+    unsafe ThreadContext.inside(opaque) { Log.write(level, text) }
   }
 }
 
@@ -93,7 +98,7 @@ extension Ref where Object == Worker {
     o.isAcceptor = false
     unwatchListeners()
     let left = o.server.o.acceptors.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue
-    guard left == 0 else { return }
+    guard left == 0, !o.server.o.keepsListeners else { return }
     for index in 0..<o.server.o.listeners.count { o.server.o.listeners[index].close() }
   }
 

@@ -82,6 +82,7 @@ extension Ref where Object == Server {
   /// given up meanwhile: until this is over the server neither runs nor is idle.
   private func abandonStart() {
     o.isReaping = true
+    o.keepsListeners = true
     o.isStopping.store(true, ordering: .releasing)
     o.workersLeft = 0
     for index in 0..<o.workers.count {
@@ -94,6 +95,7 @@ extension Ref where Object == Server {
     reap()
     o.lock.lock()
     o.isReaping = false
+    o.keepsListeners = false
     o.changed.wakeAll()
   }
 
@@ -213,7 +215,9 @@ extension Ref where Object == Server {
     dropNews()
     o.lock.lock()
     retireWorkers()
-    while let listener = o.listeners.removeLast() { listener.free() }
+    if !o.keepsListeners {
+      while let listener = o.listeners.removeLast() { listener.free() }
+    }
     o.lock.unlock()
     sweepRetired()
   }

@@ -29,8 +29,12 @@ extension Ref where Object == Connection {
       return
     }
     o.tls = Ref<TLSFacts>(make: facts)
-    if o.tls == nil { _ = lose() }
+    if o.tls == nil {
+      _ = lose()
+      return
+    }
     o.since = o.worker.o.loop.o.now
+    armTimer()
   }
 
   /// A request without TLS, or what looks like one: it is told so, without TLS.

@@ -112,6 +112,8 @@ typealias AccessFunction =
   var isTicking = false
   /// Somebody takes the workers down.
   var isReaping = false
+  /// A start has failed, after which there may be another one.
+  var keepsListeners = false
 
   init(
     slotIndex: UInt32, slot: Ref<Slot>, router: consuming Router, queue: consuming EventQueue,

@@ -7,7 +7,8 @@
  *   clients POLICY CA       versions LEAST MOST
  *   ciphers LIST            suites LIST        groups LIST
  *   period SECONDS          keys PATH          rotate
- *   header_timeout MS       max_connections COUNT
+ *   header_timeout MS       keep_alive_timeout MS
+ *   max_connections COUNT   counter NUMBER
  *   serve PATH              proxy MODE         (a folder as /files; the PROXY protocol)
  *   unix PATH                                  (a listener there, with TLS)
  *
@@ -83,6 +84,10 @@ static int32_t run(apus_server server, char *line, const char *breaks) {
   if (strcmp(word, "header_timeout") == 0) {
     return apus_server_set_header_timeout(server, atoi(parts[1]));
   }
+  if (strcmp(word, "keep_alive_timeout") == 0) {
+    return apus_server_set_keep_alive_timeout(server, atoi(parts[1]));
+  }
+  if (strcmp(word, "counter") == 0) return (int32_t)apus_server_counter(server, atoi(parts[1]));
   if (strcmp(word, "max_connections") == 0) {
     return apus_server_set_max_connections(server, atoi(parts[1]));
   }

@@ -250,6 +250,27 @@ static void test_stop_in_pause(enum mode mode) {
   harness_stop(&app);
 }
 
+/* The log's function is a callback like others: a stop from it waits for nobody. */
+static void stop_from_log(void *context, int32_t level, const char *text) {
+  (void)text;
+  if (level == APUS_LOG_WARNING) CHECK_INT(0, apus_server_stop(((struct app *)context)->server));
+}
+
+static void test_stop_from_log(enum mode mode) {
+  struct app app;
+  struct client client;
+  if (mode != MODE_WORKER) return;
+  start_app(&app, mode, WORKERS_MOST);
+  CHECK_INT(0, apus_set_log(stop_from_log, &app, NULL));
+  atomic_store(&calls_starving, 1);
+  open_and_ask(&client, 1, app.port);
+  EVENTUALLY(apus_server_is_running(app.server) == 0);
+  atomic_store(&calls_starving, 0);
+  CHECK_INT(1, apus_server_destroy(app.server));
+  CHECK_INT(0, apus_set_log(NULL, NULL, NULL));
+  client_close(&client);
+}
+
 /* -------------------------------------------------------------- start and stop */
 
 /* Connects and asks, again and again, whether anybody listens or not. */
@@ -315,18 +336,18 @@ static void test_restarts(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(app.server));
 }
 
-/* A start that fails half way leaves nobody at the listener, and can be made up
- * for. */
+/* A start that fails half way leaves nobody at the listener, which waits for another one. */
 static void start_failing(enum mode mode, int watch, int thread) {
   struct app app;
   struct load load;
   int pollers[WORKERS_MOST];
+  int descriptors = harness_descriptors();
   app_make(&app, mode);
   if (mode != MODE_THREADLESS) CHECK_INT(0, apus_server_set_workers(app.server, WORKERS_MOST));
   app_route(&app, APUS_GET, "/hello", hello_handler, NULL);
-  int descriptors = harness_descriptors();
   CHECK_INT(0, apus_server_listen(app.server, "127.0.0.1", 0));
-  load_start(&load, 1, apus_server_port(app.server, 0));
+  app.port = apus_server_port(app.server, 0);
+  load_start(&load, 1, app.port);
   atomic_store(&calls_refused_watch, watch);
 #ifndef CALLS_KEEP_THREADS
   calls_refused_thread = thread;
@@ -334,17 +355,18 @@ static void start_failing(enum mode mode, int watch, int thread) {
   (void)thread;
 #endif
   CHECK_CODE(APUS_E_IO, apus_server_start(app.server));
-  load_stop(&load, 1);
   CHECK_INT(0, calls_pollers(pollers, WORKERS_MOST));
-  EVENTUALLY(harness_descriptors() == descriptors);
   CHECK_INT(0, apus_server_is_running(app.server));
+  CHECK_INT(app.port, apus_server_port(app.server, 0));
   struct client client;
-  harness_start(&app);
+  harness_drive(&app);
+  load_stop(&load, 1);
   client_open(&client, app.port);
   client_get(&client, "/hello");
   CLIENT_EXPECT(&client, "GET", 200, "hello");
   client_close(&client);
   harness_stop(&app);
+  EVENTUALLY(harness_descriptors() == descriptors);
 }
 
 static void test_failed_start(enum mode mode) {
@@ -362,6 +384,7 @@ int main(int argc, char **argv) {
       {"last_closes", test_last_closes},
       {"pause", test_pause},
       {"stop_in_pause", test_stop_in_pause},
+      {"stop_from_log", test_stop_from_log},
       {"restarts", test_restarts},
       {"failed_start", test_failed_start},
   };

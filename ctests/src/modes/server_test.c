@@ -6,6 +6,8 @@
  */
 #include "../helpers/harness.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 static atomic_int handled;
@@ -156,6 +158,33 @@ static void test_unix(enum mode mode) {
   CHECK_INT(0, rmdir(folder));
 }
 
+/* A file that has taken the place of a listener's is left alone. */
+static void test_unix_names(enum mode mode) {
+  char folder[] = "apus-test-XXXXXX", name[64], first[4096];
+  if (mode != MODE_THREADLESS) return;
+  CHECK(mkdtemp(folder) != NULL);
+  CHECK(getcwd(first, sizeof first) != NULL);
+  snprintf(name, sizeof name, "%s/socket", folder);
+  apus_server server = apus_server_make(), next = apus_server_make();
+  CHECK_INT(0, apus_server_listen_unix(server, name));
+  CHECK_INT(0, unlink(name));
+  CHECK_INT(0, apus_server_listen_unix(next, name));
+  CHECK_INT(1, apus_server_destroy(server));
+  CHECK_INT(0, access(name, F_OK));
+  /* From another folder, too, its own is what it removes. */
+  CHECK_INT(0, chdir(folder));
+  CHECK_INT(0, mkdir(folder, 0700));
+  int fd = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+  CHECK(fd >= 0);
+  CHECK_INT(0, close(fd));
+  CHECK_INT(1, apus_server_destroy(next));
+  CHECK_INT(-1, access("socket", F_OK));
+  CHECK_INT(0, unlink(name));
+  CHECK_INT(0, rmdir(folder));
+  CHECK_INT(0, chdir(first));
+  CHECK_INT(0, rmdir(folder));
+}
+
 static void test_adopted(enum mode mode) {
   struct app app;
   struct client client;
@@ -301,10 +330,15 @@ static void test_ipv6(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"concurrent", test_concurrent},   {"counters", test_counters},
-      {"limits", test_limits},           {"unix", test_unix},
-      {"adopted", test_adopted},         {"listeners", test_listeners},
-      {"shared_port", test_shared_port}, {"ipv6", test_ipv6},
+      {"concurrent", test_concurrent},
+      {"counters", test_counters},
+      {"limits", test_limits},
+      {"unix", test_unix},
+      {"unix_names", test_unix_names},
+      {"adopted", test_adopted},
+      {"listeners", test_listeners},
+      {"shared_port", test_shared_port},
+      {"ipv6", test_ipv6},
   };
   return harness_main("server_test", argc, argv, CASES(cases));
 }
