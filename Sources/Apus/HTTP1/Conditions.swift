@@ -10,7 +10,8 @@ struct Conditions {
     case failed
   }
 
-  /// The representation's: its tag, which may be weak, and when it was changed (seconds since 1970).
+  /// The representation's: its tag, which may be weak, and when it was changed, in seconds
+  /// since 1970.
   let tag: Text
   let modified: Int64
   /// GET or HEAD.

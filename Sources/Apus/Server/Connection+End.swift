@@ -223,8 +223,9 @@ extension Ref where Object == Connection {
   private func sendInstead(of exchange: Ref<Exchange>, _ refusal: Refusal) {
     var reply = ReplyHead()
     reply.status = refusal.status
-    let type = Text("text/plain; charset=utf-8")
-    let reason = Text(refusal.reason)
+    let page = server.errorPage(refusal.status)
+    let type = page?.o.type ?? Text("text/plain; charset=utf-8")
+    let reason = page?.o.text ?? Text(refusal.reason)
     reply.setContentType(type.bytes)
     server.o.crossOrigin.addFields(
       for: exchange.pageOrigin, isAllowed: exchange.o.isOriginAllowed, to: &reply)

@@ -31,6 +31,7 @@ extension Ref where Object == Connection {
     exchange.o.lock.lock()
     defer { exchange.o.lock.unlock() }
     guard let upgrade = exchange.o.upgrade, !exchange.o.isReplied else { return 0 }
+    if upgrade.o.since == 0 { upgrade.o.since = o.worker.o.loop.o.now }
     return limit(options.upgradeTimeout, from: upgrade.o.since)
   }
 

@@ -31,6 +31,10 @@
   }
 
   deinit { typeBytes.free() }
+
+  var text: Text {
+    unsafe body.pointer.map { unsafe Text(start: $0, count: body.count) } ?? Text("")
+  }
 }
 
 extension Ref where Object == Server {

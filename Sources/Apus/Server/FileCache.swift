@@ -51,6 +51,8 @@
     packed?.free()
   }
 
+  var isOpen: Bool { face.map { $0.o.file != nil } ?? false }
+
   /// Bytes in memory.
   var weight: Int { (face?.o.bytes.count ?? 0) &+ (packed?.o.bytes.count ?? 0) }
 }
@@ -59,6 +61,7 @@
   private var entries: List<Ref<FileEntry>?>
   private let timer: Ref<Timer>
   private let loop: Ref<Loop>
+  private let server: Ref<Server>
   private var uses: Int64 = 0
   private(set) var weight = 0
 
@@ -74,10 +77,12 @@
   private static var patience: Int64 { 5_000_000 }
 
   fileprivate init(
-    _ loop: Ref<Loop>, _ timer: Ref<Timer>, _ entries: consuming List<Ref<FileEntry>?>
+    _ loop: Ref<Loop>, _ server: Ref<Server>, _ timer: Ref<Timer>,
+    _ entries: consuming List<Ref<FileEntry>?>
   ) {
     self.timer = timer
     self.loop = loop
+    self.server = server
     self.entries = entries
   }
 
@@ -110,6 +115,7 @@
       return try lookAgain(at: entry, index, now)
     }
     let file = try open(mount, path, variant)
+    if server.runsShort(at: file.o.descriptor) { closeAll() }
     return try add(file, mount, path, variant, hash, now)
   }
 
@@ -271,6 +277,13 @@
   /// Everything goes: there are no descriptors left.
   mutating func clear() { for index in 0..<entries.count { drop(index) } }
 
+  /// Descriptors run short: what is kept open goes, but for what this request has asked for.
+  mutating func closeAll() {
+    for index in 0..<entries.count {
+      if let entry = entries[index], entry.o.isOpen, entry.o.usedAt < uses &- 2 { drop(index) }
+    }
+  }
+
   private mutating func sweep() {
     timer.o.deadline = 0
     let now = loop.o.now
@@ -333,11 +346,11 @@
 }
 
 extension Ref where Object == FileCache {
-  static func make(_ loop: Ref<Loop>) -> Ref<FileCache>? {
+  static func make(_ loop: Ref<Loop>, _ server: Ref<Server>) -> Ref<FileCache>? {
     var entries = List<Ref<FileEntry>?>()
     for _ in 0..<FileCache.size where !entries.append(nil) { return nil }
     guard let timer = Ref<Timer>(make: Timer()),
-      let made = Ref(make: FileCache(loop, timer, entries))
+      let made = Ref(make: FileCache(loop, server, timer, entries))
     else { return nil }
     unsafe made.o.start(made.opaque)
     return made

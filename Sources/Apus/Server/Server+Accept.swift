@@ -23,6 +23,12 @@ extension Ref where Object == Server {
   static var acceptsPerTurn: Int { 64 }
   static var acceptPause: Int64 { 50_000 }
 
+  /// Whether a new descriptor is one of those that are left to the host.
+  func runsShort(at descriptor: Int32) -> Bool {
+    let limit = o.descriptorLimit.load(ordering: .relaxed)
+    return Int64(descriptor) &+ o.options.descriptorReserve >= limit
+  }
+
   @inline(__always)
   var isAcceptPaused: Bool { o.acceptAgain.load(ordering: .relaxed) != 0 }
 
@@ -106,6 +112,7 @@ extension Ref where Object == Worker {
   /// that nobody may accept from would wake its watchers again and again.
   func reviewListeners() {
     guard o.isAcceptor else { return }
+    if o.server.isAcceptPaused { o.files?.o.closeAll() }
     if o.server.resumeAccepting(o.loop.o.now) { wakeOthers() }
     if o.server.isAcceptPaused { unwatchListeners() } else { watchListeners() }
   }
@@ -141,11 +148,8 @@ extension Ref where Object == Worker {
       case .none: return
       case .exhausted: return pauseAccepting()
       }
-      let limit = server.o.descriptorLimit.load(ordering: .relaxed)
-      if Int64(descriptor) &+ server.o.options.descriptorReserve >= limit {
-        // One of the last: it is served, and no more are taken until some go.
-        pauseAccepting()
-      }
+      // One of the last: it is served, and no more are taken until some go.
+      if server.runsShort(at: descriptor) { pauseAccepting() }
       do throws(Failure) {
         try server.handOver(descriptor, peer, from: listener, isInLoop: true)
       } catch {

@@ -14,15 +14,15 @@ struct Upgrade: ~Copyable {
   var accept = ByteBuffer()
   var protocols = ProtocolList()
   let deflate: DeflateParameters?
-  let since: Int64
+  /// When the loop first heard of it; 0: not yet.
+  var since: Int64 = 0
   /// Frames are wanted one by one.
   var givesFrames = false
 
-  init(slotIndex: UInt32, slot: Ref<Slot>, deflate: DeflateParameters?, since: Int64) {
+  init(slotIndex: UInt32, slot: Ref<Slot>, deflate: DeflateParameters?) {
     self.slotIndex = slotIndex
     self.slot = slot
     self.deflate = deflate
-    self.since = since
   }
 }
 
@@ -58,8 +58,7 @@ extension Ref where Object == Exchange {
       let slot = Slots.slot(UInt64(index))
     else { throw .noMemory }
     let upgrade = Ref<Upgrade>(
-      make: Upgrade(
-        slotIndex: index, slot: slot, deflate: handshake.deflate, since: o.receivedAt))
+      make: Upgrade(slotIndex: index, slot: slot, deflate: handshake.deflate))
     guard let upgrade, HandshakeKey.appendAccept(key: handshake.key, to: &upgrade.o.accept) else {
       upgrade?.free()
       Slots.give(index)

@@ -9,7 +9,7 @@ extension Ref where Object == Worker {
     guard let route = exchange.o.route, let mount = route.o.mount else {
       return exchange.completeOrBreak(404)
     }
-    if o.files == nil { o.files = .make(o.loop) }
+    if o.files == nil { o.files = .make(o.loop, o.server) }
     guard let files = o.files else { return exchange.completeOrBreak(503) }
     var isAgain = false
     while true {

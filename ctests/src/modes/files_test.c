@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define BIG (6 << 20)
@@ -785,6 +786,50 @@ static void test_changes(enum mode mode) {
   done(&app);
 }
 
+/* Files that are kept open leave the host what is reserved for it, and clients theirs. */
+static void test_descriptors(enum mode mode) {
+  enum { FILES = 40, RESERVE = 20 };
+  struct app app;
+  struct client client, other;
+  struct reply reply;
+  struct rlimit before, limit;
+  char name[32];
+  serve(&app, mode);
+  for (int i = 0; i < FILES; i++) {
+    snprintf(name, sizeof name, "open-%d.bin", i);
+    put(name, big, 40000);
+  }
+  if (mode != MODE_THREADLESS) CHECK_INT(0, apus_server_set_workers(app.server, 1));
+  CHECK_INT(0, apus_server_set_descriptor_reserve(app.server, RESERVE));
+  CHECK_INT(0, getrlimit(RLIMIT_NOFILE, &before));
+  limit = before;
+  limit.rlim_cur = (rlim_t)harness_descriptors() + FILES + 12;
+  CHECK_INT(0, setrlimit(RLIMIT_NOFILE, &limit));
+  harness_start(&app);
+  client_open(&client, app.port);
+  for (int i = 0; i < 3 * FILES; i++) {
+    snprintf(name, sizeof name, "/open-%d.bin", i % FILES);
+    ask(&client, "HEAD", name, "", &reply);
+    CHECK_INT(200, reply.status);
+    CHECK_INT(40000, reply.content_length);
+    reply_free(&reply);
+    if (i % FILES == FILES - 1) {
+      CHECK(harness_descriptors() < (int)limit.rlim_cur - RESERVE / 2);
+      client_open(&other, app.port);
+      expect(&other, "GET", "/file.txt", "", 200, "0123456789");
+      client_close(&other);
+    }
+  }
+  client_close(&client);
+  CHECK_INT(0, setrlimit(RLIMIT_NOFILE, &before));
+  done(&app);
+}
+
+static void stream_handler(void *context, apus_request request) {
+  (void)context;
+  app_defer(request);
+}
+
 static void test_options(enum mode mode) {
   struct app app;
   struct client client;
@@ -809,6 +854,8 @@ static void test_options(enum mode mode) {
   CHECK_INT(0, apus_server_set_error_page(app.server, 405, in_root("404.html")));
   CHECK_INT(0, apus_server_set_error_page(app.server, 405, NULL));
   CHECK_CODE(APUS_E_NOT_FOUND, apus_server_set_error_page(app.server, 500, in_root("none")));
+  CHECK_INT(0, apus_server_set_error_page(app.server, 400, in_root("404.html")));
+  CHECK(apus_server_route_stream(app.server, APUS_POST, "/stream", stream_handler, NULL, NULL) > 0);
   harness_start(&app);
   CHECK_CODE(APUS_E_STATE, apus_server_serve_folder(app.server, "/b", root));
   client_open(&client, app.port);
@@ -824,6 +871,12 @@ static void test_options(enum mode mode) {
   CHECK_TEXT("text/html; charset=utf-8", reply_field(&reply, "Content-Type"));
   reply_free(&reply);
   expect(&client, "POST", "/none", "Content-Length: 0\r\n", 405, "Method Not Allowed");
+  /* Also in a handler's place, whose request goes wrong. */
+  ask(&client, "POST", "/stream", "Transfer-Encoding: chunked\r\n\r\nno size\r\n", &reply);
+  CHECK_INT(400, reply.status);
+  CHECK_TEXT("<h1>not here", reply.body);
+  CHECK_TEXT("text/html; charset=utf-8", reply_field(&reply, "Content-Type"));
+  reply_free(&reply);
   client_close(&client);
   done(&app);
 }
@@ -863,19 +916,13 @@ static void test_many(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"paths", test_paths},
-      {"ranges", test_ranges},
-      {"conditions", test_conditions},
-      {"encodings", test_encodings},
-      {"listing", test_listing},
-      {"listeners", test_listeners},
-      {"replies", test_replies},
-      {"compression", test_compression},
-      {"writer", test_writer},
-      {"slow_readers", test_slow_readers},
-      {"changes", test_changes},
-      {"options", test_options},
-      {"many", test_many},
+      {"paths", test_paths},           {"ranges", test_ranges},
+      {"conditions", test_conditions}, {"encodings", test_encodings},
+      {"listing", test_listing},       {"listeners", test_listeners},
+      {"replies", test_replies},       {"compression", test_compression},
+      {"writer", test_writer},         {"slow_readers", test_slow_readers},
+      {"changes", test_changes},       {"descriptors", test_descriptors},
+      {"options", test_options},       {"many", test_many},
   };
   return harness_main("files_test", argc, argv, CASES(cases));
 }

@@ -97,6 +97,7 @@ static void hello_handler(void *context, apus_request request) {
 static void make(struct app *app, enum mode mode) {
   heard_reset(&heard);
   atomic_store(&handed, 0);
+  atomic_store(&held, 0);
   app_make(app, mode);
   app_route(app, APUS_GET, "/now", now_handler, NULL);
   app_route(app, APUS_GET, "/later", later_handler, NULL);
@@ -302,6 +303,29 @@ static void test_too_late(enum mode mode) {
   harness_stop(&app);
 }
 
+/* The time begins with the ticket, and not with its request. */
+static void test_late_ticket(enum mode mode) {
+  enum { LIMIT_MS = 3000 };
+  struct timespec longer = {.tv_sec = 3, .tv_nsec = 300000000}, shorter = {.tv_nsec = 300000000};
+  struct app app;
+  struct client client;
+  make(&app, mode);
+  CHECK_INT(0, apus_server_set_upgrade_timeout(app.server, LIMIT_MS));
+  harness_start(&app);
+  client_open(&client, app.port);
+  ws_ask(&client, "/hold", "");
+  EVENTUALLY(atomic_load(&held) != 0);
+  apus_request request = atomic_exchange(&held, 0);
+  nanosleep(&longer, NULL);
+  apus_upgrade upgrade = apus_upgrade_make(request);
+  CHECK(upgrade != 0);
+  nanosleep(&shorter, NULL);
+  listen_to(apus_upgrade_accept(upgrade, NULL));
+  ws_accepted(&client, NULL);
+  finish(&client);
+  harness_stop(&app);
+}
+
 /* Frames that come before the answer wait for it, few and many. */
 static void test_glued(enum mode mode) {
   static char data[300000];
@@ -492,15 +516,11 @@ static void test_origins(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"now", test_now},
-      {"joining", test_joining},
-      {"unsound", test_unsound},
-      {"later", test_later},
-      {"too_late", test_too_late},
-      {"glued", test_glued},
-      {"client_left", test_client_left},
-      {"frames", test_frames},
-      {"server_ends", test_server_ends},
+      {"now", test_now},           {"joining", test_joining},
+      {"unsound", test_unsound},   {"later", test_later},
+      {"too_late", test_too_late}, {"late_ticket", test_late_ticket},
+      {"glued", test_glued},       {"client_left", test_client_left},
+      {"frames", test_frames},     {"server_ends", test_server_ends},
       {"origins", test_origins},
   };
   return harness_main("upgrade_test", argc, argv, CASES(cases));
