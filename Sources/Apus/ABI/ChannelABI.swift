@@ -236,7 +236,7 @@ public func apusChannelClose(
     }
     // Nothing is open yet, or any more: there is nobody to tell.
     if channel.o.state == .connecting, let client = channel.asClient { return client.reset() }
-    try channel.close(
+    try channel.closeForGood(
       code: code == 0 ? nil : UInt16(clamping: code), reason: reason.bytes)
   }
 }

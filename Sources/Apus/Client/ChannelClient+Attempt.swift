@@ -212,11 +212,11 @@ extension Ref where Object == ChannelClient {
     channel.o.closeDeadline = 0
     channel.o.closeCode = CloseCode.abnormal
     channel.o.closeReason.clear()
-    channel.o.caller?.o.isPeerFirst = false
     channel.o.lock.lock()
     guard o.run == o.currentRun, channel.o.state == .connecting else {
       return channel.o.lock.unlock()
     }
+    channel.o.caller?.o.isPeerFirst = false
     channel.o.receiver = MessageReceiver(
       role: .client, allowsCompression: opening.deflate != nil, limits: o.messages)
     channel.o.receiver.givesFrames = o.givesFrames

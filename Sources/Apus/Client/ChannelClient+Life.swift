@@ -227,9 +227,10 @@ extension Ref where Object == ChannelClient {
     takeBack(connection)
     o.stage = .idle
     let code = channel.o.closeCode
-    let mayReturn = code == 1001 || code == 1006 || code == 1012 || code == 1013
+    let mayReturn = code == 1001 || code == 1012 || code == 1013
     channel.o.lock.lock()
-    let isLost = channel.o.state == .open || (caller.o.isPeerFirst && mayReturn)
+    // The state alone does not tell: the peer's Close may be unanswered still.
+    let isLost = caller.o.isPeerFirst ? mayReturn : channel.o.state == .open
     let isCurrent = o.run == o.currentRun
     let again = isCurrent && isLost && mayTryAgain
     channel.o.output.clear()

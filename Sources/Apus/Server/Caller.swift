@@ -15,12 +15,13 @@ import Synchronization
   nonisolated(unsafe) let lost: Call
   nonisolated(unsafe) let stop: Call
 
-  /// Behind the channel's lock: what is to be sent once it is open.
+  // ---- behind the channel's lock
+  /// What is to be sent once it is open.
   var outbox = Outbox()
+  /// It was the peer that began to close, and the host has not closed since.
+  var isPeerFirst = false
 
   // ---- the loop's
-  /// It was the peer that began to close.
-  var isPeerFirst = false
   /// The worker on whose list it is.
   var worker: Ref<Worker>? = nil
   var next: Ref<Channel>? = nil

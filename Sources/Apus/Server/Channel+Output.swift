@@ -127,7 +127,7 @@ extension Ref where Object == Channel {
     // It may have been drained meanwhile.
     notifyLoop()
     if o.closesWhenFull {
-      try? close(code: CloseCode.policy, reason: Text("too slow a reader").bytes)
+      try? closeForGood(code: CloseCode.policy, reason: Text("too slow a reader").bytes)
     }
     throw Failure(.full, "the channel is above its high-water mark")
   }
@@ -144,6 +144,12 @@ extension Ref where Object == Channel {
     o.state = .closing
     // The loop sets the time limit.
     notifyLoop()
+  }
+
+  /// The same by the host's wish: whatever the peer has closed with, it is not lost then.
+  func closeForGood(code: UInt16?, reason: Bytes) throws(Failure) {
+    try close(code: code, reason: reason)
+    o.caller?.o.isPeerFirst = false
   }
 
   /// Has the loop end the connection where it stands.

@@ -513,6 +513,54 @@ static void test_reconnects(enum mode mode) {
   host_end();
 }
 
+/* Sends frames in one piece, with a ping among them, and waits for its pong: what came with
+ * the ping was looked at. */
+static void send_looked_at(int connection, const char *frames, size_t length) {
+  char got[6];
+  CHECK_INT(length, send(connection, frames, length, 0));
+  CHECK_INT(sizeof got, recv(connection, got, sizeof got, MSG_WAITALL));
+  CHECK_INT(0x8a, (unsigned char)got[0]);
+}
+
+/* The peer has closed, and is not answered as there is a message to be received: a close of
+ * the host's own then is for good, and so is a final code of the peer's. */
+static void test_closed_for_good(enum mode mode) {
+  static const char leaving[] = "\x89\x00\x88\x02\x03\xe9", final[] = "\x89\x00\x88\x02\x0f\xa1";
+  static char piece[1 << 20];
+  struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+  struct told told;
+  char where[128];
+  int held;
+  host_start(mode);
+  snprintf(where, sizeof where, "ws://127.0.0.1:%d/", quiet_port(&held, 4));
+  for (int way = 0; way < 3; way++) {
+    apus_channel channel = make(NULL);
+    memset(&told, 0, sizeof told);
+    CHECK_INT(0, apus_channel_on_error(channel, on_error, &told, NULL));
+    CHECK_INT(0, apus_channel_on_close(channel, on_close, &told, NULL));
+    CHECK_INT(0, apus_channel_set_reconnect(channel, -1, 1, 1));
+    CHECK_INT(0, apus_channel_set_high_water(channel, 1));
+    CHECK_INT(0, apus_channel_set_close_when_full(channel, 1));
+    CHECK_INT(0, apus_channel_open(channel, where));
+    int connection = accept_by_hand(held);
+    CHECK_INT(1, apus_channel_wait_open(channel, -1));
+    send_looked_at(connection, way == 1 ? final : leaving, 6);
+    CHECK_INT(APUS_STATE_OPEN, apus_channel_state(channel));
+    if (way == 0) CHECK_INT(0, apus_channel_close(channel, 1000, "", 0));
+    while (way == 2 && apus_channel_send_binary(channel, piece, sizeof piece) == 0) continue;
+    CHECK_INT(way == 1 ? APUS_STATE_OPEN : APUS_STATE_CLOSING, apus_channel_state(channel));
+    CHECK_INT(0, setsockopt(connection, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
+    close(connection);
+    EVENTUALLY(atomic_load(&told.closed) + atomic_load(&told.errors) >= 1);
+    CHECK_INT(0, atomic_load(&told.errors));
+    CHECK_INT(way == 1 ? 4001 : 1001, atomic_load(&told.code));
+    CHECK_INT(APUS_STATE_CLOSED, apus_channel_state(channel));
+    CHECK_INT(1, apus_channel_destroy(channel));
+  }
+  close(held);
+  host_end();
+}
+
 static void test_gives_up(enum mode mode) {
   struct told told;
   char where[128];
@@ -799,14 +847,23 @@ static void test_client(enum mode mode) {
 
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
-      {"echo", test_echo},           {"recv", test_recv},
-      {"arguments", test_arguments}, {"refused", test_refused},
-      {"reset", test_reset},         {"reset when full", test_reset_when_full},
-      {"limits", test_limits},       {"ends", test_ends},
-      {"client", test_client},       {"names", test_names},
-      {"silence", test_silence},     {"reconnects", test_reconnects},
-      {"gives up", test_gives_up},   {"drops", test_drops},
-      {"adopted", test_adopted},     {"threads", test_threads},
+      {"echo", test_echo},
+      {"recv", test_recv},
+      {"arguments", test_arguments},
+      {"refused", test_refused},
+      {"reset", test_reset},
+      {"reset when full", test_reset_when_full},
+      {"limits", test_limits},
+      {"ends", test_ends},
+      {"client", test_client},
+      {"names", test_names},
+      {"silence", test_silence},
+      {"reconnects", test_reconnects},
+      {"gives up", test_gives_up},
+      {"drops", test_drops},
+      {"adopted", test_adopted},
+      {"threads", test_threads},
+      {"closed for good", test_closed_for_good},
   };
   return harness_main("client_channel_test", argc, argv, cases, sizeof cases / sizeof *cases);
 }
