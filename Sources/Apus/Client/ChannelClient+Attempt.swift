@@ -32,7 +32,7 @@ extension Ref where Object == ChannelClient {
   func begin() {
     let channel = o.channel
     channel.o.lock.lock()
-    guard o.run == o.currentRun, channel.o.state == .connecting, let address = o.address else {
+    guard channel.isCurrent, channel.o.state == .connecting, let address = o.address else {
       return channel.o.lock.unlock()
     }
     o.host.clear()
@@ -139,7 +139,7 @@ extension Ref where Object == ChannelClient {
     channel.o.lock.lock()
     defer { channel.o.lock.unlock() }
     // With another run its mail is on its way.
-    guard o.run == o.currentRun, let address = o.address else { return }
+    guard channel.isCurrent, let address = o.address else { return }
     o.offered.append(o.protocols.bytes)
     o.offer = o.deflates ? DeflateOffer() : nil
     append(address, to: &output.o)
@@ -195,7 +195,7 @@ extension Ref where Object == ChannelClient {
 
   private func note(_ status: Int32) {
     o.channel.o.lock.lock()
-    if o.run == o.currentRun { o.status = status }
+    if o.channel.isCurrent { o.status = status }
     o.channel.o.lock.unlock()
   }
 
@@ -213,7 +213,7 @@ extension Ref where Object == ChannelClient {
     channel.o.closeCode = CloseCode.abnormal
     channel.o.closeReason.clear()
     channel.o.lock.lock()
-    guard o.run == o.currentRun, channel.o.state == .connecting else {
+    guard channel.isCurrent, channel.o.state == .connecting else {
       return channel.o.lock.unlock()
     }
     channel.o.caller?.o.isPeerFirst = false
@@ -307,7 +307,7 @@ extension Ref where Object == ChannelClient {
     let channel = o.channel
     endAttempt()
     channel.o.lock.lock()
-    let isCurrent = o.run == o.currentRun && channel.o.state == .connecting
+    let isCurrent = channel.isCurrent && channel.o.state == .connecting
     if isCurrent {
       o.failure = failure.code
       o.problem = failure

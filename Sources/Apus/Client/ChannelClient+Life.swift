@@ -42,7 +42,7 @@ extension Ref where Object == ChannelClient {
   /// A new run. The caller holds the locks of the server, which runs, and the channel.
   private func bind() {
     let channel = o.channel
-    o.run &+= 1
+    channel.beginRun()
     o.status = 0
     o.failure = .closed
     o.problem = nil
@@ -69,7 +69,7 @@ extension Ref where Object == ChannelClient {
   func reset() {
     let channel = o.channel
     if channel.o.state == .closed { return }
-    o.run &+= 1
+    channel.beginRun()
     o.owed &+= 1
     o.failure = .closed
     o.problem = nil
@@ -136,7 +136,7 @@ extension Ref where Object == ChannelClient {
 
   private struct News {
     let worker: Ref<Worker>
-    let run: UInt64
+    let run: UInt32
     let isWanted: Bool
     let isAbandoned: Bool
     let owed: Int
@@ -150,8 +150,8 @@ extension Ref where Object == ChannelClient {
     defer { channel.o.lock.unlock() }
     guard let worker = channel.o.worker, let caller = channel.o.caller else { return nil }
     let news = News(
-      worker: worker, run: o.run, isWanted: channel.o.state != .closed,
-      isAbandoned: channel.o.isAbandoned, owed: o.owed,
+      worker: worker, run: channel.o.run.load(ordering: .relaxed),
+      isWanted: channel.o.state != .closed, isAbandoned: channel.o.isAbandoned, owed: o.owed,
       isDropDue: !caller.o.outbox.isDropTold)
     caller.o.outbox.isDropTold = true
     o.owed = 0
@@ -165,7 +165,7 @@ extension Ref where Object == ChannelClient {
       if news.isDropDue {
         o.channel.tellError(.full, "messages that were to be sent later were dropped")
       }
-      if news.run == o.currentRun {
+      if news.run == o.channel.o.currentRun {
         if news.isAbandoned, o.channel.o.connection == nil { finish() }
         return
       }
@@ -174,7 +174,7 @@ extension Ref where Object == ChannelClient {
         o.channel.o.closeCode = CloseCode.abnormal
         o.channel.o.closeReason.truncate(to: 0)
       }
-      o.currentRun = news.run
+      o.channel.o.currentRun = news.run
       for _ in 0..<news.owed { tellClosed(news.worker) }
       if news.isWanted {
         o.backoff.failures = 0
@@ -231,7 +231,7 @@ extension Ref where Object == ChannelClient {
     channel.o.lock.lock()
     // The state alone does not tell: the peer's Close may be unanswered still.
     let isLost = caller.o.isPeerFirst ? mayReturn : channel.o.state == .open
-    let isCurrent = o.run == o.currentRun
+    let isCurrent = channel.isCurrent
     let again = isCurrent && isLost && mayTryAgain
     channel.o.output.clear()
     channel.o.postponed.clear()
@@ -256,7 +256,7 @@ extension Ref where Object == ChannelClient {
     let channel = o.channel
     endAttempt()
     channel.o.lock.lock()
-    let isCurrent = o.run == o.currentRun && channel.o.state != .closed
+    let isCurrent = channel.isCurrent && channel.o.state != .closed
     if isCurrent {
       channel.o.state = .closed
       channel.o.caller?.o.outbox.clear()
@@ -282,7 +282,7 @@ extension Ref where Object == ChannelClient {
   private func unbind(_ worker: Ref<Worker>) -> Bool {
     let channel = o.channel
     channel.o.lock.lock()
-    guard o.run == o.currentRun, channel.o.state == .closed, channel.o.worker == worker else {
+    guard channel.isCurrent, channel.o.state == .closed, channel.o.worker == worker else {
       channel.o.lock.unlock()
       return false
     }

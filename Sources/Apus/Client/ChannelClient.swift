@@ -1,9 +1,9 @@
 // The client's end of a channel: where it connects to and how, and what it is at. The
 // channel is one for all connections that are made for it, one after the other.
 //
-// Any thread asks, by `run`: each opening and each reset is a new run. The loop sees,
-// by mail, that it is at another one, drops what it has, and starts anew. From an
-// opening until it is closed for good the channel is bound to a worker: that holds one
+// Any thread asks, by the channel's `run`: each opening and each reset is a new run. The
+// loop sees, by mail, that it is at another one, drops what it has, and starts anew. From
+// an opening until it is closed for good the channel is bound to a worker: that holds one
 // reference. So does each of its connections.
 
 import Synchronization
@@ -31,7 +31,6 @@ import Synchronization
   var backoff = Backoff()
 
   // ---- and how it stands
-  var run: UInt64 = 0
   /// Runs that were reset, whose close is to be told.
   var owed = 0
   /// Why the latest attempt failed, and its response's status.
@@ -40,7 +39,6 @@ import Synchronization
   var status: Int32 = 0
 
   // ---- the loop's
-  var currentRun: UInt64 = 0
   var stage = Stage.idle
   let timer: Ref<Timer>
   var dialer: Ref<Dialer>? = nil

@@ -45,7 +45,7 @@ extension Ref where Object == Channel {
     }
     var bytes = unsafe MutableSpan<UInt8>(_unsafeStart: start, count: count)
     var index = 0
-    while !o.isDeaf {
+    while !o.isDeaf, isCurrent {
       if o.inbox.isStalled.load(ordering: .relaxed), mustWait(connection) { return index }
       let step = next(&bytes, at: &index)
       switch step {

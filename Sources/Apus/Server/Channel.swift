@@ -10,51 +10,6 @@
 
 import Synchronization
 
-typealias ChannelFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> Void
-typealias OpenFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64, UInt64) -> Void
-typealias MessageFunction =
-  @convention(c) (UnsafeMutableRawPointer?, UInt64, Int32, UnsafeRawPointer?, Int) -> Void
-typealias ClosedFunction =
-  @convention(c) (UnsafeMutableRawPointer?, UInt64, Int32, UnsafePointer<CChar>?, Int) -> Void
-
-/// The listeners of a channel, or those that all channels of a route share.
-@safe struct ChannelListeners: ~Copyable {
-  var onOpen = unsafe List<Callback<OpenFunction>>()
-  var onMessage = unsafe List<Callback<MessageFunction>>()
-  var onClose = unsafe List<Callback<ClosedFunction>>()
-  var onError = unsafe List<Callback<ClosedFunction>>()
-  var onPong = unsafe List<Callback<MessageFunction>>()
-  var onDrain = unsafe List<Callback<ChannelFunction>>()
-  /// Of the client's end, which makes its connections itself.
-  var onOpened = unsafe List<Callback<ChannelFunction>>()
-
-  /// Ends all contexts, by way of what knows how.
-  mutating func end(_ drop: (Drop, UnsafeMutableRawPointer?) -> Void) {
-    unsafe ChannelListeners.end(&onOpen, drop)
-    unsafe ChannelListeners.end(&onMessage, drop)
-    unsafe ChannelListeners.end(&onClose, drop)
-    unsafe ChannelListeners.end(&onError, drop)
-    unsafe ChannelListeners.end(&onPong, drop)
-    unsafe ChannelListeners.end(&onDrain, drop)
-    unsafe ChannelListeners.end(&onOpened, drop)
-  }
-
-  private static func end<Function>(
-    _ list: inout List<Callback<Function>>, _ drop: (Drop, UnsafeMutableRawPointer?) -> Void
-  ) {
-    while let callback = list.removeLast() {
-      if let function = unsafe callback.drop { unsafe drop(function, callback.context) }
-    }
-  }
-}
-
-/// What a route for WebSockets has beside its handler.
-@safe struct ChannelRoute: ~Copyable {
-  var listeners = ChannelListeners()
-  /// Subprotocols, the preferred one first.
-  var protocols = ProtocolList()
-}
-
 @safe struct Channel: ~Copyable {
   enum State: UInt8 {
     case connecting = 0
@@ -82,6 +37,10 @@ typealias ClosedFunction =
   /// The loop's, as the next one: since when the receiver counts control frames.
   var lastHeard: Int64 = 0
   var controlsSince: Int64 = 0
+  /// Counts what a client's channel was opened and reset, behind the lock; and which of these
+  /// runs the loop is at. What comes of another one is not told any more.
+  let run = Atomic<UInt32>(0)
+  var currentRun: UInt32 = 0
   let role: Role
   var state = State.connecting
   /// What was negotiated; set once.
@@ -379,6 +338,13 @@ extension Ref where Object == Channel {
     defer { o.lock.unlock() }
     return try body()
   }
+
+  /// Whether the loop is at what was asked for last.
+  @inline(__always)
+  var isCurrent: Bool { o.run.load(ordering: .relaxed) == o.currentRun }
+
+  /// The caller holds the lock; the loop drops what it has.
+  func beginRun() { o.run.wrappingAdd(1, ordering: .relaxed) }
 
   var isOnLoop: Bool {
     guard let worker = o.worker else { return false }

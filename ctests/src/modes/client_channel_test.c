@@ -561,6 +561,68 @@ static void test_closed_for_good(enum mode mode) {
   host_end();
 }
 
+/* A listener that drops the connection, and wants none of its messages any more. */
+struct dropper {
+  const char *where; /* to be opened anew at once; NULL: not */
+  atomic_int dropped, late;
+};
+
+static void drop_connection(void *context, apus_channel channel, int32_t opcode, const void *data,
+                            size_t length) {
+  struct dropper *dropper = context;
+  (void)opcode;
+  if (length == 4 && memcmp(data, "late", 4) == 0) atomic_fetch_add(&dropper->late, 1);
+  if (length != 4 || memcmp(data, "drop", 4) != 0) return;
+  CHECK_INT(0, apus_channel_reset(channel));
+  if (dropper->where != NULL) CHECK_INT(0, apus_channel_open(channel, dropper->where));
+  atomic_fetch_add(&dropper->dropped, 1);
+}
+
+/* Behind a reset no message of the connection of before is told, though it has come. */
+static void test_reset_in_message(enum mode mode) {
+  static const char frames[] =
+      "\x81\x04"
+      "drop"
+      "\x81\x04"
+      "late"
+      "\x81\x04"
+      "late";
+  struct dropper dropper;
+  struct told told;
+  char where[128];
+  int held;
+  host_start(mode);
+  snprintf(where, sizeof where, "ws://127.0.0.1:%d/", quiet_port(&held, 4));
+  for (int way = 0; way < 2; way++) {
+    memset(&dropper, 0, sizeof dropper);
+    memset(&told, 0, sizeof told);
+    apus_channel channel = make(NULL);
+    CHECK_INT(0, apus_channel_on_message(channel, on_message, &told, NULL));
+    CHECK_INT(0, apus_channel_on_message(channel, drop_connection, &dropper, NULL));
+    CHECK_INT(0, apus_channel_on_close(channel, on_close, &told, NULL));
+    CHECK_INT(0, apus_channel_open(channel, where));
+    int connection = accept_by_hand(held), other = -1;
+    EVENTUALLY(atomic_load(&told.messages) == 1);
+    if (way == 1) dropper.where = where;
+    CHECK_INT(sizeof frames - 1, send(connection, frames, sizeof frames - 1, 0));
+    if (way == 1) other = accept_by_hand(held);
+    EVENTUALLY(atomic_load(&told.closed) == 1);
+    if (way == 1) {
+      EVENTUALLY(atomic_load(&told.messages) == 3);
+      CHECK_INT(2, send(other, "\x81\x00", 2, 0));
+      EVENTUALLY(atomic_load(&told.messages) == 4);
+    }
+    CHECK_INT(way == 1 ? 4 : 2, atomic_load(&told.messages));
+    CHECK_INT(1, atomic_load(&dropper.dropped));
+    CHECK_INT(0, atomic_load(&dropper.late));
+    CHECK_INT(1, apus_channel_destroy(channel));
+    close(connection);
+    if (other >= 0) close(other);
+  }
+  close(held);
+  host_end();
+}
+
 static void test_gives_up(enum mode mode) {
   struct told told;
   char where[128];
@@ -864,6 +926,7 @@ int main(int argc, char **argv) {
       {"adopted", test_adopted},
       {"threads", test_threads},
       {"closed for good", test_closed_for_good},
+      {"reset in message", test_reset_in_message},
   };
   return harness_main("client_channel_test", argc, argv, cases, sizeof cases / sizeof *cases);
 }
