@@ -1328,8 +1328,10 @@ APUS_API int32_t apus_channel_recv(apus_channel channel, apus_message *message, 
  * leaves one behind, and one at a time: a host that receives once for each misses
  * nothing. APUS_EVENT_DRAIN comes where on_drain would. APUS_EVENT_CLOSE is the last one; messages
  * may wait behind it still, up to an apus_channel_recv() that gives APUS_E_CLOSED. Messages with
- * listeners make no events. The handle is the caller's then, as after apus_channel_keep(). Default
- * 0. Errors: APUS_E_ARGUMENT. Thread: any. Since 0.1. */
+ * listeners make no events. What has come before this call is told as well, also of a channel
+ * that has closed since it was opened. The handle is the caller's then, as after
+ * apus_channel_keep(). Default 0.
+ * Errors: APUS_E_ARGUMENT, APUS_E_MEMORY. Thread: any. Since 0.1. */
 APUS_API int32_t apus_channel_set_events(apus_channel channel, int32_t on);
 /* Ends a wait to receive, or else the next one, once. Thread: any. Since 0.1. */
 APUS_API int32_t apus_channel_cancel(apus_channel channel);

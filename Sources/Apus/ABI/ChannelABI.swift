@@ -258,13 +258,12 @@ public func apusChannelSetHighWater(_ handle: UInt64, _ bytes: Int64) -> Int32 {
 
 @_cdecl("apus_channel_set_events")
 public func apusChannelSetEvents(_ handle: UInt64, _ on: Int32) -> Int32 {
-  change(handle) { channel throws(Failure) in
-    try check(on, in: 0...1)
-    channel.o.givesEvents.store(on == 1, ordering: .releasing)
-    if on == 0 { return }
-    channel.o.isKept = true
-    // What has come before is told by the loop, as is room that there is since.
-    channel.notifyLoop()
+  boundary { () throws(Failure) in
+    try withChannel(handle) { channel throws(Failure) in
+      try check(on, in: 0...1)
+      if !channel.setEvents(on == 1) { throw .noMemory }
+      return 0
+    }
   }
 }
 

@@ -48,6 +48,7 @@ extension Ref where Object == ChannelClient {
     o.problem = nil
     channel.o.state = .connecting
     channel.o.isAbandoned = false
+    channel.o.closeEvent = .none
     channel.o.caller?.o.outbox.restart()
     forgetMessages()
     if channel.o.worker == nil {

@@ -84,25 +84,25 @@ extension Ref where Object == Channel {
   func tellClosed(_ worker: Ref<Worker>) {
     if o.isClosedTold { return }
     o.isClosedTold = true
-    tellListenersClosed(worker)
-    guard o.givesEvents.load(ordering: .acquiring), o.server.canBePulled,
-      let note = ChannelNote.make(self, .isClosed)
-    else { return }
-    if !add(note, to: worker) { note.giveBack() }
+    // What the loop was to look at is looked at now.
+    if o.isPosted.load(ordering: .acquiring) { announce() }
+    giveClosed(by: worker, isOnWay: tellListenersClosed(worker))
   }
 
-  private func tellListenersClosed(_ worker: Ref<Worker>) {
+  /// True: an event is on its way that does.
+  private func tellListenersClosed(_ worker: Ref<Worker>) -> Bool {
     let code = Int32(o.closeCode)
     // The close is never lost: without memory for its event it is told here.
     if o.server.o.isQueued,
       let note = ChannelNote.make(self, .closed, number: code, o.closeReason.bytes)
     {
-      if add(note, to: worker) { return }
+      if add(note, to: worker) { return true }
       note.giveBack()
     }
     let reason = Letter.make(Opcode.close, true, o.closeReason.bytes)
     callClosed(code, reason.map { unsafe Text(start: $0.text, count: $0.o.count) } ?? Text(""))
     reason?.free()
+    return false
   }
 
   @inline(never)
@@ -132,7 +132,7 @@ extension Ref where Object == Channel {
     return false
   }
 
-  private func add(_ note: Ref<ChannelNote>, to worker: Ref<Worker>) -> Bool {
+  func add(_ note: Ref<ChannelNote>, to worker: Ref<Worker>) -> Bool {
     guard unsafe worker.o.batch.append(Event(kind: .channel, object: note.opaque)) else {
       return false
     }
@@ -143,7 +143,7 @@ extension Ref where Object == Channel {
   // ---- on the thread that calls the host
 
   /// Whether the host still wants to hear of it.
-  private var isWanted: Bool {
+  var isWanted: Bool {
     !o.server.o.isDying.load(ordering: .relaxed) && Slots.isAlive(o.handle, in: o.slot)
   }
 
@@ -264,14 +264,6 @@ extension Ref where Object == Channel {
       index &+= 1
     }
     closeTold()
-  }
-
-  /// An event, for whoever takes these by himself.
-  func pulled(_ kind: Pulled.Kind, isHeard: Bool) {
-    o.lock.lock()
-    if kind == .message { o.isAnnounced = false }
-    o.lock.unlock()
-    if isHeard, o.server.o.isPulling, isWanted { o.server.o.pulled = Pulled(self, kind) }
   }
 
   func closeTold() {

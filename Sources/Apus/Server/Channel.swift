@@ -18,6 +18,16 @@ import Synchronization
     case closed
   }
 
+  /// The event of its close, for who takes these by himself.
+  enum CloseEvent: UInt8 {
+    /// It is not closed, or the event was given.
+    case none
+    /// What tells the listeners is on its way, and the event comes behind that.
+    case underWay
+    /// The listeners have heard: it is given once it is wanted.
+    case due
+  }
+
   // ---- what each message looks at: it stands together, and is brought near ahead of its
   // time (`warm`). Of these the state, the worker, the sender, the output, what is postponed,
   // the high-water mark and the listeners stand behind the lock.
@@ -112,6 +122,7 @@ import Synchronization
   var mustForget = false
   /// An event that says that messages wait in the inbox is on its way.
   var isAnnounced = false
+  var closeEvent = CloseEvent.none
   /// What messages on their way to the thread that ticks count for.
   let waiting = Atomic<Int64>(0)
 

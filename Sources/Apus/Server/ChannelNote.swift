@@ -17,7 +17,7 @@ import Synchronization
   let kind: Kind
   /// The channel's, when it was made.
   let run: UInt32
-  /// An opcode, a result code or a close code.
+  /// An opcode, a result code or a close code; 1: an event that was asked for late.
   let number: Int32
   let count: Int
 
@@ -26,14 +26,16 @@ import Synchronization
   }
 
   static func make(
-    _ channel: Ref<Channel>, _ kind: Kind, number: Int32 = 0, _ bytes: Bytes = Bytes()
+    _ channel: Ref<Channel>, _ kind: Kind, number: Int32 = 0, run: UInt32? = nil,
+    _ bytes: Bytes = Bytes()
   ) -> Ref<ChannelNote>? {
     let count = bytes.count
     guard let memory = unsafe channel.o.server.o.spare.take(size(count)) else { return nil }
     let typed = unsafe memory.bindMemory(to: ChannelNote.self, capacity: 1)
     unsafe typed.initialize(
       to: ChannelNote(
-        channel: channel, kind: kind, run: channel.o.currentRun, number: number, count: count))
+        channel: channel, kind: kind, run: run ?? channel.o.currentRun, number: number,
+        count: count))
     let note = unsafe Ref(typed)
     unsafe note.text.copy(bytes)
     unsafe note.text[count] = 0
@@ -59,6 +61,7 @@ extension Ref where Object == ChannelNote {
     switch o.kind {
     case .closed where isHeard:
       channel.callClosed(o.number, unsafe Text(start: text, count: o.count))
+      channel.closeHeard(of: o.run)
     case .closed:
       channel.closeTold()
     case .message, .pong:
@@ -76,6 +79,8 @@ extension Ref where Object == ChannelNote {
     case .hasMessage: channel.pulled(.message, isHeard: isHeard)
     case .isOpen: channel.pulled(.open, isHeard: isHeard)
     case .hasRoom: channel.pulled(.drain, isHeard: isHeard)
+    // It was opened anew since, and that has its own.
+    case .isClosed where o.number == 1 && o.run != channel.o.run.load(ordering: .relaxed): break
     case .isClosed: channel.pulled(.close, isHeard: isHeard)
     case .turnIsOver:
       channel.locked {

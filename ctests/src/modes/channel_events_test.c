@@ -134,6 +134,24 @@ static void test_late(enum mode mode) {
   harness_stop(&app);
 }
 
+/* The next event, which is of that kind and of that channel, or of one that is new. */
+static void expect_event(const struct app *app, int32_t kind, apus_channel *channel) {
+  apus_event event;
+  while (apus_server_next(app->server, &event, -1) == 0) continue;
+  CHECK_INT(kind, event.kind);
+  if (kind == APUS_EVENT_CHANNEL) *channel = event.handle;
+  CHECK(event.handle == *channel);
+}
+
+/* Without threads it is the host who does the I/O; there is nothing to be taken yet. */
+static void wait_closed(const struct app *app, apus_channel channel) {
+  apus_event event;
+  while (apus_channel_state(channel) != APUS_STATE_CLOSED) {
+    if (app->mode == MODE_THREADLESS) CHECK_INT(0, apus_server_next(app->server, &event, 0));
+    harness_breathe();
+  }
+}
+
 /* A client's channel, by the first event that is taken. */
 static apus_channel take_channel(struct app *app, struct client *client) {
   apus_event event;
@@ -143,6 +161,49 @@ static apus_channel take_channel(struct app *app, struct client *client) {
   CHECK_INT(APUS_EVENT_CHANNEL, event.kind);
   ws_accepted(client, NULL);
   return event.handle;
+}
+
+/* A peer that has gone before the events were asked for, while its close was on its way (0)
+ * and once that was told (1): what it has left and its end come nevertheless. */
+static void test_gone(enum mode mode) {
+  struct app app;
+  struct client client;
+  apus_event event;
+  apus_message message;
+  apus_channel channel = 0;
+  int pair[2];
+  if (mode == MODE_WORKER) return;
+  app_make(&app, mode);
+  CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
+  harness_start_undriven(&app);
+  for (int way = 0; way < 2; way++) {
+    channel = take_channel(&app, &client);
+    ws_text(&client, "early");
+    client_close(&client);
+    wait_closed(&app, channel);
+    if (mode != MODE_THREADLESS) {
+      EVENTUALLY(apus_server_counter(app.server, APUS_COUNT_PENDING) == 1);
+    }
+    if (way == 1) CHECK_INT(0, apus_server_next(app.server, &event, 0));
+    CHECK_INT(0, apus_channel_set_events(channel, 1));
+    CHECK_INT(0, apus_channel_set_events(channel, 1));
+    expect_event(&app, APUS_EVENT_MESSAGE, &channel);
+    CHECK_INT(1, apus_channel_recv(channel, &message, 0));
+    CHECK_BYTES("early", 5, message.data, message.length);
+    expect_event(&app, APUS_EVENT_CLOSE, &channel);
+    CHECK_INT(0, apus_channel_set_events(channel, 1));
+    CHECK_INT(0, apus_server_next(app.server, &event, 0));
+    CHECK_INT(1, apus_channel_destroy(channel));
+  }
+  CHECK_INT(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+  channel = apus_channel_adopt(app.server, pair[0], APUS_ROLE_SERVER, "/");
+  CHECK(channel != 0);
+  close(pair[1]);
+  wait_closed(&app, channel);
+  CHECK_INT(0, apus_channel_set_events(channel, 1));
+  expect_event(&app, APUS_EVENT_CLOSE, &channel);
+  CHECK_INT(1, apus_channel_destroy(channel));
+  harness_stop(&app);
 }
 
 /* There is room again. */
@@ -335,6 +396,50 @@ static void test_client(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(peer));
 }
 
+static void count_close(void *context, apus_channel channel, int32_t code, const char *text,
+                        size_t length) {
+  (void)channel;
+  (void)code;
+  (void)text;
+  (void)length;
+  atomic_fetch_add((atomic_int *)context, 1);
+}
+
+/* A client's channel that has closed before its events were asked for: so too, but not once
+ * it was opened anew. */
+static void test_closed_before(enum mode mode) {
+  char url[64];
+  struct app app;
+  apus_event event;
+  apus_message message;
+  atomic_int closed = 0;
+  if (mode == MODE_WORKER) return;
+  app_make(&app, MODE_WORKER);
+  CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
+  harness_start(&app);
+  snprintf(url, sizeof url, "ws://127.0.0.1:%d/", app.port);
+  apus_client client = apus_client_make();
+  if (mode == MODE_THREADLESS) CHECK_INT(0, apus_client_set_workers(client, 0));
+  for (int way = 0; way < 2; way++) {
+    apus_channel channel = apus_channel_make(client);
+    atomic_store(&closed, 0);
+    CHECK_INT(0, apus_channel_on_close(channel, count_close, &closed, NULL));
+    CHECK_INT(0, apus_channel_open(channel, url));
+    CHECK_INT(1, apus_channel_wait_open(channel, -1));
+    CHECK_INT(0, apus_channel_close(channel, 1000, "", 0));
+    CHECK_INT(APUS_E_CLOSED, apus_channel_recv(channel, &message, -1));
+    while (atomic_load(&closed) == 0) CHECK_INT(0, apus_client_next(client, &event, 1));
+    CHECK_INT(0, apus_channel_set_events(channel, 1));
+    if (way == 1) CHECK_INT(0, apus_channel_open(channel, url));
+    while (apus_client_next(client, &event, -1) == 0) continue;
+    CHECK_INT(way == 0 ? APUS_EVENT_CLOSE : APUS_EVENT_OPEN, event.kind);
+    CHECK(event.handle == channel);
+    CHECK_INT(1, apus_channel_destroy(channel));
+  }
+  CHECK_INT(1, apus_client_destroy(client));
+  harness_stop(&app);
+}
+
 static void end_client(void *context, apus_fetch fetch, apus_response response, int32_t result) {
   const apus_client *client = context;
   (void)fetch;
@@ -422,9 +527,16 @@ static void test_before(enum mode mode) {
 }
 
 int main(int argc, char **argv) {
-  static const struct harness_case cases[] = {
-      {"server", test_server}, {"late", test_late},     {"drain", test_drain},
-      {"before", test_before}, {"polled", test_polled}, {"woken", test_woken},
-      {"stop", test_stop},     {"client", test_client}, {"destroyed", test_destroyed}};
+  static const struct harness_case cases[] = {{"server", test_server},
+                                              {"late", test_late},
+                                              {"drain", test_drain},
+                                              {"before", test_before},
+                                              {"polled", test_polled},
+                                              {"woken", test_woken},
+                                              {"stop", test_stop},
+                                              {"client", test_client},
+                                              {"destroyed", test_destroyed},
+                                              {"gone", test_gone},
+                                              {"closed before", test_closed_before}};
   return harness_main("channel_events_test", argc, argv, cases, sizeof cases / sizeof *cases);
 }
