@@ -12,6 +12,15 @@ extension Ref where Object == Channel {
     if isHeard, o.server.o.isPulling, isWanted { o.server.o.pulled = Pulled(self, kind) }
   }
 
+  /// Its opening was told, or nobody is to hear of it: what has ended before ends now.
+  func openingTold() {
+    o.lock.lock()
+    let isOver = o.isUntaken && !o.isKept && o.closeEvent == .due
+    o.isUntaken = false
+    o.lock.unlock()
+    if isOver { _ = end(o.handle) }
+  }
+
   /// Whether events are wanted. False: there is no memory for those that are due.
   func setEvents(_ on: Bool) -> Bool {
     o.lock.lock()
@@ -90,5 +99,28 @@ extension Ref where Object == Channel {
     }
     note.giveBack()
     return false
+  }
+}
+
+// Without threads, a call that waits does the work of a tick, maybe before the host has taken
+// an event by itself. What only he would hear of waits for him then.
+
+extension Ref where Object == Server {
+  /// Such a call is under way.
+  var keepsUntaken: Bool { !o.hasThreads && o.isHolding }
+
+  /// Whether nobody answers a request but who takes it.
+  func isForPull(_ exchange: Ref<Exchange>) -> Bool {
+    switch exchange.o.destination {
+    case .route: exchange.o.route?.o.isPulled ?? false
+    case .pulled: true
+    default: false
+    }
+  }
+
+  /// Whether nobody hears of the channel that it has become but who takes that.
+  func isOpeningForPull(_ exchange: Ref<Exchange>) -> Bool {
+    guard let channels = exchange.o.route?.o.channels else { return false }
+    return unsafe channels.o.listeners.onOpen.isEmpty
   }
 }

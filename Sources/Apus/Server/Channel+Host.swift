@@ -268,7 +268,7 @@ extension Ref where Object == Channel {
 
   func closeTold() {
     o.lock.lock()
-    let isKept = o.isKept
+    let isKept = o.isKept || o.isUntaken
     o.lock.unlock()
     if !isKept { _ = end(o.handle) }
   }

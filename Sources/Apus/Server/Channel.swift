@@ -107,6 +107,8 @@ import Synchronization
   var listeners: Ref<ChannelListeners>? = nil
   /// The caller has it beyond its close, until it destroys it.
   var isKept = false
+  /// It waits to be taken by the host, and stays for that when it closes.
+  var isUntaken = false
   /// Its connection was made elsewhere.
   var isAdopted = false
   /// Destroyed, while its stream may still be there.

@@ -94,6 +94,8 @@ typealias WriterFunction = @convention(c) (UnsafeMutableRawPointer?, UInt64) -> 
   var isDeferred = false
   /// Deferred by being pulled, and not by the host's own word.
   var isPulled = false
+  /// The listeners have let it through before it is taken.
+  var isHeard = false
   /// Whether its connection has let go of it.
   var isPopped = false
   /// Whether its handler, or a listener before it, was started.
@@ -217,6 +219,7 @@ extension Ref where Object == Exchange {
     o.holds = []
     o.isDeferred = false
     o.isPulled = false
+    o.isHeard = false
     o.isPopped = false
     o.isDispatched = false
     o.isReplied = false

@@ -23,7 +23,7 @@ extension Ref where Object == Server {
   @inline(__always)
   func run(_ exchange: Ref<Exchange>) {
     if isOver { return }
-    if hear(exchange) { handle(exchange) }
+    if exchange.o.isHeard || hear(exchange) { handle(exchange) }
   }
 
   /// A request that the listeners have let through.
@@ -120,6 +120,7 @@ extension Ref where Object == Server {
       channel.locked { channel.o.isKept = true }
       o.pulled = Pulled(channel, .channel)
     }
+    channel.openingTold()
   }
 
   func tellReplied(_ exchange: Ref<Exchange>) {

@@ -247,7 +247,10 @@ extension Ref where Object == Server {
         exchange.handlerReturned()
       }
       if event.kind == .replied { Slots.endPrivate(exchange.o.slot) }
-      exchange.takeOpened()?.release()
+      if let channel = exchange.takeOpened() {
+        channel.openingTold()
+        channel.release()
+      }
       exchange.eventDone()
     }
   }

@@ -250,11 +250,14 @@ extension Ref where Object == Server {
     let exchange = unsafe Ref<Exchange>(opaque: event.object)
     switch event.kind {
     case .request:
+      if o.isHolding, isForPull(exchange), o.held.append(event) { return }
       take(exchange)
       if o.isPulling, pull(exchange) { return }
       if !o.isPulling { if isMissed(exchange) { refuseMissed(exchange) } else { run(exchange) } }
       exchange.handlerReturned()
-    case .upgraded: open(exchange)
+    case .upgraded:
+      if o.isHolding, isOpeningForPull(exchange), o.held.append(event) { return }
+      open(exchange)
     case .body: deliverBody(exchange)
     case .replied:
       tellReplied(exchange)
@@ -322,22 +325,19 @@ extension Ref where Object == Server {
   }
 
   /// Whether it is for a host that takes requests by itself, and has stopped to.
-  private func isMissed(_ exchange: Ref<Exchange>) -> Bool {
-    guard wasPulled else { return false }
-    switch exchange.o.destination {
-    case .route: return exchange.o.route?.o.isPulled ?? false
-    case .pulled: return true
-    default: return false
-    }
-  }
+  private func isMissed(_ exchange: Ref<Exchange>) -> Bool { wasPulled && isForPull(exchange) }
 
   private func refuseMissed(_ exchange: Ref<Exchange>) {
-    if !o.isDying.load(ordering: .relaxed), hear(exchange) { exchange.completeOrBreak(503) }
+    if !o.isDying.load(ordering: .relaxed), exchange.o.isHeard || hear(exchange) {
+      exchange.completeOrBreak(503)
+    }
   }
 
   /// Hands a request over, unless a listener or the router has answered it.
   private func pull(_ exchange: Ref<Exchange>) -> Bool {
-    guard !o.isDying.load(ordering: .relaxed), hear(exchange) else { return false }
+    guard !o.isDying.load(ordering: .relaxed), exchange.o.isHeard || hear(exchange) else {
+      return false
+    }
     switch exchange.o.destination {
     case .route where exchange.o.route?.o.isHandled ?? false:
       handle(exchange)

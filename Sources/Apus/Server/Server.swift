@@ -271,7 +271,7 @@ extension Ref where Object == Server {
   @inline(never)
   private func search(_ exchange: Ref<Exchange>) -> Destination {
     exchange.o.hasExtras = true
-    if o.router.routes.isEmpty { return o.isQueued ? .pulled : .nothing }
+    if o.router.routes.isEmpty { return o.isQueued || keepsUntaken ? .pulled : .nothing }
     let path = exchange.rawPath
     let name = exchange.methodName
     let match = o.router.find(

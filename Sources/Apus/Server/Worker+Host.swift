@@ -13,15 +13,24 @@ extension Ref where Object == Worker {
     if server.o.isQueued, unsafe !server.o.onReceive.isEmpty || exchange.o.destination.isForHost {
       return queue(exchange)
     }
+    if server.keepsUntaken, server.isForPull(exchange) { return keep(exchange) }
     server.run(exchange)
     handled(exchange)
   }
 
+  /// It waits for a host that has not begun to take requests, unless a listener answers it.
+  @inline(never)
+  private func keep(_ exchange: Ref<Exchange>) {
+    guard o.server.hear(exchange) else { return handled(exchange) }
+    exchange.o.isHeard = true
+    queue(exchange, behind: o.server.o.held.count)
+  }
+
   /// Off to the thread that ticks.
   @inline(never)
-  private func queue(_ exchange: Ref<Exchange>) {
+  private func queue(_ exchange: Ref<Exchange>, behind held: Int = 0) {
     let size = exchange.o.body.count
-    if o.server.o.queue.hasRoom(for: size, behind: o.batch.count, o.server),
+    if o.server.o.queue.hasRoom(for: size, behind: o.batch.count &+ held, o.server),
       enqueue(.request, exchange)
     {
       o.server.o.queue.bytes.wrappingAdd(Int64(size), ordering: .relaxed)
@@ -65,8 +74,14 @@ extension Ref where Object == Worker {
 
   /// A channel is open. Its request is there until this was told.
   func opened(_ exchange: Ref<Exchange>, _ channel: Ref<Channel>) {
-    guard o.server.o.isQueued else { return o.server.tellOpened(exchange, channel) }
+    let isUntaken =
+      o.server.keepsUntaken && o.server.isOpeningForPull(exchange)
+      && o.server.o.queue.hasRoom(for: 0, behind: o.batch.count &+ o.server.o.held.count, o.server)
+    guard o.server.o.isQueued || isUntaken else {
+      return o.server.tellOpened(exchange, channel)
+    }
     guard exchange.o.route?.o.channels != nil else { return }
+    channel.locked { channel.o.isUntaken = isUntaken }
     exchange.o.lock.lock()
     exchange.o.opened = channel
     if enqueue(.upgraded, exchange) {
@@ -75,7 +90,10 @@ extension Ref where Object == Worker {
       exchange.o.opened = nil
     }
     exchange.o.lock.unlock()
-    if exchange.o.opened == nil { channel.refuse(.noMemory) }
+    if exchange.o.opened == nil {
+      channel.locked { channel.o.isUntaken = false }
+      channel.refuse(.noMemory)
+    }
   }
 
   /// Queues an event that must not be lost: without memory it is for the next turn.

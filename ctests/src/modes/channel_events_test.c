@@ -526,6 +526,98 @@ static void test_before(enum mode mode) {
   CHECK_INT(1, apus_server_destroy(peer));
 }
 
+static void count_received(void *context, apus_request request) {
+  (void)request;
+  atomic_fetch_add((atomic_int *)context, 1);
+}
+
+/* A request, and two that would be channels. */
+static void ask_all(const struct app *app, struct client clients[3]) {
+  for (int i = 0; i < 3; i++) {
+    client_open(&clients[i], app->port);
+    if (i == 0) client_text(&clients[i], "GET /pulled HTTP/1.1\r\nHost: a\r\n\r\n");
+    if (i > 0) ws_ask(&clients[i], "/channel", "");
+  }
+}
+
+/* Without threads, a call that waits before the first event was taken serves meanwhile what
+ * has a function, and leaves the rest to be taken: also where there is no route at all. */
+static void test_untaken(enum mode mode) {
+  struct app app;
+  struct client clients[3];
+  char page[64];
+  apus_event event;
+  apus_message message;
+  if (mode != MODE_THREADLESS) return;
+  for (int way = 0; way < 2; way++) {
+    int requests = 0, channels = 0, messages = 0, closed = 0;
+    atomic_int received = 0;
+    int pair[2];
+    app_make(&app, mode);
+    if (way == 0) {
+      CHECK(apus_server_get(app.server, "/pulled", NULL, NULL, NULL) >= 0);
+      CHECK(apus_server_get(app.server, "/page", hello, NULL, NULL) >= 0);
+      CHECK(apus_server_websocket(app.server, "/channel", NULL, NULL, NULL) >= 0);
+    }
+    CHECK_INT(0, apus_server_on_receive(app.server, count_received, &received, NULL));
+    harness_start_undriven(&app);
+    ask_all(&app, clients);
+    CHECK_INT(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    apus_channel other = apus_channel_adopt(app.server, pair[0], APUS_ROLE_SERVER, "/");
+    /* Each call does a turn of I/O. */
+    while (apus_server_counter(app.server, APUS_COUNT_PENDING) < 3) {
+      CHECK_INT(0, apus_channel_recv(other, &message, 10));
+    }
+    if (way == 0) {
+      /* A message on each of the channels, of which one ends. */
+      for (int i = 1; i < 3; i++) {
+        ws_accepted(&clients[i], NULL);
+        ws_text(&clients[i], "early");
+      }
+      int64_t open = apus_server_counter(app.server, APUS_COUNT_CONNECTIONS);
+      client_close(&clients[2]);
+      while (apus_server_counter(app.server, APUS_COUNT_CONNECTIONS) == open) {
+        CHECK_INT(0, apus_channel_recv(other, &message, 10));
+      }
+      snprintf(page, sizeof page, "http://127.0.0.1:%d/page", app.port);
+      apus_fetch fetch = apus_fetch_make(app.server, "GET", page);
+      CHECK(apus_fetch_send(fetch) != 0);
+      CHECK_INT(1, apus_fetch_destroy(fetch));
+    }
+    while (requests + channels < 3) {
+      if (apus_server_next(app.server, &event, -1) == 0) continue;
+      if (event.kind == APUS_EVENT_REQUEST) {
+        requests++;
+        CHECK_INT(0, apus_reply_text(event.handle, 200, "taken"));
+      } else if (event.kind == APUS_EVENT_CHANNEL) {
+        channels++;
+        CHECK_INT(1, apus_channel_is_alive(event.handle));
+        CHECK_INT(0, apus_channel_set_events(event.handle, 1));
+      }
+    }
+    CHECK_INT(way == 0 ? 1 : 3, requests);
+    /* Also those that waited, once each. */
+    CHECK_INT(way == 0 ? 4 : 3, atomic_load(&received));
+    while (way == 0 && messages + closed < 3) {
+      if (apus_server_next(app.server, &event, -1) == 0) continue;
+      if (event.kind == APUS_EVENT_MESSAGE) {
+        messages++;
+        CHECK_INT(1, apus_channel_recv(event.handle, &message, 0));
+      } else {
+        CHECK_INT(APUS_EVENT_CLOSE, event.kind);
+        closed++;
+      }
+    }
+    CHECK_INT(way == 0 ? 2 : 0, messages);
+    CHECK_INT(1, apus_channel_destroy(other));
+    CHECK_INT(1, apus_server_destroy(app.server));
+    for (int i = 0; i < 3; i++) {
+      if (way == 1 || i < 2) client_close(&clients[i]);
+    }
+    close(pair[1]);
+  }
+}
+
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {{"server", test_server},
                                               {"late", test_late},
@@ -537,6 +629,7 @@ int main(int argc, char **argv) {
                                               {"client", test_client},
                                               {"destroyed", test_destroyed},
                                               {"gone", test_gone},
-                                              {"closed before", test_closed_before}};
+                                              {"closed before", test_closed_before},
+                                              {"untaken", test_untaken}};
   return harness_main("channel_events_test", argc, argv, cases, sizeof cases / sizeof *cases);
 }
