@@ -423,8 +423,8 @@ APUS_API int32_t apus_server_set_descriptor_reserve(apus_server server, int32_t 
 /* ---- time limits in milliseconds, 1 to 86,400,000, or 0: none; each gives APUS_E_STATE
  * ---- once the server has started, APUS_E_ARGUMENT out of range. Thread: any. Since 0.1. */
 
-/* From a request's first byte to the end of its head. Default 10,000.
- * Past it: 408. */
+/* From a request's first byte to the end of its head, and for a TLS handshake.
+ * Default 10,000. Past it: 408; in a handshake the connection is reset. */
 APUS_API int32_t apus_server_set_header_timeout(apus_server server, int32_t ms);
 /* Between two reads of a body. Default 30,000. Past it: 408. */
 APUS_API int32_t apus_server_set_body_timeout(apus_server server, int32_t ms);
@@ -585,7 +585,7 @@ enum {
   APUS_COUNT_BYTES_OUT = 5,
   APUS_COUNT_PENDING = 6,         /* events that wait now */
   APUS_COUNT_REFUSED_SYNTAX = 7,  /* 400, 415, 417, 500, 501, 505, 507 */
-  APUS_COUNT_REFUSED_TIMEOUT = 8, /* 408 */
+  APUS_COUNT_REFUSED_TIMEOUT = 8, /* 408, and TLS handshakes that took too long */
   APUS_COUNT_REFUSED_BODY = 9,    /* 413 */
   APUS_COUNT_REFUSED_TARGET = 10, /* 414 */
   APUS_COUNT_REFUSED_HEAD = 11,   /* 431 */

@@ -36,7 +36,7 @@ class Writer : public detail::Owner<apus_writer_destroy> {
     release();
   }
   /* Runs when what waited has fallen to half of the mark. The callable of both takes (Writer &),
-   * which is its own for as long as it runs, or nothing. */
+   * lent for as long as it runs, or nothing. */
   template <class Callable>
   Writer &on_drain(Callable &&callable) {
     return hear(apus_writer_on_drain, std::forward<Callable>(callable));
@@ -79,7 +79,7 @@ class Writer : public detail::Owner<apus_writer_destroy> {
     if constexpr (std::is_invocable_v<Kept &, Writer &>) {
       Writer writer(handle);
       detail::run<Kept>(context, writer);
-      writer.release();
+      if (writer.handle() == handle) writer.release();
     } else {
       detail::run<Kept>(context);
     }

@@ -91,7 +91,8 @@ enum Log {
     return true
   }
 
-  private static var isWriting: Bool {
+  /// Whether this thread is in the host's function.
+  static var isWriting: Bool {
     writer.load(ordering: .relaxed) == ThreadContext.identity
   }
 

@@ -18,6 +18,10 @@ import CSystem
     self.descriptor = descriptor
     self.port = port
     self.path = path
+    guard let start = unsafe self.path.pointer, !self.path.isEmpty else { return }
+    // Where it is no socket any more, there is nothing to be removed later.
+    let name = unsafe UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self)
+    if unsafe sys_socket_file(name, &file) == 0 { self.path.clear() }
   }
 
   deinit {
@@ -91,10 +95,7 @@ import CSystem
     kept.append(text.bytes)
     guard kept.terminate() else { throw .noMemory }
     unsafe try removeStale(path, address)
-    let listener = try bound(address, options, path: kept)
-    // Where it is none any more, there is nothing to be removed later.
-    if unsafe sys_socket_file(path, &listener.o.file) == 0 { listener.o.path.clear() }
-    return listener
+    return try bound(address, options, path: kept)
   }
 
   /// The host may go elsewhere before the file is removed.

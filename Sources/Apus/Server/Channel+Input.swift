@@ -272,9 +272,12 @@ extension Ref where Object == Channel {
 
   fileprivate func failed(_ number: Int32) {
     guard let connection = o.connection else { return }
-    if !ConnectionError.isReset(number) { connection.o.worker.o.counters.add(.errors) }
+    let failure = connection.o.stream.o.tlsFailure
+    let isReset = ConnectionError.isReset(failure?.number ?? number)
+    if !isReset { connection.o.worker.o.counters.add(.errors) }
     if !o.isDeaf { tellError(.io, "the connection failed") }
-    connection.die(reset: true)
+    // An alert that says why could be overtaken by a reset.
+    connection.die(reset: failure == nil || isReset)
   }
 
   /// The caller has destroyed it: a word to the peer, and the end.

@@ -31,7 +31,11 @@ extension Ref where Object == Connection {
     exchange.o.lock.lock()
     defer { exchange.o.lock.unlock() }
     guard let upgrade = exchange.o.upgrade, !exchange.o.isReplied else { return 0 }
-    if upgrade.o.since == 0 { upgrade.o.since = o.worker.o.loop.o.now }
+    if upgrade.o.since == 0 {
+      // The turn may have begun long before the handler made it.
+      let system = o.worker.o.loop.o.system
+      upgrade.o.since = unsafe system.now(system.context)
+    }
     return limit(options.upgradeTimeout, from: upgrade.o.since)
   }
 
@@ -138,8 +142,12 @@ extension Ref where Object == Connection {
         self, Failure(.timeout, "a ticket for a channel was not used in time"), status: 408)
       return exchange.expireUpgrade()
     }
-    let isShaking = o.stream.o.isHandshaking
-    o.worker.o.counters.add(isShaking ? .refusedTimeout : .timeoutIdle)
-    die(reset: isShaking)
+    if o.stream.o.isHandshaking {
+      o.worker.o.counters.add(.refusedTimeout)
+      o.worker.report(self, Failure(.timeout, "the TLS handshake took too long"), status: 0)
+      return die(reset: true)
+    }
+    o.worker.o.counters.add(.timeoutIdle)
+    die(reset: false)
   }
 }

@@ -58,7 +58,7 @@ extension Ref where Object == Server {
   fileprivate func pauseAccepting(_ now: Int64) -> Bool {
     let (isFirst, _) = o.acceptAgain.compareExchange(
       expected: 0, desired: now &+ Ref.acceptPause, ordering: .relaxed)
-    if isFirst { log(.warning, "accepting pauses: file descriptors run short") }
+    if isFirst { Log.write(.warning, "accepting pauses: file descriptors run short") }
     return isFirst
   }
 
@@ -78,13 +78,8 @@ extension Ref where Object == Server {
     }
     let (isOver, _) = o.acceptAgain.compareExchange(
       expected: later, desired: 0, ordering: .relaxed)
-    if isOver { log(.info, "accepting goes on") }
+    if isOver { Log.write(.info, "accepting goes on") }
     return isOver
-  }
-
-  /// The host's function may stop the server, which waits for no callback.
-  private func log(_ level: Log.Level, _ text: StaticString) {
-    unsafe ThreadContext.inside(opaque) { Log.write(level, text) }
   }
 }
 

@@ -174,8 +174,9 @@ extension Ref where Object == Server {
   }
 
   /// Whether this thread is inside a callback of this server, or its tick; others
-  /// of other servers may run inside that.
-  var isInCallback: Bool { unsafe ThreadContext.isInside(opaque) }
+  /// of other servers may run inside that. The log's function is one of all: whoever is about
+  /// to write waits for it.
+  var isInCallback: Bool { unsafe ThreadContext.isInside(opaque) || Log.isWriting }
 
   var uploadFolder: Text {
     guard let start = unsafe o.uploads.pointer, !o.uploads.isEmpty else { return Text("/tmp") }
