@@ -423,8 +423,8 @@ APUS_API int32_t apus_server_set_descriptor_reserve(apus_server server, int32_t 
 /* ---- time limits in milliseconds, 1 to 86,400,000, or 0: none; each gives APUS_E_STATE
  * ---- once the server has started, APUS_E_ARGUMENT out of range. Thread: any. Since 0.1. */
 
-/* From a request's first byte to the end of its head, and for a TLS handshake.
- * Default 10,000. Past it: 408; in a handshake the connection is reset. */
+/* From a request's first byte to the end of its head; a TLS handshake has as long, and is
+ * reset. Default 10,000. Past it: 408. */
 APUS_API int32_t apus_server_set_header_timeout(apus_server server, int32_t ms);
 /* Between two reads of a body. Default 30,000. Past it: 408. */
 APUS_API int32_t apus_server_set_body_timeout(apus_server server, int32_t ms);
