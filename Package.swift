@@ -26,6 +26,9 @@ let linkerFlags: [String] = [
   "-Xlinker", "-z", "-Xlinker", "nodelete",
   "-Xlinker", "-z", "-Xlinker", "defs",
   "-Xlinker", "--wrap=_swift_stdlib_getScalarName",
+  "-Xlinker", "--wrap=_ZN5swift7runtime11environment10initializeEPv",
+  "-Xlinker", "--wrap=swift_copyAuxiliaryExecutablePath",
+  "-Xlinker", "--wrap=_swift_installCrashHandler",
 ]
 
 let package = Package(

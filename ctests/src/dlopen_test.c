@@ -1,6 +1,7 @@
 // What loading the library does to its host: nothing that can be seen. Loads
 // it with dlopen, so that this program must not be linked to it, and compares
-// signals, descriptors, threads, environment and output before and after.
+// signals, descriptors, threads, environment and output before and after; and the same where
+// variables ask a Swift runtime to tell of crashes.
 //
 // ctest: nosanitize
 #define _GNU_SOURCE
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -142,6 +144,23 @@ static void use(void *library, const char *when) {
   CHECK(destroy(server) <= 0, "%s: a second destroy", when);
 }
 
+// The same in a process of its own, where a variable is set.
+static void test_with(const char *name, const char *value) {
+  fflush(report);
+  pid_t child = fork();
+  if (child == 0) {
+    dup2(fileno(report), STDOUT_FILENO);
+    dup2(fileno(report), STDERR_FILENO);
+    setenv(name, value, 1);
+    setenv("DLOPEN_TEST_IS_INNER", "1", 1);
+    execl("/proc/self/exe", "dlopen_test", (char *)NULL);
+    _exit(3);
+  }
+  int status = -1;
+  CHECK(child > 0 && waitpid(child, &status, 0) == child, "%s", name);
+  CHECK(status == 0, "with %s=%s: status %d", name, value, status);
+}
+
 int main(void) {
   const char *path = getenv("APUS_LIBRARY");
   // stdout and stderr go to a file, which must stay empty; the report goes to
@@ -195,6 +214,13 @@ int main(void) {
   struct stat written;
   CHECK(fstat(fileno(caught), &written) == 0 && written.st_size == 0,
         "%ld bytes on stdout or stderr", (long)written.st_size);
+  if (getenv("DLOPEN_TEST_IS_INNER") == NULL) {
+    test_with("SWIFT_BACKTRACE", "enable=yes");
+    test_with("SWIFT_BACKTRACE", "enable=yes,swift-backtrace=/bin/true");
+    test_with("SWIFT_BACKTRACE", "no such setting");
+    test_with("SWIFT_DEBUG_HELP_ENVIRONMENT", "YES");
+    test_with("SWIFT_DEBUG_NO_SUCH_VARIABLE", "YES");
+  }
   fprintf(report, "dlopen took %.2f ms; %d checks, %d failed\n", loaded - start, checks, failures);
   fclose(report);
   return failures == 0 ? 0 : 1;
