@@ -39,9 +39,9 @@ for each request.
 
 READING_REASONS = """\
 Apus was level-triggered first, and is *short* now, by measurements of the whole server, old
-and new in turns: 0.97 of the CPU with keep-alive (24 rounds of 2 s), 0.94 and 1.00 with
-echoes over 64 WebSockets (36 and 30 rounds), 1.02 over 1,000 (16 rounds). That is a gain of
-some hundredths, about as much as this machine can show.
+and new in turns, that no script repeats: 0.97 of the CPU with keep-alive (24 rounds of 2 s),
+0.94 and 1.00 with echoes over 64 WebSockets (36 and 30 rounds), 1.02 over 1,000 (16 rounds).
+That is a gain of some hundredths, about as much as this machine can show.
 
 An edge-triggered loop must keep, for each connection, that there may be more to read when
 it stops early: Apus has the poller tell it again (`EPOLL_CTL_MOD`) after a read that filled

@@ -81,7 +81,7 @@ def download_section(results):
 def machine(figures):
     day, system = report.system_facts(figures["pinned"])
     day = day.replace("the load on another", "the clients on another")
-    lines = [day, system + f", nginx {figures.get('nginx', '')}",
+    lines = [day, report.LAYOUT, system + f", nginx {figures.get('nginx', '')}",
              f"- Rounds: {figures['arguments'].rounds}", ""]
     rows = [[each.name, each.what, "skipped: " + each.skipped if each.skipped else each.version]
             for each in figures["programs"]]

@@ -54,6 +54,6 @@ def markdown(figures):
         parts.append("## Left out\n\n" + "\n".join(skipped) + "\n")
     arguments = figures["arguments"]
     parts.append(report.machine(
-        figures, f"{arguments.rounds} rounds of {arguments.seconds} s with wrk over "
+        figures, f"- {arguments.rounds} rounds of {arguments.seconds} s with wrk over "
         f"{arguments.connections} connections, but for the largest file."))
     return "\n".join(parts)

@@ -244,10 +244,15 @@ def system_facts(pinned):
             f"{servers.output(servers.CC, '--version').splitlines()[0]}"]
 
 
+LAYOUT = """\
+- Release builds of Apus are laid out by a profile of loads like these (`make profile`); what
+  comes from Debian is as Debian builds it."""
+
+
 def machine(figures, rounds, load=""):
     """The machine, what a round was, and the servers; load names the load program."""
     day, system = system_facts(figures["pinned"])
-    lines = [day, system + load, rounds, ""]
+    lines = [day, LAYOUT, system + load, rounds, ""]
     rows = [[server.name, server.what, "skipped: " + server.skipped if server.skipped
              else server.version] for server in figures["servers"]]
     return "## Machine and servers\n\n" + "\n".join(lines) + "\n" + \

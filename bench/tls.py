@@ -39,6 +39,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} ssl;
     ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
     ssl_certificate {folder}/server.crt;
     ssl_certificate_key {folder}/server.key;
     root {folder}/root;

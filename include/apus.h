@@ -78,7 +78,8 @@
  * comment allows it; 0 means "do not wait".
  *
  * The library installs no signal handler, writes nothing to any stream, reads
- * no environment variable unasked and needs no global set-up call.
+ * no environment variable unasked (OpenSSL, once it is needed, reads its own)
+ * and needs no global set-up call.
  */
 #ifndef APUS_H
 #define APUS_H
@@ -1932,7 +1933,7 @@ APUS_API int32_t apus_client_set_no_proxy(apus_client client, const char *list);
 APUS_API int32_t apus_client_set_proxy_tunnel(apus_client client, int32_t on);
 
 /* Takes the proxy from the environment, as it is now: http_proxy or all_proxy, and
- * no_proxy. Nothing else in the library reads the environment.
+ * no_proxy. Nothing else in the library reads the environment, save OpenSSL.
  * Errors: APUS_E_NOT_FOUND (it names none); those of apus_client_set_proxy.
  * Thread: any; not while another one changes the environment. Since 0.1. */
 APUS_API int32_t apus_client_use_environment(apus_client client);

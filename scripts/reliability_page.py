@@ -23,6 +23,11 @@ def figures(name):
         return None
 
 
+def kernel():
+    """Its version, without what its builder has added."""
+    return re.match(r"[\d.]*\d", platform.release())[0]
+
+
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |"
@@ -145,7 +150,7 @@ def main():
              "Written by `make reliability`, which runs all of it; each section is of the last "
              "run of its test. What is promised stands in [SECURITY.md](../SECURITY.md), which "
              "bugs were found on the way in [CHANGELOG.md](../CHANGELOG.md).\n\n"
-             f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} cores."]
+             f"{time.strftime('%Y-%m-%d')}, Linux {kernel()}, {os.cpu_count()} cores."]
     parts.append(cases(log))
     for name, write in (("fuzz", fuzz), ("differential", differential), ("simulate", simulate),
                         ("faults", faults), ("hygiene", hygiene), ("soak", soak),

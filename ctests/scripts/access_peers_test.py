@@ -7,7 +7,6 @@ with the library on what a PROXY header says. In each of the four dispatches."""
 import ipaddress
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -17,6 +16,7 @@ import time
 
 from common import check, check_in, report, skipped
 from demo_test import Browser, find_browser
+from fetch_servers import find_nginx
 
 try:
     import requests
@@ -241,7 +241,7 @@ class Nginx:
             with open(self.folder + "/conf", "w") as file:
                 file.write(text.replace("SOCKET", server.path))
             self.process = subprocess.Popen(
-                [shutil.which("nginx"), "-p", self.folder, "-e", "stderr", "-c",
+                [find_nginx(), "-p", self.folder, "-e", "stderr", "-c",
                  self.folder + "/conf"], stderr=subprocess.DEVNULL)
             limit = time.monotonic() + 20
             while self.process.poll() is None and time.monotonic() < limit:
@@ -265,7 +265,7 @@ def who(*words):
 
 def judge_proxied(folder, mode):
     """nginx in front."""
-    if shutil.which("nginx") is None:
+    if find_nginx() is None:
         skipped.append("nginx")
         return
     plain = ["--interface", "127.0.0.3", "-H", "Host: shop.example:8443"]
@@ -349,7 +349,7 @@ def judge_headers(folder, mode):
         check(f"{mode}, curl: none", "",
               subprocess.run(["curl", "-s", f"http://127.0.0.1:{server.proxied}/who"],
                              capture_output=True, text=True, timeout=60).stdout)
-        nginx = Nginx(folder, server) if shutil.which("nginx") else None
+        nginx = Nginx(folder, server) if find_nginx() else None
         try:
             for header in HEADERS:
                 own = told(server.proxied, header, "/who")
@@ -368,7 +368,7 @@ def judge_headers(folder, mode):
 
 
 def main():
-    if shutil.which("nginx") is None:
+    if find_nginx() is None:
         skipped.append("nginx")
     with tempfile.TemporaryDirectory() as folder:
         judge_pages(folder)

@@ -233,7 +233,7 @@ def slow(server):
             ("a stalled head", OK, b"", {"total_timeout": 300}, "time limit"),
             ("a stalled head", OK, b"", {"response_timeout": 200}, "did not answer in time"),
             ("a head byte by byte", b"HTTP/1.1 200 ", b"x", {"total_timeout": 300}, "time limit"),
-            ("a body byte by byte", head, b"x", {"total_timeout": 300, "idle_timeout": 200},
+            ("a body byte by byte", head, b"x", {"total_timeout": 2500, "idle_timeout": 1500},
              "time limit"),
             ("a head byte by byte", b"HTTP/1.1 200 ", b"x", {"response_timeout": 200},
              "did not answer in time"),

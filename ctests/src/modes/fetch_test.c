@@ -589,10 +589,12 @@ static void test_limits(enum mode mode) {
   apus_fetch fetch = make("GET", "later");
   CHECK_INT(0, apus_fetch_set_response_timeout(fetch, 300));
   CHECK_NONE(APUS_E_TIMEOUT, apus_fetch_send(fetch));
+  wait_kept();
   apus_request_destroy(atomic_exchange(&peer_kept, 0));
   CHECK_INT(0, apus_fetch_set_response_timeout(fetch, 0));
   CHECK_INT(0, apus_fetch_set_total_timeout(fetch, 300));
   CHECK_NONE(APUS_E_TIMEOUT, apus_fetch_send(fetch));
+  wait_kept();
   apus_request_destroy(atomic_exchange(&peer_kept, 0));
   CHECK_INT(0, apus_fetch_set_total_timeout(fetch, 0));
   struct script script;
