@@ -58,6 +58,8 @@ check: stage ## build, and run the tests of ctests/ (what they need: scripts/ins
 	  -DAPUS_BUILD=$(CURDIR)/$(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION)
 	cmake --build $(CTESTS)
 	ctest --test-dir $(CTESTS) $(CTEST_FLAGS) -j3 --output-on-failure --timeout 300
+	@echo "Left out, for want of programs (scripts/install-needs.sh browser format bench):"
+	@grep -h '^skipped: ' $(CTESTS)/Testing/Temporary/LastTest.log | sort -u || echo nothing
 
 # What failed is told again at the end, where one looks first.
 unit: ## run the tests of Tests/
