@@ -2094,7 +2094,8 @@ APUS_API int32_t apus_fetch_allow_downgrade(apus_fetch fetch, int32_t on);
 
 /* Has the body of a successful response (200 to 299) written to a file, which is there
  * once it is complete and not before, in the place of any other; one that never has a body
- * (HEAD, 204) leaves the file as it is. NULL ends it.
+ * (HEAD, 204) leaves the file as it is. A device, FIFO or socket is not replaced: the fetch
+ * ends with APUS_E_ARGUMENT. NULL ends it.
  * Errors: APUS_E_ARGUMENT (empty). Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_set_output_file(apus_fetch fetch, const char *path);
 
@@ -2467,7 +2468,7 @@ APUS_API int32_t apus_writer_on_missed(apus_writer writer, apus_writer_fn fn, vo
  * answer is 204 or another status than 200, or no text/event-stream, when an event is
  * over its limit, when the server cannot be trusted (TLS) or a proxy forbids it, when there
  * are too many redirections, and when it has failed as often as it may. Bytes that are not
- * UTF-8 come as U+FFFD. */
+ * UTF-8 come as U+FFFD. An id of more than 4096 bytes is ignored. */
 
 /* Makes a source, closed, for a URL. The caller owns it. Returns it, or 0.
  * Errors: APUS_E_ARGUMENT (malformed), APUS_E_UNSUPPORTED (a scheme other than http and

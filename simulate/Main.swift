@@ -102,8 +102,10 @@ struct Simulate {
       fclose(file)
     }
     print(json, terminator: "")
+    let unseen = done < 5000 ? [] : total.unseen
+    if !unseen.isEmpty { print("BROKEN: in no run there was any of: \(unseen)") }
     fflush(nil)
-    return broken.isEmpty ? 0 : 1
+    return broken.isEmpty && unseen.isEmpty ? 0 : 1
   }
 
   private static func seconds() -> Double {

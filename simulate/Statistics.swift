@@ -66,6 +66,17 @@ struct Statistics {
     leastSpare = min(leastSpare, other.leastSpare)
   }
 
+  /// What never came about, which so many runs together cannot all have left out.
+  var unseen: [String] {
+    let counts = [
+      ("checks", checks), ("requests", requests), ("replies", replies), ("messages", messages),
+      ("packed", packed), ("events", events), ("fetches", fetches), ("pulled", pulled),
+      ("partsOnDisk", partsOnDisk),
+    ]
+    return counts.filter { $0.1 == 0 }.map(\.0)
+      + Fault.allCases.filter { faults[$0.rawValue] == 0 }.map { "\($0)" }
+  }
+
   func json(seeds: Int, seconds: Double, broken: [UInt64]) -> String {
     let numbers = [
       ("seeds", seeds), ("broken", broken.count), ("requests", requests), ("replies", replies),

@@ -38,6 +38,12 @@ static inline int64_t sys_file_read(int32_t descriptor, void *data, size_t count
   return got < 0 ? -errno : got;
 }
 
+// Whether a path names a device, a FIFO or a socket.
+static inline int32_t sys_file_is_special(const char *path) {
+  struct stat facts;
+  return stat(path, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode);
+}
+
 // Makes a file that was not there; or the negative error number.
 static inline int32_t sys_file_make(const char *path) {
   int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);

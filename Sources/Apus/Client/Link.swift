@@ -88,7 +88,9 @@ extension Ref where Object == Link {
     o.restsSince = o.pool.o.worker.o.loop.o.now
     o.stream.pause(false)
     if o.isEnded { return }
-    let isOver = o.isInputEnded || o.stream.o.isEndKnown || o.stream.o.mutedBy != 0
+    let isOver =
+      o.isInputEnded || o.stream.o.isEndKnown || o.stream.o.mutedBy != 0
+      || (o.stream.o.tls?.o.sawEnd ?? false) || o.stream.o.hasGoodbye
     if isOver || o.stream.buffers { return end(reset: false) }
     let timeout = o.pool.o.options.idleTimeout
     if timeout > 0 {

@@ -39,13 +39,20 @@ import CSystem
 
   init(_ path: Bytes) throws(Failure) {
     self.path.append(path)
+    // A device or the like would not be written to, but replaced.
+    guard self.path.terminate(), let whole = unsafe self.path.pointer else { throw .noMemory }
+    if unsafe sys_file_is_special(
+      UnsafeRawPointer(whole).assumingMemoryBound(to: CChar.self)) != 0
+    {
+      throw Failure(.argument, "the path is a device's, or another's that is no regular file")
+    }
     temporary.append(path)
     temporary.append(".")
     var random = ByteBuffer()
     guard Crypto.appendRandom(8, to: &random) else { throw Failure(.io, "no random numbers") }
     for index in 0..<8 { temporary.append(decimal: Int64(random.bytes[index])) }
     temporary.append(".part")
-    guard self.path.terminate(), temporary.terminate(), let start = unsafe temporary.pointer
+    guard temporary.terminate(), let start = unsafe temporary.pointer
     else { throw .noMemory }
     descriptor = unsafe sys_file_make(
       UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self))

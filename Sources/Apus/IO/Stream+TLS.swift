@@ -10,6 +10,8 @@ extension Stream {
   var isHandshaking: Bool { tls?.o.isHandshaking ?? false }
   /// Whether the peer's end came without its word for it.
   var isTruncated: Bool { tls?.isTruncated ?? false }
+  /// Whether the peer has said that no more comes, and it may be behind other bytes.
+  var hasGoodbye: Bool { tls?.hasGoodbye ?? false }
   var tlsFailure: Failure? { tls?.o.failure }
 }
 

@@ -241,10 +241,11 @@ extension Ref where Object == TLSSession {
     return Unsealed(count: count, reason: .full)
   }
 
-  /// The peer's end was not announced: what it sent may have been cut (RFC 8446 §6.1).
-  var isTruncated: Bool {
-    unsafe !o.isHandshaking && tls_has_goodbye(o.ssl) == 0
-  }
+  /// The peer's end was announced (RFC 8446 §6.1).
+  var hasGoodbye: Bool { unsafe tls_has_goodbye(o.ssl) != 0 }
+
+  /// The peer's end was not announced: what it sent may have been cut.
+  var isTruncated: Bool { !o.isHandshaking && !hasGoodbye }
 
   /// Encrypts until there is enough for one call; how many bytes were taken, or -1.
   func seal(_ bytes: Bytes, now: Int64) -> Int {

@@ -18,6 +18,8 @@ struct EventParser: ~Copyable {
     case retry(Int64)
   }
 
+  static var longestID: Int { 4096 }
+
   var limits = Limits()
   /// "message" without a name of its own.
   private(set) var type = ByteBuffer()
@@ -148,16 +150,28 @@ struct EventParser: ~Copyable {
       type.truncate(to: 0)
       UTF8Repair.append(value, to: &type)
     } else if field.equals("id") {
-      if value.first(0) == nil {
-        nextID.truncate(to: 0)
-        UTF8Repair.append(value, to: &nextID)
-        hasNextID = true
-      }
+      if value.first(0) == nil { take(id: value) }
     } else if field.equals("retry"), let time = EventParser.time(value) {
       return .retry(time)
     }
     if type.failed || nextID.failed || data.failed { throw .noMemory }
     return .more
+  }
+
+  /// Each event has a copy of it, however short it is itself: a long one is none.
+  private mutating func take(id value: Bytes) {
+    if value.count > EventParser.longestID { return }
+    // Three bytes may come to stand for one that is wrong.
+    if value.count > EventParser.longestID / 3 {
+      var id = ByteBuffer()
+      UTF8Repair.append(value, to: &id)
+      if id.count > EventParser.longestID { return }
+      swap(&id, &nextID)
+    } else {
+      nextID.truncate(to: 0)
+      UTF8Repair.append(value, to: &nextID)
+    }
+    hasNextID = true
   }
 
   private mutating func add(data value: Bytes) throws(Failure) {

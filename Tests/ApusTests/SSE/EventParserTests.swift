@@ -112,6 +112,17 @@ import Testing
     #expect(string(parser.lastID) == "given")
   }
 
+  /// One that would take more than events do is none, as it came or once it is repaired.
+  @Test(arguments: [("a", 4096, 4096), ("a", 4097, 1), ("\u{FF}", 1365, 4095), ("\u{FF}", 1366, 1)])
+  func longID(_ letter: Character, _ count: Int, _ expected: Int) {
+    var parser = EventParser()
+    let byte = UInt8(truncatingIfNeeded: letter.unicodeScalars.first?.value ?? 0)
+    let start = Array("id: 1\ndata\n\nid: ".utf8)
+    let bytes = start + [UInt8](repeating: byte, count: count) + Array("\ndata\n\n".utf8)
+    #expect(run(bytes, [bytes.count], &parser).count == 2)
+    #expect(parser.lastID.count == expected)
+  }
+
   /// What a server writes is what a client reads.
   @Test func roundTrip() {
     var random = Random(seed: 11)

@@ -539,6 +539,15 @@ static void test_file(enum mode mode) {
   apus_response response = apus_fetch_send(fetch);
   CHECK_INT(404, apus_response_status(response));
   CHECK_INT(0, harness_count_entries(folder));
+  struct stat about;
+  CHECK_INT(0, mkfifo(path, 0600));
+  CHECK_INT(0, apus_fetch_set_output_file(fetch, path));
+  CHECK_INT(0, apus_fetch_set_url(fetch, at("stream")));
+  CHECK_NONE(APUS_E_ARGUMENT, apus_fetch_send(fetch));
+  CHECK_INT(0, lstat(path, &about));
+  CHECK(S_ISFIFO(about.st_mode));
+  CHECK_INT(1, harness_count_entries(folder));
+  CHECK_INT(0, unlink(path));
   CHECK_INT(0, apus_fetch_set_output_file(fetch, "/nowhere/at/all"));
   CHECK_INT(0, apus_fetch_set_url(fetch, at("hello")));
   CHECK_NONE(APUS_E_NOT_FOUND, apus_fetch_send(fetch));
