@@ -42,20 +42,20 @@ build: ## build the library (the default)
 	cmake --build $(BUILD)
 
 stage: build
-	rm -rf $(STAGE)
-	cmake --install $(BUILD) --prefix $(STAGE)
+	rm -rf "$(STAGE)"
+	cmake --install $(BUILD) --prefix "$(STAGE)"
 
 demo: ## build and run examples/demo.c, from nothing
 	scripts/install-needs.sh demo
 	$(MAKE) stage
 	$(CC) -std=c11 -O2 -Wall -o build/demo examples/demo.c -pthread \
-	  $$(PKG_CONFIG_PATH=$(STAGE)/$(LIBDIR)/pkgconfig pkg-config --cflags --libs apus) \
-	  -Wl,-rpath,$(STAGE)/$(LIBDIR)
+	  $$(PKG_CONFIG_PATH="$(STAGE)/$(LIBDIR)/pkgconfig" pkg-config --cflags --libs apus) \
+	  -Wl,-rpath,"$(STAGE)/$(LIBDIR)"
 	build/demo $(PORT)
 
 check: stage ## build, and run the tests of ctests/ (what they need: scripts/install-needs.sh test)
-	cmake -S ctests -B $(CTESTS) -DCMAKE_PREFIX_PATH=$(STAGE) -DAPUS_PREFIX=$(STAGE) \
-	  -DAPUS_BUILD=$(CURDIR)/$(BUILD) -DAPUS_EMBEDDED=$(EMBEDDED_OPTION)
+	cmake -S ctests -B $(CTESTS) -DCMAKE_PREFIX_PATH="$(STAGE)" -DAPUS_PREFIX="$(STAGE)" \
+	  -DAPUS_BUILD="$(CURDIR)/$(BUILD)" -DAPUS_EMBEDDED=$(EMBEDDED_OPTION)
 	cmake --build $(CTESTS)
 	ctest --test-dir $(CTESTS) $(CTEST_FLAGS) -j3 --output-on-failure --timeout 300
 	@echo "Left out, for want of programs (scripts/install-needs.sh browser format bench):"
@@ -141,6 +141,7 @@ install: ## install below PREFIX (/usr/local); DESTDIR goes before it
 	  then PATH="$$PATH:/usr/sbin:/sbin" ldconfig 2>/dev/null || true; fi
 
 package: build ## make the .deb and the .tar.gz
+	rm -f $(BUILD)/*.deb $(BUILD)/*.tar.gz
 	cd $(BUILD) && cpack
 
 format: ## lay out the Swift and the C sources

@@ -134,6 +134,10 @@ def throughput(arguments, chosen, scratch, section, one_round, against="referenc
     reference = None if against in failed else rounds.get(against)
     results = {name: measure.summary(r, reference)
                for name, r in rounds.items() if name not in failed}
+    # How Apus stands to each of them, round by round.
+    own = None if "apus-worker" in failed else rounds.get("apus-worker")
+    for name, result in results.items():
+        result["apus"] = own and measure.summary(own, rounds[name])["ratio"]
     results.update({name: {"failed": problem} for name, problem in failed.items()})
     return results
 

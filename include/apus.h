@@ -1828,7 +1828,7 @@ APUS_API int64_t apus_query_append(char *buffer, size_t capacity, const char *na
  * Safe by default: a request is repeated only if nothing of an answer came and it is
  * idempotent (RFC 9110 section 9.2.2) or the connection was refused; a body that is
  * shorter than it should be is APUS_E_CLOSED; Authorization and Cookie never follow a
- * redirect to another origin.
+ * redirect to another origin. A field over several lines (RFC 9112 section 5.2) is refused.
  */
 
 enum { APUS_FETCH_IDLE = 0, APUS_FETCH_RUNNING = 1, APUS_FETCH_DONE = 2 };
@@ -1873,6 +1873,7 @@ APUS_API int32_t apus_client_set_max_body(apus_client client, int64_t bytes);
 
 /* Whether Accept-Encoding is sent and a body in gzip or deflate is decoded (default 1);
  * also one in br or zstd, where libbrotlidec.so.1 or libzstd.so.1 is found when first wanted.
+ * A response in another coding fails then, with APUS_E_UNSUPPORTED.
  * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
 APUS_API int32_t apus_client_set_decoding(apus_client client, int32_t on);
 
@@ -1896,7 +1897,8 @@ APUS_API int32_t apus_client_set_max_connections(apus_client client, int32_t per
 APUS_API int32_t apus_client_set_idle_connection_timeout(apus_client client, int32_t ms);
 
 /* Has all connections made to a Unix socket, whatever the URLs' hosts, those of channels,
- * too; NULL ends it. No proxy is asked then.
+ * too; NULL ends it. No proxy is asked then. One whose queue is full is tried until the limit
+ * on connecting.
  * Errors: APUS_E_ARGUMENT (empty, or 108 bytes and more). Thread: any. Since 0.1. */
 APUS_API int32_t apus_client_set_unix_socket(apus_client client, const char *path);
 
@@ -2078,13 +2080,15 @@ APUS_API int32_t apus_fetch_set_credentials(apus_fetch fetch, const char *user,
 APUS_API int32_t apus_fetch_set_bearer(apus_fetch fetch, const char *token);
 
 /* Whether a body is sent only once the server says so, by 100 (Continue), or says
- * nothing for a second (default 0; RFC 9110 section 10.1.1).
+ * nothing for a second (default 0; RFC 9110 section 10.1.1). Where it answers 417 the
+ * request is sent once more without that.
  * Errors: APUS_E_ARGUMENT (not 0 or 1). Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_set_expect(apus_fetch fetch, int32_t on);
 
 /* How often it is tried again after a connection was not made, by a proxy and by TLS too, or
  * broke before anything of an answer to an idempotent request (default 0), and the
- * milliseconds before each.
+ * milliseconds before each. A name without an address is not, but one that no resolver has
+ * answered for.
  * Errors: APUS_E_ARGUMENT (not 0 to 100, a day). Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_set_retries(apus_fetch fetch, int32_t most, int32_t delay_ms);
 
@@ -2189,7 +2193,8 @@ APUS_API int32_t apus_response_is_alive(apus_response response);
 /* 10 for HTTP/1.0, 11 for HTTP/1.1. Thread: any. Since 0.1. */
 APUS_API int32_t apus_response_version(apus_response response);
 
-/* 100 to 599. Thread: any. Since 0.1. */
+/* 100 to 999; over 599 it is to be taken as 500 (RFC 9110 section 15).
+ * Thread: any. Since 0.1. */
 APUS_API int32_t apus_response_status(apus_response response);
 
 /* The reason phrase, which may be empty; borrowed. Thread: any. Since 0.1. */
@@ -2998,7 +3003,7 @@ APUS_API int32_t apus_client_set_tls_password(apus_client client, apus_password_
 
 /* Whether hosts that say so over TLS are asked over TLS alone, for as long as they say and
  * no longer than the client lives (HSTS, RFC 6797): http URLs become https, those of
- * channels wss. They count while certificates are checked.
+ * channels wss; not over a Unix socket. They count while certificates are checked.
  * Default 0, which also forgets them. Errors: APUS_E_ARGUMENT (not 0 or 1). */
 APUS_API int32_t apus_client_set_hsts(apus_client client, int32_t on);
 

@@ -26,6 +26,8 @@ if [ -e "$out" ] && [ -e "$archive" ] && [ -z "$(find "${inputs[@]}" -newer "$ou
   exit 0
 fi
 
+# What is of older sources must not be taken for up to date if something fails below.
+rm -f "$out" "$archive"
 object=${out%.so}.o
 "$swiftc" "${module[@]}" -enable-experimental-feature Embedded -wmo -Osize \
   -Xfrontend -function-sections -c "${sources[@]}" -o "$object"
@@ -40,6 +42,5 @@ object=${out%.so}.o
 ld -r --force-group-allocation -o "$object.all" "$object" -L"$tables" -lswiftUnicodeDataTables
 sed -n 's/^ *\(apus_[a-z0-9_]*\);$/\1/p' cmake/apus.map >"$object.names"
 objcopy --keep-global-symbols="$object.names" --strip-unneeded "$object.all" "$object"
-rm -f "$archive"
 ar rcsD "$archive" "$object"
 rm -f "$object" "$object.all" "$object.names"

@@ -63,6 +63,15 @@ static inline int32_t sys_file_write(int32_t descriptor, const void *data, size_
   return 0;
 }
 
+// What writing has not told yet (a network's file system, a quota) closing does, of any
+// descriptor of the file: 0, or the negative error number.
+static inline int32_t sys_file_settle(int32_t descriptor) {
+  int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  // Without a descriptor to spare nobody can say.
+  if (copy < 0) return 0;
+  return close(copy) < 0 && errno != EINTR ? -errno : 0;
+}
+
 // Puts a file in the place of another: 0, or the negative error number.
 static inline int32_t sys_file_rename(const char *from, const char *to) {
   return rename(from, to) < 0 ? -errno : 0;

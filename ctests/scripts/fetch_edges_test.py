@@ -414,6 +414,128 @@ def expecting(mode):
         check(f"{mode}: a client that expects", (True, b"hello"), (server.expects, got.body))
         ask(client, "POST", server.url, body=b"hello", expect=0)
         check(f"{mode}: a fetch that does not", False, server.expects)
+
+    def refuse(server, peer, _number):
+        """RFC 9110 section 10.1.1: the same without it, once."""
+        if b"Expect:" not in server.head(peer):
+            return answer(peer, b"".join(peer.recv(1) for _ in range(5)), server.status)
+        answer(peer, b"no", "417 Expectation Failed")
+
+    for status in ("200 OK", "417 Expectation Failed"):
+        for options in ({"body": b"hello"}, {"source": [b"he", b"llo"], "source_length": 5}):
+            with Server(refuse) as server:
+                server.status = status
+                got = ask(client, "POST", server.url, **options)
+                check(f"{mode}: an expectation that is refused ({status}): {got.message}",
+                      (int(status[:3]), b"hello", 2), (got.status, got.body, server.count))
+    client.end()
+
+
+def followed(mode, pair):
+    """What nobody is to have is not waited for, where nothing can come behind it."""
+    over = threading.Event()
+
+    def serve(server, peer, number):
+        if not server.head(peer).startswith(b"GET / "):
+            return answer(peer)
+        peer.sendall(b"HTTP/1.1 302 Found\r\nLocation: /x\r\n" + server.rest)
+        if not server.ends:
+            over.wait(PATIENCE)
+
+    client = Client(mode)
+    call("client_set_verify", client.handle, 0, 0)
+    for what, rest, ends in (("without a length", b"\r\n", False),
+                             ("to be closed", b"Content-Length: 9\r\nConnection: close\r\n\r\nab",
+                              False),
+                             ("cut by its end", b"Content-Length: 9\r\n\r\nab", True)):
+        for secure in (None, pair):
+            over.clear()
+            with Server(serve, secure) as server:
+                server.rest, server.ends = rest, ends
+                got = ask(client, "GET", server.url)
+                check(f"{mode}: a redirect {what}: {got.message}", (b"hello", 2),
+                      (got.body, server.count))
+                over.set()
+    client.end()
+
+
+def sourced(mode):
+    """A source that has given all that it was to give need not say so: the connection is
+    used again."""
+    def serve(server, peer, _number):
+        while b"Content-Length" in (head := server.head(peer)):
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            answer(peer, b"".join(peer.recv(1) for _ in range(length)))
+
+    client = Client(mode)
+    with Server(serve) as server:
+        for pieces in ([b"0123456789"], [b"01234", b"56789"], []):
+            whole = b"".join(pieces)
+            got = ask(client, "POST", server.url, source=pieces, source_length=len(whole))
+            check(f"{mode}: a source of {len(whole)}: {got.message}", whole, got.body)
+        check(f"{mode}: its connections", 1, server.count)
+    client.end()
+
+
+def timed(mode):
+    """The times are those of the last connection and of its answer."""
+    def serve(server, peer, number):
+        server.head(peer)
+        if number == 1:
+            return answer(peer, b"", "302 Found", "Location: /x\r\nConnection: close\r\n")
+        peer.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        server.gate.wait(PATIENCE)
+        answer(peer)
+        server.head(peer)
+        answer(peer)
+
+    client = Client(mode)
+    with Server(serve) as server:
+        server.gate = threading.Event()
+        threading.Timer(0.1, server.gate.set).start()
+        times = []
+        for _ in range(2):
+            fetch = Fetch(client, "GET", server.url)
+            response = apus.apus_fetch_send(fetch.handle)
+            times.append([apus.apus_response_time_us(response, at) for at in range(5)])
+            fetch.end()
+        total, _, connected, _, first = times[0]
+        check(f"{mode}: times {times[0]}", True, 0 <= connected <= first <= total)
+        check(f"{mode}: an interim response is none {times[0]}", True, first >= 90_000)
+        check(f"{mode}: a connection that stood {times[1]}", -12, times[1][2])
+    client.end()
+
+
+def long_paths(mode):
+    """A cookie without a path has its request's, but for one that is too long to be kept."""
+    def serve(server, peer, _number):
+        server.head(peer)
+        answer(peer, fields="Set-Cookie: a=b\r\nConnection: close\r\n")
+
+    client = Client(mode, cookies=1)
+    with Server(serve) as server:
+        for length, wanted in ((1025, 0), (1000, 1)):
+            ask(client, "GET", f"{server.url}/{'a' * length}/x")
+            check(f"{mode}: cookies of a path of {length}", wanted,
+                  apus.apus_client_cookie_count(client.handle))
+    client.end()
+
+
+def later(mode):
+    """A fetch has what held as it was made."""
+    def serve(server, peer, _number):
+        answer(peer, server.head(peer), fields="Connection: close\r\n")
+
+    client = Client(mode, bearer=b"first")
+    with Server(serve) as server:
+        client.set(base_url=server.url + "/old/", header=(b"X-Mine", b"old"))
+        fetch = Fetch(client, "GET", "page")
+        client.set(bearer=b"second", base_url="http://nowhere.invalid/", header=(b"X-Mine", b"new"))
+        for _ in range(2):
+            got = fetch.send().body
+            check(f"{mode}: as it was {got}", [True] * 3, [part in got for part in (
+                b"GET /old/page ", b"Bearer first\r\n", b"X-Mine: old\r\n")])
+        fetch.end()
     client.end()
 
 
@@ -527,6 +649,44 @@ def cookies(mode):
         client.end()
 
 
+def queued(mode, folder):
+    """A Unix socket whose queue is full: its server is behind, and comes to it."""
+    path = os.path.join(folder, "full" + mode)
+    crowd = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(0)
+        while True:
+            crowd.append(socket.socket(socket.AF_UNIX))
+            crowd[-1].setblocking(False)
+            try:
+                crowd[-1].connect(path)
+            except BlockingIOError:
+                break
+
+        def serve():
+            for _ in crowd[:-1]:
+                listener.accept()[0].close()
+            with listener.accept()[0] as peer:
+                peer.recv(10_000)
+                answer(peer)
+        client = Client(mode, unix_socket=path, connect_timeout=100)
+        check(f"{mode}: a queue that stays full", E_TIMEOUT,
+              ask(client, "GET", "http://server/").code)
+        client.set(connect_timeout=PATIENCE * 1000)
+        # Nobody sees that it tries; most likely it does when this begins.
+        thread = threading.Timer(0.1, serve)
+        thread.start()
+        outcome = ask(client, "GET", "http://server/")
+        check(f"{mode}: a queue that was full: {outcome.message}", b"hello", outcome.body)
+        client.end()
+        if outcome.code:
+            socket.socket(socket.AF_UNIX).connect(path)
+        thread.join()
+    for each in crowd:
+        each.close()
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         made = Authority(os.path.join(folder, "ca"))
@@ -542,11 +702,17 @@ def main():
             secure(mode, ca, pair)
             wrong(mode)
             expecting(mode)
+            followed(mode, pair)
+            sourced(mode)
+            timed(mode)
+            long_paths(mode)
+            later(mode)
             ended_with_answer(mode)
             events(mode)
             held_up_events(mode)
             silent_events(mode)
             cookies(mode)
+            queued(mode, folder)
         resumed(ca, pair)
     client = Client("worker")
     check("an address that is encoded", 0,

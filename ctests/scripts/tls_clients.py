@@ -1,6 +1,7 @@
 """The client's side of tls_peers_test: https and wss with servers of other makes."""
 import ctypes
 import os
+import select
 import shutil
 import socket
 import ssl
@@ -310,6 +311,92 @@ def test_s_server(ca):
         process.communicate()
 
 
+def records(data):
+    """The whole records of TLS at the start, each with its header."""
+    found, index = [], 0
+    while index + 5 <= len(data):
+        end = index + 5 + int.from_bytes(data[index + 3:index + 5], "big")
+        if end > len(data):
+            break
+        found.append(data[index:end])
+        index = end
+    return found
+
+
+class HalfTicket(Threads):
+    """A way to a server, on which the rest of what it says behind the handshake comes only
+    when the client has had nothing more to say for a while."""
+
+    def __init__(self, port):
+        self.to, self.parts = port, 0
+        super().__init__()
+
+    def serve(self, peer):
+        with socket.create_connection(("127.0.0.1", self.to), 30) as server:
+            # Until the client's part of the handshake, which a ChangeCipherSpec begins.
+            said, answer = b"", b""
+            while not any(each[0] == 20 for each in records(said)):
+                for ready in select.select([peer, server], [], [])[0]:
+                    data = ready.recv(65536)
+                    (server if ready is peer else peer).sendall(data)
+                    said += data if ready is peer else b""
+            while self.parts < 2:
+                ready = select.select([peer, server], [], [])[0]
+                if server in ready:
+                    answer += server.recv(65536)
+                    self.parts = len(records(answer))
+                elif peer in ready:
+                    server.sendall(peer.recv(512))
+            first = len(records(answer)[0])
+            peer.sendall(answer[:first])
+            while select.select([peer], [], [], 0.3)[0]:
+                server.sendall(peer.recv(65536))
+            peer.sendall(answer[first:])
+            while True:
+                for ready in select.select([peer, server], [], [])[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    (server if ready is peer else peer).sendall(data)
+
+
+def test_half_ticket(mode, ca):
+    """A ticket in several records (RFC 8446 §5.1): with the client's certificate in it, it is
+    longer than one may be here. Between them nothing can be encrypted."""
+    pair, mine = ca.make("half" + mode), ca.make("halfclient" + mode, common="the client")
+    process = subprocess.Popen(
+        ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", pair[0], "-key", pair[1],
+         "-CAfile", ca.certificate, "-Verify", "1", "-tls1_3", "-max_send_frag", "512",
+         "-num_tickets", "1", "-naccept", "1"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    line = b""
+    while b"ACCEPT" not in line:
+        line = process.stdout.readline()
+    body = b"x" * (32 << 20) + b"\nthe end\n"
+
+    def answer():
+        tail = b""
+        while b"\nthe end\n" not in tail:
+            data = process.stdout.read1(65536)
+            if not data:
+                return
+            tail = tail[-16:] + data
+        process.stdin.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        process.stdin.flush()
+    thread = threading.Thread(target=answer)
+    thread.start()
+    with HalfTicket(int(line.rsplit(b":", 1)[1])) as way:
+        client = trusting(mode, ca)
+        call("client_set_certificate", client.handle, *mine)
+        outcome = ask(client, f"https://localhost:{way.port}/", "POST", body=body)
+        check(f"half a ticket ({mode}): {outcome.message}", b"ok", outcome.body)
+        check("records of the ticket", True, way.parts > 1)
+        client.end()
+        process.kill()
+        thread.join()
+        process.communicate()
+
+
 def server_context(pair):
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(*pair)
@@ -412,6 +499,7 @@ def test_clients(ca, folder):
     for mode in MODES:
         test_own(mode, ca)
         test_proxies(mode, ca)
+        test_half_ticket(mode, ca)
     test_trust(ca, folder)
     test_strict(ca)
     test_nginx(ca, folder)

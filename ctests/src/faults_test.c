@@ -303,12 +303,34 @@ static void test_events(enum mode mode) {
   harness_stop(&app);
 }
 
+/* Any allocation may fail of those that a URL takes. */
+static void test_urls(enum mode mode) {
+  static const char *const pairs[][3] = {
+      {"http://example.com/a", "/b", "http://example.com/b"},
+      {"http://example.com/a/b", "../c?d#e", "http://example.com/c?d#e"},
+      {"http://a/", "https://[2001:db8::1]:8080/x", "https://[2001:db8::1]:8080/x"},
+      {"http://[::1]/", "//u:p@[::2]/", "http://u:p@[::2]/"}};
+  (void)mode;
+  for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+    char text[200];
+    int32_t result = APUS_E_MEMORY;
+    int fails = 1;
+    for (; result == APUS_E_MEMORY; fails++) {
+      memory_fails = fails;
+      result = apus_url_resolve(pairs[i][0], pairs[i][1], text, sizeof text);
+      memory_fails = 0;
+    }
+    CHECK_INT(strlen(pairs[i][2]), result);
+    CHECK_TEXT(pairs[i][2], text);
+    CHECK(fails > 3);
+  }
+}
+
 int main(void) {
   static const struct harness_case cases[] = {
-      {"let_go", test_let_go},
-      {"start_fails", test_start_fails},
-      {"routes", test_routes},
-      {"events", test_events},
+      {"let_go", test_let_go}, {"start_fails", test_start_fails},
+      {"routes", test_routes}, {"events", test_events},
+      {"urls", test_urls},
   };
   mallopt(M_PERTURB, 0xA5); /* what was freed is not what it was */
   return harness_run("faults_test", MODE_TICK, getenv("FAULTS_CASE"), CASES(cases));

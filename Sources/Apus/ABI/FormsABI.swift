@@ -45,7 +45,7 @@ public func apusServerSetMaxForm(_ handle: UInt64, _ bytes: Int64) -> Int32 {
   set(handle) { server throws(Failure) in
     server.o.options.forms.whole = try limit(bytes)
     // Nothing is admitted by it where there is no route for forms.
-    if server.o.options.limits.form > 0 {
+    if server.o.options.limits.form >= 0 {
       server.o.options.limits.form = server.o.options.forms.whole
     }
     return 0

@@ -79,6 +79,8 @@
       let end = CookieRules.defaultPathEnd(path)
       if end > 0 { ownPath.append(path.extracting(0..<end)) } else { ownPath.append("/") }
     }
+    // Also one that is the request's own: 3000 of them are kept.
+    if ownPath.count > SetCookie.longestAttribute { return .ignored("the path is too long") }
     if ownPath.failed { return .ignored(Code.memory.message) }
     return put(
       field.extracting(cookie.name), field.extracting(cookie.value), domain.bytes, ownPath.bytes,

@@ -38,6 +38,8 @@
 
   /// How long an attempt is alone, RFC 8305 §5: 250 ms, in steps of the loop's timers.
   static var attemptDelay: Int64 { 250_000 }
+  /// When a Unix socket is tried again whose queue is full.
+  static var queueDelay: Int64 { 10_000 }
 
   fileprivate init(
     loop: Ref<Loop>, owner: UnsafeMutableRawPointer, done: Done, timer: Ref<Timer>,
@@ -170,7 +172,11 @@ extension Ref where Object == Dialer {
     o.resolvedAt = o.loop.o.now
     swap(&o.peers, &lookup.o.peers)
     guard Dialer.interleave(&o.peers) else { return finish(.noMemory) }
-    if o.peers.isEmpty { return finish(Failure(.notFound, "the host's name has no address")) }
+    if o.peers.isEmpty {
+      return finish(
+        lookup.o.isUndecided
+          ? .undecided : Failure(.notFound, "the host's name has no address"))
+    }
     connectNext()
   }
 
@@ -189,6 +195,12 @@ extension Ref where Object == Dialer {
         return setTimer()
       } catch {
         problem = error
+        // unix(7): its server is behind, and the kernel queues nobody more.
+        if error.isForNow, o.peers[place].isUnix {
+          o.nextPeer = place
+          o.nextAttempt = o.loop.o.now &+ Dialer.queueDelay
+          return setTimer()
+        }
       }
     }
     o.nextAttempt = .max

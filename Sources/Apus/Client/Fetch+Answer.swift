@@ -12,6 +12,12 @@ extension Ref where Object == Fetch {
       o.run.plan = .follow
       return
     }
+    // RFC 9110 §10.1.1: the same without the expectation.
+    if status == 417, o.run.isExpecting, canSendAgain || o.run.isWithheld {
+      o.run.isUnexpecting = true
+      o.run.plan = .follow
+      return
+    }
     if status == 401 {
       if answers(bytes) { o.run.plan = .follow }
       return

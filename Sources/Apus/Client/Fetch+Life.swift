@@ -30,36 +30,25 @@ extension Ref where Object == Fetch {
     func isSecure(_ url: Bytes) -> Bool {
       url.count > 6 && url.extracting(0..<6).equalsLowercase("https:")
     }
-    if locked({ isSecure(o.url.bytes) }) { return true }
-    let client = o.client
-    client.o.lock.lock()
-    defer { client.o.lock.unlock() }
-    return isSecure(client.o.base.bytes)
+    return locked { isSecure(o.url.bytes) || isSecure(o.base.bytes) }
   }
 
   /// The URL of the first request. The caller holds the lock.
   func prepare() throws(Failure) -> WebURL {
     let client = o.client
     try client.locked { () throws(Failure) in
-      guard o.defaults.copy(client.o.fields), copy(client.o.unixPath, to: &o.unixPath) else {
-        throw .noMemory
-      }
+      guard copy(client.o.unixPath, to: &o.unixPath) else { throw .noMemory }
     }
     return try target()
   }
 
   /// The same for who only wants to know. The caller holds the lock.
   func target() throws(Failure) -> WebURL {
-    let client = o.client
-    var base = ByteBuffer()
-    try client.locked { () throws(Failure) in
-      guard client.o.base.isEmpty || copy(client.o.base, to: &base) else { throw .noMemory }
-    }
     var target: WebURL
-    if base.isEmpty {
+    if o.base.isEmpty {
       target = try WebURL.fetchable(o.url.bytes)
     } else {
-      let parsed = try WebURL(base.bytes)
+      let parsed = try WebURL(o.base.bytes)
       target = try WebURL(o.url.bytes, at: parsed)
       try target.checkFetchable()
     }
@@ -74,12 +63,7 @@ extension Ref where Object == Fetch {
     } else if o.credentials.scheme != .none {
       guard run.credentials.copy(o.credentials) else { throw .noMemory }
     } else {
-      let client = o.client
-      client.o.lock.lock()
-      let isCopied =
-        client.o.credentials.scheme == .none || run.credentials.copy(client.o.credentials)
-      client.o.lock.unlock()
-      if !isCopied { throw .noMemory }
+      guard run.credentials.copy(o.defaultCredentials) else { throw .noMemory }
     }
   }
 

@@ -25,7 +25,8 @@ extension Ref where Object == Fetch {
     o.run.dropped = 0
     let carries = o.run.sendsBody && o.body.isThere
     // What is known to be empty waits for nothing.
-    let expects = o.options.expects && carries && o.body.count != 0
+    let expects =
+      o.options.expects && carries && o.body.count != 0 && !o.run.isUnexpecting
     do throws(Failure) {
       try appendHead(to: &output.o, carries: carries, expects: expects)
     } catch {
@@ -37,8 +38,9 @@ extension Ref where Object == Fetch {
         asksForUpgrade: false))
     loop.addDirty(link.o.stream)
     o.run.isHeadSent = true
-    o.run.isBodySent = !carries
+    o.run.isBodySent = !carries || o.body.count == 0
     o.run.waitsToSend = expects
+    o.run.isExpecting = expects
     o.run.isWithheld = false
     o.run.active = loop.o.now
     if expects { o.run.resume = loop.o.now &+ FetchRun.patience }
@@ -172,6 +174,8 @@ extension Ref where Object == Fetch {
       }
       output.append(given.bytes)
       if isChunked { output.append("\r\n") }
+      // RFC 9112 §6.3: it ends there, whatever the host is still to say.
+      if !isChunked, o.run.given == o.body.count { o.run.isBodySent = true }
       return true
     }
     if isWhole {

@@ -31,6 +31,8 @@ extension Ref where Object == Fetch {
         return index
       case .interim:
         o.run.active = loop.o.now
+        // The response is still to begin.
+        o.run.times.firstByte = -1
         if o.run.head.status == 100 { mayContinue() }
       case .head(let range): headCame(bytes.extracting(range), on: link)
       case .body(let range): bodyCame(bytes.extracting(range))
@@ -58,6 +60,8 @@ extension Ref where Object == Fetch {
 
   private func headCame(_ bytes: Bytes, on link: Ref<Link>) {
     o.run.isHeadIn = true
+    // It may have come together with an interim one.
+    if o.run.times.firstByte < 0 { o.run.times.firstByte = Clock.now &- o.run.started }
     o.run.active = link.o.pool.o.worker.o.loop.o.now
     // Who answers so early does not want the body.
     o.run.resume = 0
@@ -69,7 +73,12 @@ extension Ref where Object == Fetch {
     }
     noteStrictTransport(bytes, now: link.o.pool.o.worker.o.loop.o.wallSeconds)
     decide(bytes)
-    guard isServed(by: link), o.run.plan == .give else { return }
+    guard isServed(by: link) else { return }
+    if o.run.plan == .follow {
+      // Where nothing comes behind it, what nobody is to have is not waited for.
+      if !o.run.head.persists || !o.options.keepsAlive { followNow(link) }
+      return
+    }
     if let source = o.events { eventsBegin(source, bytes) } else { give(bytes, link) }
   }
 
@@ -114,7 +123,8 @@ extension Ref where Object == Fetch {
         try decoder.add(bytes.extracting(field.value))
         number &+= 1
       }
-      if decoder.isIdentity { return nil }
+      // A stream of events also goes through one that does nothing: piece by piece.
+      if decoder.isIdentity, o.events == nil { return nil }
       o.run.decoder = Ref<ContentDecoder>(make: decoder)
       return o.run.decoder == nil ? .noMemory : nil
     } catch {
@@ -142,13 +152,21 @@ extension Ref where Object == Fetch {
     decode(decoder, bytes)
   }
 
+  /// The rest of a response that nobody is to have does not come, or is not worth it.
+  func followNow(_ link: Ref<Link>) {
+    leave(link, isReusable: false)
+    goOn()
+  }
+
+  /// Whether the response is known to be one that nobody is to have.
+  var isFollowing: Bool { o.run.isHeadIn && o.run.plan == .follow }
+
   /// Of a response that nobody is to have.
   private func drop(_ count: Int) {
     o.run.dropped &+= Int64(count)
     guard o.run.dropped > FetchRun.mostDropped, let link = o.run.link else { return }
     // A new connection costs less than the rest.
-    leave(link, isReusable: false)
-    goOn()
+    followNow(link)
   }
 
   private func decode(_ decoder: Ref<ContentDecoder>, _ bytes: Bytes) {
@@ -255,6 +273,7 @@ extension Ref where Object == Fetch {
         link, Failure(.closed, "the server closed the connection in the TLS handshake"))
     }
     guard o.run.stage == .exchanging else { return }
+    if isFollowing { return followNow(link) }
     switch link.o.machine.finish() {
     case .nothing:
       lost(link, Failure(.closed, "the server closed the connection before it answered"))
@@ -275,6 +294,7 @@ extension Ref where Object == Fetch {
     }
     if o.run.stage == .securing { return unsecured(link, number) }
     guard o.run.stage == .exchanging else { return }
+    if isFollowing { return followNow(link) }
     let failure = link.o.stream.o.tlsFailure
     if let failure, failure.code != .closed { return finish(failure) }
     if link.o.machine.isAtStart {

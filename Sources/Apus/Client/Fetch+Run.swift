@@ -73,6 +73,8 @@ extension Ref where Object == Fetch {
     o.run.isBodySent = false
     o.run.isHeadIn = false
     o.run.resume = 0
+    // They are told of the last connection, and the last answer.
+    o.run.times = FetchTimes()
     var key = ByteBuffer()
     do throws(Failure) { try appendKey(to: &key) } catch { return finish(error) }
     guard let origin = pool.origin(key) else { return finish(.noMemory) }
@@ -185,9 +187,13 @@ extension Ref where Object == Fetch {
     finish(failure)
   }
 
-  /// A limit, or a name that there is not, is so the next time as well.
+  /// A limit, or a name that there is not, is so the next time as well; not one of which
+  /// nobody can say now whether it is there.
   private static func mayPass(_ failure: Failure) -> Bool {
-    failure.code == .io || failure.code == .timeout || failure.code == .closed
+    switch failure.code {
+    case .io, .timeout, .closed: true
+    default: failure.isForNow
+    }
   }
 
   /// A connection stood, and came to nothing before the request: at a proxy, or in TLS.
@@ -279,6 +285,7 @@ extension Ref where Object == Fetch {
       if let link = o.run.link, o.run.stage == .securing {
         return notReady(link, Failure(.timeout, "TLS was not agreed on in time"))
       }
+      if let link = o.run.link, isFollowing { return followNow(link) }
       return finish(
         o.run.isHeadIn
           ? Failure(.timeout, "the response's body stopped coming")

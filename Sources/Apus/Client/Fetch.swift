@@ -39,13 +39,16 @@ typealias FetchSourceFunction =
   var url = ByteBuffer()
   var query = ByteBuffer()
   var fields = FieldLines()
-  /// Lines of its client that it has none of.
+  /// Lines of its client, as they were when it was made, where it has none of its own.
   var defaults = FieldLines()
   var unixPath = ByteBuffer()
   var options: FetchOptions
   var body = FetchBody()
   var form = FetchForm()
   var credentials = FetchCredentials()
+  /// Its client's, as they were when it was made.
+  var base = ByteBuffer()
+  var defaultCredentials = FetchCredentials()
   var output = ByteBuffer()
   var onResponse = unsafe Callback<FetchFunction>.none
   var onBody = unsafe Callback<FetchBodyFunction>.none
@@ -151,11 +154,20 @@ extension Ref where Object == Fetch {
     let fetch = unsafe Ref(typed)
     unsafe timer.o.owner = unsafe memory
     unsafe timer.o.run = { unsafe Ref<Fetch>(opaque: $0).expired() }
-    guard fetch.o.lock.isUsable else {
+    guard fetch.o.lock.isUsable, fetch.copyDefaults() else {
       fetch.release()
       throw .noMemory
     }
     return fetch
+  }
+
+  private func copyDefaults() -> Bool {
+    let client = o.client
+    client.o.lock.lock()
+    defer { client.o.lock.unlock() }
+    o.base.append(client.o.base.bytes)
+    return !o.base.failed && o.defaults.copy(client.o.fields)
+      && o.defaultCredentials.copy(client.o.credentials)
   }
 
   /// Lets everybody find it, once it is what it is to be. The maker's reference becomes

@@ -60,6 +60,9 @@ struct FetchRun: ~Copyable {
   var isBodySent = false
   /// The body waits for leave to be sent (RFC 9110 §10.1.1).
   var waitsToSend = false
+  /// It was told to wait for that; a server has refused to be asked (RFC 9110 §15.5.18).
+  var isExpecting = false
+  var isUnexpecting = false
   /// The answer came before leave was given: the body is not sent.
   var isWithheld = false
   /// Bytes of the body that the host gave.

@@ -130,10 +130,13 @@ extension Ref where Object == HTTPClient {
 
 extension Ref where Object == ChannelClient {
   /// Whether "ws:" is to be taken for "wss:", to a host in small letters (RFC 6797 §8.3,
-  /// RFC 6455 §3).
+  /// RFC 6455 §3). Over a Unix socket it is not.
   func wantsTLS(for host: Bytes) -> Bool {
     guard let client = try? o.channel.o.server.httpClient() else { return false }
-    return client.wantsTLS(for: host, now: Clock.wallSeconds)
+    client.o.lock.lock()
+    let isLocal = !client.o.unixPath.isEmpty
+    client.o.lock.unlock()
+    return !isLocal && client.wantsTLS(for: host, now: Clock.wallSeconds)
   }
 }
 

@@ -42,7 +42,8 @@ struct ContentDecoder: ~Copyable {
     var elements = ListElements()
     while let range = elements.next(in: value) {
       let name = value.extracting(range)
-      if name.equalsLowercase("identity") { continue }
+      // The second is no coding of the registry's, but servers say it that want none.
+      if name.equalsLowercase("identity") || name.equalsLowercase("none") { continue }
       guard let coding = ContentCoding(name) else {
         throw Failure(.unsupported, "the content has a coding that is not known here")
       }

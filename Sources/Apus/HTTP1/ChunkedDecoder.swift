@@ -24,6 +24,9 @@ struct ChunkedDecoder {
   private var nameCount = 0
   private var extensionCount = 0
   private var extensionTotal = 0
+  private let isOfResponse: Bool
+
+  init(isOfResponse: Bool = false) { self.isOfResponse = isOfResponse }
 
   enum Step {
     case more
@@ -102,7 +105,8 @@ struct ChunkedDecoder {
   /// RFC 9112 §7.1.1: *( ";" chunk-ext-name [ "=" chunk-ext-val ] ).
   private mutating func takeExtension(_ byte: UInt8) -> Refusal? {
     extensionCount &+= 1
-    extensionTotal &+= 1
+    // A response has them in each chunk, for as long as it goes on.
+    if !isOfResponse { extensionTotal &+= 1 }
     if extensionCount > RequestLimits.extensionOfChunk || extensionTotal > RequestLimits.extensions
     {
       return .bad("A chunk's extensions are too long.")

@@ -29,8 +29,8 @@ struct RequestLimits {
   var head = 32 * 1024
   var fields = 100
   var body: Int64 = 8 * 1024 * 1024
-  /// Of the routes that have a limit of their own, if there are any.
-  var form: Int64 = 0
+  /// Of the routes that have a limit of their own; -1: there are none.
+  var form: Int64 = -1
   /// Chunk extensions: of one chunk, and of a whole body.
   static var extensionOfChunk: Int { 256 }
   static var extensions: Int { 16 * 1024 }

@@ -21,7 +21,7 @@ struct ResponseMachine {
   private var state = State.start
   private var request: RequestFacts
   private var parser = ResponseParser()
-  private var chunks = ChunkedDecoder()
+  private var chunks = ChunkedDecoder(isOfResponse: true)
   /// Interim responses so far.
   private var interims = 0
   /// Content still to come by Content-Length, or taken so far otherwise.
@@ -199,7 +199,7 @@ struct ResponseMachine {
       }
       head.framing = .chunked
       state = .chunked
-      chunks = ChunkedDecoder()
+      chunks = ChunkedDecoder(isOfResponse: true)
       trailerCount = 0
       trailerBytes = 0
     } else if head.contentLength > limits.body {

@@ -27,7 +27,8 @@ enum StatusLine {
         if offset > 8 { status = status &* 10 &+ Int32(byte &- 48) }
       }
     }
-    if status < 100 || status > 599 { return .refused("A status is 100 to 599.") }
+    // RFC 9110 §15: what is over 599 is taken as a server's error.
+    if status < 100 { return .refused("A status is 100 or more.") }
     let end = bytes.firstOutsideFieldValue(from: start &+ 13)
     guard end < bytes.count else { return nil }
     guard bytes[end] == 13 else {

@@ -75,7 +75,9 @@ import CSystem
   /// All of it is there: the file takes its name.
   mutating func finish() throws(Failure) {
     guard let from = unsafe temporary.pointer, let to = unsafe path.pointer else { return }
-    let result = unsafe sys_file_rename(
+    var result = sys_file_settle(descriptor)
+    if result < 0 { throw .file("the file cannot be written", 0 &- result) }
+    result = unsafe sys_file_rename(
       UnsafeRawPointer(from).assumingMemoryBound(to: CChar.self),
       UnsafeRawPointer(to).assumingMemoryBound(to: CChar.self))
     if result < 0 { throw .file("the file cannot take its name", 0 &- result) }

@@ -26,6 +26,16 @@ extension Peer {
   }
 }
 
+extension Failure {
+  /// No resolver has answered.
+  static var undecided: Failure {
+    Failure(.notFound, "the host's name cannot be looked up", number: EAGAIN)
+  }
+
+  /// It may pass by itself in a while.
+  var isForNow: Bool { number == EAGAIN }
+}
+
 /// Begins a connection: a new descriptor, or the negative error number.
 extension System {
   func connect(to peer: Peer) -> Int32 {
@@ -47,6 +57,8 @@ extension System {
   private var mail: Ref<Mail>? = nil
   /// What was found, in the resolver's order.
   var peers = List<Peer>()
+  /// Nobody could say whether there are addresses.
+  fileprivate(set) var isUndecided = true
 
   private let lock = Lock()
   private var isWanted = true
@@ -104,6 +116,7 @@ extension System {
     let addresses = unsafe memory.bindMemory(to: sys_address.self, capacity: Lookup.most)
     let text = unsafe UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self)
     let count = unsafe system.resolve(system.context, text, port, addresses, Int32(Lookup.most))
+    isUndecided = count < 0
     var index = 0
     while index < count {
       _ = unsafe peers.append(Peer(address: addresses[index]))

@@ -76,7 +76,7 @@ extension Ref where Object == Stream {
     var wanted: UInt32 = 0
     if !o.isPaused, !o.isInputEnded { wanted |= readingInterest }
     if o.isPaused, !o.isInputEnded, !o.isEndNear { wanted |= SYS_POLL_PEER_END }
-    if o.isBlocked { wanted |= SYS_POLL_OUT }
+    if o.isBlocked, !(o.tls?.isHeldUp ?? false) { wanted |= SYS_POLL_OUT }
     if o.isUnwatched {
       if o.isPaused { return }
       o.isUnwatched = false

@@ -74,8 +74,8 @@ extension Ref where Object == Stream {
         return
       case .failed: return breakDown(tls)
       }
-      // Answers of TLS's own.
-      if tls.o.sealed != nil { flush() }
+      // Answers of TLS's own, and what could not be encrypted.
+      if tls.o.sealed != nil || tls.o.isMidMessage { flush() }
       return
     }
   }
@@ -153,6 +153,8 @@ extension Ref where Object == Stream {
     } while sends > 0 && tls.o.sealed == nil && !tls.o.isHandshaking && hasPlain
     let waits = hasPlain && !tls.o.isHandshaking
     block(tls.o.sealed != nil || waits)
+    // It may wait for another thing than before.
+    if o.isBlocked { updateInterest() }
     if o.isEnded { return }
     if tls.o.isEndHeld, !o.isPaused, o.input.isEmpty {
       tls.o.isEndHeld = false
@@ -189,7 +191,7 @@ extension Ref where Object == Stream {
         if output.o.isEmpty { continue }
       }
       // A failure is met by the flush, where there is nothing above us.
-      if count < 0 || !sendSealedQuietly(tls) { break }
+      if count < 0 || !sendSealedQuietly(tls) || tls.o.isMidMessage { break }
     }
     output.o.append(piece.extracting(start..<piece.count))
     o.loop.addDirty(self)

@@ -18,6 +18,8 @@ import CSystem
   fileprivate(set) var isHandshaking = true
   /// The connection's end was seen, and the error that it broke with.
   fileprivate(set) var sawEnd = false
+  /// Half a message of TLS's own has come, and nothing can be encrypted before its rest.
+  fileprivate(set) var isMidMessage = false
   /// The peer's end has come while reading was paused, and is to be told.
   var isEndHeld = false
   fileprivate var number: Int32 = 0
@@ -247,7 +249,8 @@ extension Ref where Object == TLSSession {
   /// The peer's end was not announced: what it sent may have been cut.
   var isTruncated: Bool { !o.isHandshaking && !hasGoodbye }
 
-  /// Encrypts until there is enough for one call; how many bytes were taken, or -1.
+  /// Encrypts until there is enough for one call, or nothing can be before more has come;
+  /// how many bytes were taken, or -1.
   func seal(_ bytes: Bytes, now: Int64) -> Int {
     var count = 0
     if now &- o.lastSealed > TLSSession.silence { o.burst = 0 }
@@ -262,9 +265,13 @@ extension Ref where Object == TLSSession {
         return unsafe SSL_write(o.ssl, start + count, Int32(truncatingIfNeeded: size))
       }
       if put <= 0 {
+        // RFC 8446 §5.1: a message may come in several records.
+        o.isMidMessage = unsafe SSL_get_error(o.ssl, put) == SSL_ERROR_WANT_READ
+        if o.isMidMessage { return count }
         fail("TLS cannot send")
         return -1
       }
+      o.isMidMessage = false
       count &+= Int(put)
       o.burst = min(o.burst &+ Int(put), TLSSession.firstBurst)
     }
@@ -278,6 +285,9 @@ extension Ref where Object == TLSSession {
     _ = unsafe SSL_shutdown(o.ssl)
     ERR_clear_error()
   }
+
+  /// What waits to be sent does so for more input, not for the kernel.
+  var isHeldUp: Bool { o.isMidMessage && o.sealed == nil }
 
   /// What it has gathered has gone.
   func giveSealed() {

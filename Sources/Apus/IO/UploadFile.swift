@@ -118,7 +118,8 @@ import CSystem
 
   /// All of it is there: it takes its name.
   mutating func finish(_ name: Text, replacing: Bool) throws(Failure) {
-    let result: Int32
+    var result = sys_file_settle(descriptor)
+    if result < 0 { throw .disk("the file cannot be written", 0 &- result) }
     if let old = unsafe temporary.pointer, !temporary.isEmpty {
       result = unsafe sys_saved_rename(
         folder, SavedFile.characters(old), name.characters, replacing ? 1 : 0)

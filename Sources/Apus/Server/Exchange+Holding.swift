@@ -62,9 +62,21 @@ extension Ref where Object == Exchange {
   func mailed() {
     o.isPosted.store(false, ordering: .sequentiallyConsistent)
     if !o.owed.isEmpty { o.worker?.enqueueOwed(self) }
+    if o.isDispatched, reach != .away { dropUnusedForm() }
     // Where the pump is done with it, it has let it go already.
     if let connection = o.connection, !o.isPopped { return connection.pump() }
     recycleIfFree()
+  }
+
+  /// Who listens to replies may look at their requests.
+  private var isReplyHeard: Bool { o.worker?.o.server.o.hasReplyListeners ?? false }
+
+  /// A form goes, and its file, once nobody can ask for it, however long the reply goes on.
+  private func dropUnusedForm() {
+    locked {
+      guard o.form != nil, o.queued == 0, !isReplyHeard else { return }
+      if o.holds.isDisjoint(with: [.handler, .request, .upgrade]) { dropForm() }
+    }
   }
 
   /// On the loop's thread: back to the pool, once nobody holds it.
@@ -126,6 +138,7 @@ extension Ref where Object == Exchange {
     if !o.isReplied, o.holds.isEmpty { completeUnanswered() }
     // A writer outlives the request's handle, unless that was deferred.
     if isShared, !o.isDeferred { Slots.endPrivate(o.slot) }
+    if o.hasExtras, !o.isDeferred, !isReplyHeard { dropForm() }
     if isShared { o.lock.unlock() }
   }
 

@@ -255,6 +255,9 @@ extension Ref where Object == Exchange {
     o.parameters = List<Pair>()
     o.queries = List<Pair>()
     o.trailers = List<Pair>()
+    o.cookies = List()
+    o.hasCookies = false
+    dropForm()
     o.body.clear()
     o.output.clear()
     o.reply.giveBack()

@@ -59,6 +59,7 @@ enum URLParser {
     url.parts.hasFragment = false
     let bytes = base.text.bytes
     url.text.append(bytes.extracting(0..<base.parts.path.lowerBound))
+    if url.text.failed { throw .noMemory }
     if isSlash(input, index) {
       takePath(input, from: index &+ 1, into: &url)
     } else if index < input.count, input[index] != 63, input[index] != 35 {
@@ -134,6 +135,7 @@ enum URLParser {
     guard hostEnd > host else { throw Failure(.argument, "the URL has no host") }
     let place = url.text.count
     try URLHost.append(input.extracting(host..<hostEnd), to: &url.text)
+    if url.text.failed { throw .noMemory }
     let isAddress = input[host] == UInt8(ascii: "[")
     url.parts.host = place..<url.text.count
     url.parts.hostName =

@@ -30,7 +30,7 @@ import Testing
   @Test(arguments: [
     "|http/1.1 200 \r\n", "HTTP/|2.0 200 \r\n", "HTTP/1|/1 200 \r\n", "HTTP/1.|x 200 \r\n",
     "HTTP/1.1|  200 \r\n", "HTTP/1.1 |2x0 \r\n", "HTTP/1.1 200|\r\n", "HTTP/1.1 200|0 \r\n",
-    "HTTP/1.1 09|9 \r\n", "HTTP/1.1 60|0 \r\n", "HTTP/1.1 200 a|\nb", "HTTP/1.1 200 a\r|b",
+    "HTTP/1.1 09|9 \r\n", "HTTP/1.1 09|9 \r\n", "HTTP/1.1 200 a|\nb", "HTTP/1.1 200 a\r|b",
     "HTTP/1.1 200 \u{1}|", "| HTTP/1.1 200 \r\n", "|\r\n", "HTTP/1.1 200 a|\u{7F}",
   ])
   func others(_ text: String) {

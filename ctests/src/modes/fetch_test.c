@@ -749,8 +749,14 @@ static void test_client(enum mode mode) {
   /* Who it is, for all fetches that have nothing of their own. */
   CHECK_TEXT("nobody", apus_response_header(response, "X-Who", NULL));
   CHECK_INT(0, apus_client_set_bearer(client, "token"));
+  CHECK_TEXT("nobody", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
+  CHECK_INT(1, apus_fetch_destroy(fetch));
+  fetch = apus_fetch_make(client, "GET", "echo?a=b");
   CHECK_TEXT("Bearer token", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
   CHECK_INT(0, apus_client_set_basic(client, "user", "word"));
+  CHECK_TEXT("Bearer token", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
+  CHECK_INT(1, apus_fetch_destroy(fetch));
+  fetch = apus_fetch_make(client, "GET", "echo?a=b");
   CHECK_TEXT("Basic dXNlcjp3b3Jk", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
   CHECK_INT(0, apus_fetch_set_bearer(fetch, "own"));
   CHECK_TEXT("Bearer own", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
@@ -760,7 +766,10 @@ static void test_client(enum mode mode) {
   CHECK_INT(0, apus_fetch_set_digest(fetch, "a", "b"));
   CHECK_TEXT("nobody", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
   CHECK_INT(0, apus_fetch_set_credentials(fetch, NULL, NULL));
+  CHECK_TEXT("Basic dXNlcjp3b3Jk", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
   CHECK_INT(0, apus_client_set_digest(client, "a", "b"));
+  CHECK_INT(1, apus_fetch_destroy(fetch));
+  fetch = apus_fetch_make(client, "GET", "echo?a=b");
   CHECK_TEXT("nobody", apus_response_header(apus_fetch_send(fetch), "X-Who", NULL));
   CHECK_INT(0, apus_client_set_credentials(client, NULL, NULL));
   /* What fetches have from their client, unless they set it. */

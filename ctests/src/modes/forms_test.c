@@ -481,6 +481,7 @@ static void test_limits(enum mode mode) {
   make_folder();
   atomic_store(&handled, 0);
   app_make(&app, mode);
+  CHECK_INT(0, apus_server_set_max_form(app.server, 0));
   CHECK_INT(0, apus_server_set_max_form(app.server, WHOLE));
   CHECK_INT(0, apus_server_set_max_part(app.server, ONE));
   CHECK_INT(0, apus_server_set_form_memory(app.server, MEMORY));
@@ -539,6 +540,61 @@ static void test_limits(enum mode mode) {
   CHECK_INT(1 + sizeof sizes / sizeof sizes[0], atomic_load(&handled));
   harness_stop(&app);
   remove_folder();
+}
+
+static _Atomic apus_writer kept;
+
+static void keep_events(void *context, apus_request request) {
+  (void)context;
+  CHECK_INT(200000, apus_request_part_length(request, 0));
+  atomic_store(&kept, apus_writer_make_events(request));
+  CHECK_INT(0, apus_writer_event(atomic_load(&kept), NULL, NULL, "here", APUS_STRLEN));
+}
+
+static void keep_pieces(void *context, apus_request request) {
+  (void)context;
+  CHECK_INT(200000, apus_request_part_length(request, 0));
+  atomic_store(&kept, apus_writer_make(request));
+  CHECK_INT(0, apus_writer_write(atomic_load(&kept), "here", 4));
+}
+
+/* The file of an upload goes with its request, however long the reply goes on. */
+static void test_long_reply(enum mode mode) {
+  static const apus_handler_fn handlers[] = {keep_events, keep_pieces};
+  for (size_t i = 0; i < 2; i++) {
+    struct app app;
+    struct client client;
+    make_folder();
+    app_make(&app, mode);
+    CHECK_INT(0, apus_server_set_form_memory(app.server, 1000));
+    CHECK_INT(0, apus_server_set_upload_folder(app.server, folder));
+    /* A limit of none, taken back. */
+    app_form(&app, "/form", handlers[i], NULL);
+    CHECK_INT(0, apus_server_set_max_form(app.server, 0));
+    CHECK_INT(0, apus_server_set_max_form(app.server, 64 << 20));
+    CHECK_INT(0, apus_server_set_max_body(app.server, 1000));
+    app_route(&app, APUS_POST, "/other", count_handled, NULL);
+    harness_start(&app);
+    client_open(&client, app.port);
+    post_text(&client, "/other", "text/plain", "a");
+    CLIENT_EXPECT(&client, "POST", 200, "handled");
+    int before = harness_descriptors();
+    begin_upload(&client, 200000);
+    send_upload(&client, 200000);
+    char *line = NULL;
+    do {
+      free(line);
+      line = client_line(&client);
+      CHECK(line != NULL);
+    } while (*line != '\0');
+    free(line);
+    EVENTUALLY(harness_descriptors() == before);
+    CHECK_INT(0, apus_writer_end(atomic_load(&kept)));
+    CHECK_INT(1, apus_writer_destroy(atomic_load(&kept)));
+    client_close(&client);
+    harness_stop(&app);
+    remove_folder();
+  }
 }
 
 /* 200 MiB, of which hardly anything is in memory. */
@@ -846,6 +902,7 @@ int main(int argc, char **argv) {
       {"no body", test_no_body},
       {"parsed", test_parsed},
       {"limits", test_limits},
+      {"long reply", test_long_reply},
       {"saving", test_saving},
       {"names", test_names},
       {"deferred", test_deferred},
