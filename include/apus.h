@@ -2473,7 +2473,8 @@ APUS_API int32_t apus_writer_on_missed(apus_writer writer, apus_writer_fn fn, vo
  * answer is 204 or another status than 200, or no text/event-stream, when an event is
  * over its limit, when the server cannot be trusted (TLS) or a proxy forbids it, when there
  * are too many redirections, and when it has failed as often as it may. Bytes that are not
- * UTF-8 come as U+FFFD. An id of more than 4096 bytes is ignored. */
+ * UTF-8 come as U+FFFD. An id of more than 4096 bytes is ignored. Fields and credentials are
+ * its client's as they were when it was made, also when it connects anew. */
 
 /* Makes a source, closed, for a URL. The caller owns it. Returns it, or 0.
  * Errors: APUS_E_ARGUMENT (malformed), APUS_E_UNSUPPORTED (a scheme other than http and

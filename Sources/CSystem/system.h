@@ -404,7 +404,8 @@ static inline int32_t sys_resolve(void *context, const char *name, uint16_t port
   memset(&hints, 0, sizeof hints);
   hints.ai_socktype = SOCK_STREAM;
   int32_t result = getaddrinfo(name, NULL, &hints, &found);
-  if (result != 0) return result == EAI_NONAME ? 0 : -1;
+  if (result == EAI_AGAIN || result == EAI_SYSTEM || result == EAI_MEMORY) return -1;
+  if (result != 0) return 0;
   int32_t count = 0;
   for (struct addrinfo *entry = found; entry && count < capacity; entry = entry->ai_next) {
     struct sys_address *address = &addresses[count];

@@ -529,7 +529,9 @@ def later(mode):
     client = Client(mode, bearer=b"first")
     with Server(serve) as server:
         client.set(base_url=server.url + "/old/", header=(b"X-Mine", b"old"))
-        fetch = Fetch(client, "GET", "page")
+        fetch = Fetch(client, "GET", "none")
+        client.set(base_url=None)
+        fetch.set(url="page")
         client.set(bearer=b"second", base_url="http://nowhere.invalid/", header=(b"X-Mine", b"new"))
         for _ in range(2):
             got = fetch.send().body

@@ -51,9 +51,8 @@ extension Ref where Object == Fetch {
   }
 
   func set(url: Bytes) throws(Failure) {
-    // One that is relative is looked at when there is a base.
-    let isBased = try o.client.locked { () throws(Failure) in !o.client.o.base.isEmpty }
-    if !isBased { _ = try WebURL.fetchable(url) }
+    // One that is relative is looked at when it runs, where there is a base.
+    if o.base.isEmpty { _ = try WebURL.fetchable(url) }
     try replace(&o.url, url)
   }
 

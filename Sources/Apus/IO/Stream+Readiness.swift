@@ -27,7 +27,10 @@ extension Ref where Object == Stream {
     }
     if events & SYS_POLL_OUT != 0 { flush() }
     if o.isEnded || o.isInputEnded { return }
-    if o.isPaused { return seeEnd(events) }
+    if o.isPaused {
+      if let tls = o.tls, tls.isHeldUp, events & SYS_POLL_IN != 0 { return receive(through: tls) }
+      return seeEnd(events)
+    }
     guard events & ~SYS_POLL_OUT != 0 else { return }
     if let tls = o.tls { return receive(through: tls) }
     if events & SYS_POLL_PEER_END != 0 { o.isEndKnown = true }
@@ -76,7 +79,12 @@ extension Ref where Object == Stream {
     var wanted: UInt32 = 0
     if !o.isPaused, !o.isInputEnded { wanted |= readingInterest }
     if o.isPaused, !o.isInputEnded, !o.isEndNear { wanted |= SYS_POLL_PEER_END }
-    if o.isBlocked, !(o.tls?.isHeldUp ?? false) { wanted |= SYS_POLL_OUT }
+    if o.isBlocked, let tls = o.tls, tls.isHeldUp {
+      // What comes while the user does not read waits for him in the input.
+      if !o.isInputEnded { wanted |= SYS_POLL_IN }
+    } else if o.isBlocked {
+      wanted |= SYS_POLL_OUT
+    }
     if o.isUnwatched {
       if o.isPaused { return }
       o.isUnwatched = false
