@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 from apus_fetch import Client, Fetch, apus, call, declare_more
 from certificates import openssl
@@ -327,8 +328,8 @@ class HalfTicket(Threads):
     """A way to a server, on which the rest of what it says behind the handshake comes only
     when the client has had nothing more to say for a while."""
 
-    def __init__(self, port):
-        self.to, self.parts = port, 0
+    def __init__(self, port, between):
+        self.to, self.parts, self.between = port, 0, between
         super().__init__()
 
     def serve(self, peer):
@@ -351,6 +352,7 @@ class HalfTicket(Threads):
             peer.sendall(answer[:first])
             while select.select([peer], [], [], 0.3)[0]:
                 server.sendall(peer.recv(65536))
+            self.between()
             peer.sendall(answer[first:])
             while True:
                 for ready in select.select([peer, server], [], [])[0]:
@@ -360,10 +362,11 @@ class HalfTicket(Threads):
                     (server if ready is peer else peer).sendall(data)
 
 
-def test_half_ticket(mode, ca):
+def test_half_ticket(mode, ca, pauses=False):
     """A ticket in several records (RFC 8446 §5.1): with the client's certificate in it, it is
     longer than one may be here. Between them nothing can be encrypted."""
-    pair, mine = ca.make("half" + mode), ca.make("halfclient" + mode, common="the client")
+    name = f"half{mode}{pauses}"
+    pair, mine = ca.make(name), ca.make("of" + name, common="the client")
     process = subprocess.Popen(
         ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", pair[0], "-key", pair[1],
          "-CAfile", ca.certificate, "-Verify", "1", "-tls1_3", "-max_send_frag", "512",
@@ -373,6 +376,7 @@ def test_half_ticket(mode, ca):
     while b"ACCEPT" not in line:
         line = process.stdout.readline()
     body = b"x" * (32 << 20) + b"\nthe end\n"
+    whole = threading.Event()
 
     def answer():
         tail = b""
@@ -381,14 +385,28 @@ def test_half_ticket(mode, ca):
             if not data:
                 return
             tail = tail[-16:] + data
+        whole.set()
         process.stdin.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         process.stdin.flush()
     thread = threading.Thread(target=answer)
     thread.start()
-    with HalfTicket(int(line.rsplit(b":", 1)[1])) as way:
-        client = trusting(mode, ca)
-        call("client_set_certificate", client.handle, *mine)
-        outcome = ask(client, f"https://localhost:{way.port}/", "POST", body=body)
+    client, fetch = trusting(mode, ca), None
+    call("client_set_certificate", client.handle, *mine)
+
+    def between():
+        """Nor need anything be read for it."""
+        if pauses:
+            call("fetch_pause", fetch.handle)
+            time.sleep(0.2)  # until its loop has seen that
+
+    with HalfTicket(int(line.rsplit(b":", 1)[1]), between) as way:
+        fetch = Fetch(client, "POST", f"https://localhost:{way.port}/", body=body)
+        if pauses:
+            fetch.tell()
+            check("half a ticket, paused: the body", True, whole.wait(60))
+            call("fetch_resume", fetch.handle)
+        outcome = fetch.finish() if pauses else fetch.send()
+        fetch.end()
         check(f"half a ticket ({mode}): {outcome.message}", b"ok", outcome.body)
         check("records of the ticket", True, way.parts > 1)
         client.end()
@@ -500,6 +518,7 @@ def test_clients(ca, folder):
         test_own(mode, ca)
         test_proxies(mode, ca)
         test_half_ticket(mode, ca)
+    test_half_ticket("worker", ca, pauses=True)
     test_trust(ca, folder)
     test_strict(ca)
     test_nginx(ca, folder)
