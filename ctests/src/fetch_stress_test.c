@@ -262,6 +262,8 @@ static void test_all_at_once(enum mode mode) {
     CHECK_INT(0, pthread_create(&threads[i], NULL, run, (void *)(i + 1)));
   }
   while (harness_now_ms() < end) harness_breathe();
+  /* Each limit is short, and a machine may be slow. */
+  EVENTUALLY(atomic_load(&completes) > 0 && atomic_load(&responses) > 0 && atomic_load(&bytes) > 0);
   /* The end of some clients comes upon what runs. */
   CHECK(apus_client_destroy(atomic_load(&clients[0])) >= 0);
   atomic_store(&stops, 1);
@@ -272,7 +274,6 @@ static void test_all_at_once(enum mode mode) {
   EVENTUALLY(atomic_load(&drops) == atomic_load(&given));
   EVENTUALLY(apus_live_count(APUS_KIND_RESPONSE) == 0);
   harness_stop(&app);
-  CHECK(atomic_load(&completes) > 0 && atomic_load(&responses) > 0 && atomic_load(&bytes) > 0);
   printf("calls %lld, completes %lld, contexts %d\n", (long long)atomic_load(&calls),
          (long long)atomic_load(&completes), atomic_load(&given));
 }
