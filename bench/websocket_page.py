@@ -197,5 +197,6 @@ def markdown(figures):
                            ("syscalls", system_calls_section), ("unmask", unmask_section)):
         if figures.get(section):
             parts.append(write(figures))
-    rounds = f"- Rounds: {arguments.rounds} of {arguments.seconds} s"
+    rounds = (f"- Rounds: {arguments.rounds} of {arguments.seconds} s, of echoes "
+              f"{arguments.rounds * arguments.seconds} of 1 s")
     return "\n".join(parts + [report.machine(figures, rounds), METHOD])
