@@ -21,7 +21,8 @@ struct FetchRun: ~Copyable {
   enum Plan {
     /// It is the host's.
     case give
-    /// It is read to its end and dropped; then another request is sent.
+    /// It is dropped, read to its end where its connection may be used again; then another
+    /// request is sent.
     case follow
   }
 

@@ -257,7 +257,6 @@ extension Ref where Object == Exchange {
     o.trailers = List<Pair>()
     o.cookies = List()
     o.hasCookies = false
-    dropForm()
     o.body.clear()
     o.output.clear()
     o.reply.giveBack()

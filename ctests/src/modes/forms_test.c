@@ -481,7 +481,6 @@ static void test_limits(enum mode mode) {
   make_folder();
   atomic_store(&handled, 0);
   app_make(&app, mode);
-  CHECK_INT(0, apus_server_set_max_form(app.server, 0));
   CHECK_INT(0, apus_server_set_max_form(app.server, WHOLE));
   CHECK_INT(0, apus_server_set_max_part(app.server, ONE));
   CHECK_INT(0, apus_server_set_form_memory(app.server, MEMORY));
