@@ -6,9 +6,13 @@ import Synchronization
 extension Ref where Object == Exchange {
   private var server: Ref<Server>? { o.worker?.o.server }
 
+  /// Of a request that was kept, the thread that has it may make a writer at any time: not
+  /// to be read without the lock until something else has told that there is one.
+  private var madeEvents: Ref<EventStream>? { locked { o.writer.events } }
+
   /// Its turn has come, or there is news: does what was asked for.
   func settleEvents() {
-    guard let events = o.writer.events else { return }
+    guard let events = madeEvents else { return }
     // One that has come since the stop began.
     if let server, server.o.isStopping.load(ordering: .relaxed) { endEvents() }
     settleTopics(events, isOver: false)
@@ -28,7 +32,7 @@ extension Ref where Object == Exchange {
 
   /// Its reply has ended, or its client has gone.
   func endTopics() {
-    guard let events = o.writer.events else { return }
+    guard let events = madeEvents else { return }
     while let membership = events.o.memberships {
       events.o.memberships = membership.o.next
       end(membership)
