@@ -100,8 +100,9 @@ soak: ## ten million requests and a million messages: nothing grows
 attack: ## 5,000 clients that attack, and one that is honest
 	scripts/reliability.sh attack_test.py 5000
 
-jitter: ## ROUNDS of the C tests while threads sleep at random places
-	scripts/reliability.sh jitter.py $(ROUNDS)
+jitter: ## ROUNDS of the C tests while threads sleep at random places, or with a SANITIZER
+	$(if $(SANITIZER),scripts/sanitize.sh $(SANITIZER) --jitter,scripts/reliability.sh jitter.py) \
+	  $(ROUNDS)
 
 faults: ## each call of the library to the system fails once
 	scripts/reliability.sh faults_sweep_test.py

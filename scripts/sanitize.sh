@@ -3,6 +3,10 @@
 # for threads, a debug build for addresses.
 #
 #   scripts/sanitize.sh thread|address [CTEST ARGUMENT...]
+#   scripts/sanitize.sh thread|address --jitter ROUNDS [TEST...]
+#
+# With --jitter the threads of the tests that start servers sleep at random places
+# (ctests/scripts/jitter.py): a race that is one in thousands shows itself in minutes.
 #
 # The test programs carry the sanitizer too. Left out are the tests that read
 # sources only, and those that are marked nosanitize.
@@ -45,5 +49,10 @@ cmake --build "build/ctests-$sanitizer"
 
 export TSAN_OPTIONS="second_deadlock_stack=1${TSAN_OPTIONS:+ $TSAN_OPTIONS}"
 export ASAN_OPTIONS="detect_leaks=1 detect_stack_use_after_return=1${ASAN_OPTIONS:+ $ASAN_OPTIONS}"
+if [ "${1:-}" = --jitter ]; then
+  shift
+  export APUS_SOURCE=$PWD APUS_BIN=$PWD/build/ctests-$sanitizer
+  exec python3 ctests/scripts/jitter.py "$@"
+fi
 ctest --test-dir "build/ctests-$sanitizer" -j3 -LE 'rules|nosanitize' --output-on-failure \
   --timeout 300 "$@"

@@ -129,8 +129,11 @@ private struct RequestAccess {
   /// In its handler, but other threads may have it as well.
   @inline(never)
   private static func lock(_ exchange: Ref<Exchange>) throws(Failure) -> RequestAccess {
-    if exchange.o.isDeferred, !Slots.isAlive(exchange.o.handle, .request) { throw .deadHandle }
     exchange.o.lock.lock()
+    if exchange.o.isDeferred, !Slots.isAlive(exchange.o.handle, .request) {
+      exchange.o.lock.unlock()
+      throw .deadHandle
+    }
     return RequestAccess(exchange, nil, isLocked: true, mustEnd: true)
   }
 

@@ -90,12 +90,13 @@ public func apusChannelRecv(
         throw Failure(.argument, "the message must not be NULL")
       }
       guard timeout >= -1 else { throw Failure(.argument, "a time limit is -1 or more") }
-      guard let letter = try channel.receive(timeout: timeout) else { return 0 }
-      unsafe message.pointee.opcode = Int32(letter.o.opcode)
-      unsafe message.pointee.final = letter.o.isFinal ? 1 : 0
-      unsafe message.pointee.data = unsafe UnsafeRawPointer(letter.text)
-      unsafe message.pointee.length = letter.o.count
-      return 1
+      let hasCome = try channel.receive(timeout: timeout) { letter in
+        unsafe message.pointee.opcode = Int32(letter.o.opcode)
+        unsafe message.pointee.final = letter.o.isFinal ? 1 : 0
+        unsafe message.pointee.data = unsafe UnsafeRawPointer(letter.text)
+        unsafe message.pointee.length = letter.o.count
+      }
+      return hasCome ? 1 : 0
     }
   }
 }

@@ -230,11 +230,12 @@ public func apusSourceNext(
 ) -> Int32 {
   call(handle) { source throws(Failure) in
     guard timeout >= -1 else { throw Failure(.argument, "a time limit is -1 or more") }
-    guard let letter = try source.next(timeout: timeout) else { return 0 }
-    unsafe type?.pointee = unsafe letter.o.type.characters
-    unsafe id?.pointee = unsafe letter.o.id.characters
-    unsafe data?.pointee = unsafe letter.o.data.characters
-    unsafe length?.pointee = letter.o.dataCount
-    return 1
+    let hasCome = try source.next(timeout: timeout) { letter in
+      unsafe type?.pointee = unsafe letter.o.type.characters
+      unsafe id?.pointee = unsafe letter.o.id.characters
+      unsafe data?.pointee = unsafe letter.o.data.characters
+      unsafe length?.pointee = letter.o.dataCount
+    }
+    return hasCome ? 1 : 0
   }
 }

@@ -120,6 +120,8 @@ extension Ref where Object == ChannelClient {
         if let problem, problem.code == failure { throw problem }
         throw Failure(failure, "the channel is not open")
       }
+      // Its threads may have been started meanwhile.
+      hasTurned = hasTurned || server.o.hasThreads
       if left <= 0, hasTurned { return false }
       if isHere { throw Failure(.state, "not on the thread that would open the channel") }
       if server.o.hasThreads { continue }

@@ -164,9 +164,11 @@ extension Ref where Object == ChannelClient {
       channel.release()
       throw .noMemory
     }
+    server.o.lock.lock()
+    let messages = server.o.options.messages
+    server.o.lock.unlock()
     let client = Ref<ChannelClient>(
-      make: ChannelClient(
-        channel: channel, timer: timer, messages: server.o.options.messages))
+      make: ChannelClient(channel: channel, timer: timer, messages: messages))
     // What got no memory has let go of what it was given.
     guard let client else {
       channel.release()

@@ -130,7 +130,8 @@ extension Ref where Object == Fetch {
       // Of a client that may just start nothing can be said, nor need it be.
       let isHere = isRunning && isOnLoop && server.o.hasThreads
       let isOwn = isRunning && (!server.o.hasThreads || mustTick)
-      if isRunning, left > 0, !isHere, !isOwn {
+      let isVain = isRunning && waitsForItself
+      if isRunning, left > 0, !isHere, !isOwn, !isVain {
         guard prepareToWait(), let condition = o.condition else {
           o.lock.unlock()
           throw .noMemory
@@ -150,7 +151,7 @@ extension Ref where Object == Fetch {
       }
       if left <= 0 { return false }
       if isHere { throw Failure(.state, "not on the thread that does the work") }
-      if waitsForItself { throw Failure(.state, "its callbacks wait for this thread") }
+      if isVain { throw Failure(.state, "its callbacks wait for this thread") }
       if isOwn {
         hasTurned = true
         try turn(left)
@@ -171,8 +172,9 @@ extension Ref where Object == Fetch {
   }
 
   /// Whether what it needs of the host is queued for this thread, which is in a callback.
+  /// The caller holds the lock.
   private var waitsForItself: Bool {
-    guard o.server.o.isQueued, unsafe ThreadContext.isTicking(o.server.opaque) else {
+    guard unsafe ThreadContext.isTicking(o.server.opaque), o.server.o.isQueued else {
       return false
     }
     return unsafe o.onBody.isSet || o.source.isSet

@@ -251,7 +251,7 @@ extension Ref where Object == Fetch {
   /// Has the loop look at it. The caller holds the lock, so that the loop is there.
   func notifyLoop() {
     guard let worker = o.worker else { return }
-    if o.isPosted.exchange(true, ordering: .acquiringAndReleasing) { return }
+    if o.isPosted.exchange(true, ordering: .acquiringAndReleasing) { return worker.hurry() }
     retain()
     worker.post(o.mail)
   }

@@ -212,9 +212,10 @@ extension Ref where Object == Source {
     if !o.server.o.hasThreads { o.server.endWait() }
   }
 
-  /// Waits for an event, up to a time (-1: for ever). Nil when that has passed or the wait
-  /// was cancelled. What it gives stands until the next call. The caller holds a pin.
-  func next(timeout: Int32) throws(Failure) -> Ref<EventLetter>? {
+  /// Waits for an event, up to a time (-1: for ever). False when that has passed or the wait
+  /// was cancelled. What it gives stands until the next call; it is used while no other
+  /// thread can take one, with the lock held. The caller holds a pin.
+  func next(timeout: Int32, use: (Ref<EventLetter>) -> Void) throws(Failure) -> Bool {
     let until = timeout < 0 ? Int64.max : Clock.now &+ Int64(timeout) &* 1000
     try locked { () throws(Failure) in
       if unsafe o.onEvent.isSet { throw Failure(.state, "its events go to a callback") }
@@ -240,6 +241,7 @@ extension Ref where Object == Source {
         condition.o.wait(o.lock, until: until == .max ? -1 : until)
       }
       let letter = takeKept()
+      if let letter { use(letter) }
       let failure = o.failure
       let isClosed = o.state == .closed
       let isCancelled = o.isCancelled
@@ -251,10 +253,12 @@ extension Ref where Object == Source {
       if isListed { o.server.newsCame() }
       if let letter {
         o.fetch.told(letter.o.weight)
-        return letter
+        return true
       }
       if isClosed { throw failure ?? Failure(.closed, "the source is closed") }
-      if isCancelled || (left <= 0 && hasTurned) { return nil }
+      // Its threads may have been started meanwhile.
+      hasTurned = hasTurned || o.server.o.hasThreads
+      if isCancelled || (left <= 0 && hasTurned) { return false }
       if isHere { throw Failure(.state, "not on the thread that would bring the event") }
       if !o.server.o.hasThreads {
         hasTurned = true
@@ -262,7 +266,7 @@ extension Ref where Object == Source {
           try turn(max(left, 0))
         } catch {
           // Inside a callback, say: then nothing more has come.
-          if left <= 0 { return nil }
+          if left <= 0 { return false }
           throw error
         }
       }

@@ -1,5 +1,5 @@
 // What other threads want of a loop: a stack of items, pushed without a lock and
-// taken all at once, and an eventfd that is written when the stack was empty.
+// taken all at once, and an eventfd that is written once until it is taken.
 
 import CSystem
 import Synchronization
@@ -18,10 +18,9 @@ import Synchronization
   }
 }
 
-/// Items to be posted together, newest first.
+/// Items to be run together, newest first.
 @safe struct MailChain {
   fileprivate var first: Ref<Mail>? = nil
-  fileprivate var last: Ref<Mail>? = nil
 
   init() {}
 
@@ -36,7 +35,6 @@ import Synchronization
   mutating func add(_ mail: Ref<Mail>) {
     unsafe mail.o.next = unsafe first?.opaque
     first = mail
-    if last == nil { last = mail }
   }
 }
 
@@ -60,32 +58,48 @@ extension MailChain {
 }
 
 struct Mailbox: ~Copyable {
+  /// The newest item's address, and in its lowest bit whether the eventfd has been written.
   private let head = Atomic<UInt>(0)
   let descriptor: Int32
 
   init(descriptor: Int32) { self.descriptor = descriptor }
 
-  /// Any thread. The mail stays its owner's, who posts it once at a time.
-  func post(_ mail: Ref<Mail>) { push(first: mail, last: mail) }
+  private static var isTold: UInt { 1 }
 
-  func post(_ chain: MailChain) {
-    if let first = chain.first, let last = chain.last { push(first: first, last: last) }
-  }
-
-  private func push(first: Ref<Mail>, last: Ref<Mail>) {
-    let new = UInt(bitPattern: unsafe first.opaque)
+  /// Any thread. The mail stays its owner's, who posts it once at a time. Quietly: the loop
+  /// need not be woken for it yet, and the caller calls `hurry` later.
+  func post(_ mail: Ref<Mail>, quietly: Bool = false) {
+    let new = UInt(bitPattern: unsafe mail.opaque)
     var old = head.load(ordering: .relaxed)
     while true {
-      unsafe last.o.next = unsafe UnsafeMutableRawPointer(bitPattern: old)
+      unsafe mail.o.next = unsafe UnsafeMutableRawPointer(bitPattern: old & ~Mailbox.isTold)
+      let told = quietly ? old & Mailbox.isTold : Mailbox.isTold
       let (done, seen) = head.weakCompareExchange(
-        expected: old, desired: new, ordering: .acquiringAndReleasing)
+        expected: old, desired: new | told, ordering: .acquiringAndReleasing)
       if done { break }
       old = seen
     }
-    if old == 0 { wake() }
+    if !quietly, old & Mailbox.isTold == 0 { wake() }
   }
 
-  var isEmpty: Bool { head.load(ordering: .sequentiallyConsistent) == 0 }
+  /// Whether there is mail of which the loop has not been told.
+  var isHeldBack: Bool {
+    let old = head.load(ordering: .acquiring)
+    return old != 0 && old & Mailbox.isTold == 0
+  }
+
+  /// Has the loop take what was posted quietly, too. Any thread.
+  func hurry() {
+    if isHeldBack, head.bitwiseOr(Mailbox.isTold, ordering: .acquiringAndReleasing)
+      .oldValue & Mailbox.isTold == 0
+    {
+      wake()
+    }
+  }
+
+  var isEmpty: Bool {
+    head.load(ordering: .sequentiallyConsistent) & ~Mailbox.isTold == 0
+  }
 
   func wake() { sys_event_signal(descriptor) }
 
@@ -95,6 +109,6 @@ struct Mailbox: ~Copyable {
   /// The loop's thread: runs what has come, oldest first.
   func deliver() {
     let stack = head.exchange(0, ordering: .acquiringAndReleasing)
-    MailChain(first: stack).deliver()
+    MailChain(first: stack & ~Mailbox.isTold).deliver()
   }
 }

@@ -336,6 +336,9 @@ extension Ref where Object == Stream {
     o.isEnded = true
     let system = o.loop.o.system
     if let tls = o.tls, !reset { sayGoodbye(through: tls) }
+    // By closing alone the poller forgets a socket that nobody else has; a process that was
+    // just forked has all of them, and a host may have one that it handed over.
+    if !o.isUnwatched { o.loop.unwatch(self) }
     unsafe system.end(system.context, o.descriptor, reset ? 1 : 0)
     o.descriptor = -1
     o.loop.o.timers.remove(o.timer)

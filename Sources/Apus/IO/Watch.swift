@@ -38,11 +38,11 @@ extension Ref where Object == Watch {
   func end(closes: Bool) {
     if o.isEnded { return }
     o.isEnded = true
+    // Also where it is closed: another process may have it.
+    o.loop.unwatch(self)
     if closes {
       let system = o.loop.o.system
       unsafe system.end(system.context, o.descriptor, 1)
-    } else {
-      o.loop.unwatch(self)
     }
     o.loop.addEnded(self)
   }

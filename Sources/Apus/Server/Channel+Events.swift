@@ -8,8 +8,10 @@ extension Ref where Object == Channel {
   func pulled(_ kind: Pulled.Kind, isHeard: Bool) {
     o.lock.lock()
     if kind == .message { o.isAnnounced = false }
+    // A client's channel gets a new number with each connection.
+    let pulled = Pulled(self, kind)
     o.lock.unlock()
-    if isHeard, o.server.o.isPulling, isWanted { o.server.o.pulled = Pulled(self, kind) }
+    if isHeard, o.server.o.isPulling, isWanted { o.server.o.pulled = pulled }
   }
 
   /// Its opening was told, or nobody is to hear of it: what has ended before ends now.
@@ -41,14 +43,20 @@ extension Ref where Object == Channel {
     o.lock.lock()
     let isDue = o.givesEvents.load(ordering: .relaxed) && o.server.canBePulled
     let later: Channel.CloseEvent = isOnWay ? .underWay : .due
-    o.closeEvent = isDue ? .none : later
+    markClosed(isDue ? .none : later)
     o.lock.unlock()
     guard isDue else { return }
     if let note = ChannelNote.make(self, .isClosed) {
       if add(note, to: worker) { return }
       note.giveBack()
     }
-    locked { o.closeEvent = later }
+    locked { markClosed(later) }
+  }
+
+  /// A client's channel may have been opened anew since: nobody asks for its close then.
+  /// The caller holds the lock.
+  private func markClosed(_ event: Channel.CloseEvent) {
+    if o.state == .closed { o.closeEvent = event }
   }
 
   /// The listeners have heard of the close of a run; the thread that ticks.

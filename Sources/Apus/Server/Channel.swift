@@ -191,11 +191,15 @@ extension Ref where Object == Channel {
       return nil
     }
     let typed = unsafe memory.bindMemory(to: Channel.self, capacity: 1)
+    // A client may be set up by another thread meanwhile.
+    if role == .client { server.o.lock.lock() }
     unsafe typed.initialize(
       to: Channel(
         slotIndex: index, slot: slot, role: role, server: server, mail: mail,
         limits: server.o.options.messages, deflates: deflate != nil))
     let channel = unsafe Ref(typed)
+    channel.o.pingInterval = server.o.options.pingInterval
+    if role == .client { server.o.lock.unlock() }
     channel.o.deflate = deflate
     channel.o.takesShared = role == .server && deflate?.serverMaxWindowBits == 15
     guard channel.o.lock.isUsable else {
@@ -204,7 +208,6 @@ extension Ref where Object == Channel {
       return nil
     }
     channel.o.worker = worker
-    channel.o.pingInterval = server.o.options.pingInterval
     server.o.channels.wrappingAdd(1, ordering: .relaxed)
     if channel.o.takesShared { server.o.deflating.wrappingAdd(1, ordering: .relaxed) }
     return channel
@@ -367,7 +370,7 @@ extension Ref where Object == Channel {
   /// Has the loop look at it. The caller holds the lock, so that the loop is there.
   func notifyLoop() {
     guard let worker = o.worker else { return }
-    if o.isPosted.exchange(true, ordering: .acquiringAndReleasing) { return }
+    if o.isPosted.exchange(true, ordering: .acquiringAndReleasing) { return worker.hurry() }
     retain()
     worker.post(o.mail)
   }

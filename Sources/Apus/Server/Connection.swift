@@ -343,8 +343,9 @@ extension Ref where Object == Connection {
     o.current = nil
     exchange.o.isInputEnded = true
     o.machine.nextRequest()
-    // What stands behind one that asks for another protocol may yet count.
-    if exchange.o.closes, !exchange.o.head.wantsUpgrade { o.isClosing = true }
+    // What stands behind one that asks for another protocol may yet count; one with a
+    // ticket may be with another thread by now.
+    if !exchange.o.head.wantsUpgrade, exchange.o.closes { o.isClosing = true }
     o.since = o.worker.o.loop.o.now
     if exchange.o.isDispatched {
       o.worker.deliver(exchange, Bytes(), last: 1)

@@ -43,14 +43,23 @@ extension Ref where Object == Exchange {
   /// The value of the first cookie of a name whose signature is right: another site of the
   /// same domain may have set one in front of it.
   func signedCookie(_ name: Bytes, maxAge: Int64) throws(Failure) -> Text {
-    guard let server = o.worker?.o.server, !server.o.cookieKeys.isEmpty else {
+    guard let server = o.worker?.o.server else {
       throw Failure(.state, "the server has no key for cookies")
     }
+    return try withSettings(of: server) { () throws(Failure) in
+      try signedCookie(name, maxAge: maxAge, keys: server.o.cookieKeys)
+    }
+  }
+
+  private func signedCookie(
+    _ name: Bytes, maxAge: Int64, keys: borrowing List<Ref<ByteBuffer>>
+  ) throws(Failure) -> Text {
+    if keys.isEmpty { throw Failure(.state, "the server has no key for cookies") }
     try readCookies()
     var failure = Failure(.notFound, "there is no cookie of this name")
     for index in 0..<o.cookies.count where o.cookies[index].name.bytes.equals(name) {
       let text = o.cookies[index].value.bytes
-      guard let signed = CookieSigner.open(text, name: name, keys: server.o.cookieKeys) else {
+      guard let signed = CookieSigner.open(text, name: name, keys: keys) else {
         if failure.code == .notFound {
           failure = Failure(.protocolBroken, "the cookie's signature is wrong")
         }

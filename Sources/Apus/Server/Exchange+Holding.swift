@@ -32,6 +32,18 @@ extension Ref where Object == Exchange {
     return try body()
   }
 
+  /// Runs with what the server was set up with as it is. That cannot change as long as
+  /// the connection is there, which the exchange's lock keeps; a request that was kept
+  /// outlives a stop.
+  func withSettings<Result: ~Copyable, Thrown: Error>(
+    of server: Ref<Server>, _ body: () throws(Thrown) -> Result
+  ) throws(Thrown) -> Result {
+    guard o.isShared, o.hasLeft else { return try body() }
+    server.o.lock.lock()
+    defer { server.o.lock.unlock() }
+    return try body()
+  }
+
   /// Lets go of it, and tells the loop if nobody is left.
   func release(_ hold: Holds) {
     guard let worker = o.worker, let mail = o.mail else { return }
@@ -45,7 +57,7 @@ extension Ref where Object == Exchange {
     // Before the loop can see the hold gone: it waits for mail that is posted.
     let isFirst = !o.isPosted.exchange(true, ordering: .sequentiallyConsistent)
     o.lock.unlock()
-    if isFirst { worker.post(mail) }
+    if isFirst { worker.post(mail) } else { worker.hurry() }
     worker.settleRetired()
     worker.o.visitors.wrappingSubtract(1, ordering: .releasing)
     Slots.unpin(server)
@@ -54,7 +66,7 @@ extension Ref where Object == Exchange {
   /// Has the loop look at it: there is output, or an end. Any thread.
   func notifyLoop() {
     guard let worker = o.worker, let mail = o.mail else { return }
-    if o.isPosted.exchange(true, ordering: .acquiringAndReleasing) { return }
+    if o.isPosted.exchange(true, ordering: .acquiringAndReleasing) { return worker.hurry() }
     worker.post(mail)
   }
 
@@ -123,6 +135,17 @@ extension Ref where Object == Exchange {
     o.isDeferred = true
     o.shared.store(true, ordering: .releasing)
     Slots.open(o.slot)
+  }
+
+  /// Makes a handle by which other threads may have it, one more of them or the first.
+  /// Somebody may find the handle before its maker knows it (`apus_live_next()`), and
+  /// then finds the lock held.
+  func share(_ make: (Ref<Exchange>) -> Handle) -> Handle {
+    if o.isShared { return make(self) }
+    o.lock.lock()
+    defer { o.lock.unlock() }
+    o.shared.store(true, ordering: .releasing)
+    return make(self)
   }
 
   /// Nobody has replied, and nobody will.

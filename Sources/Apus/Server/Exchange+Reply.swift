@@ -79,7 +79,9 @@ extension Ref where Object == Exchange {
   func completeStatus(_ status: Int32, reason: StaticString? = nil) throws(Failure) {
     o.reply.status = status
     guard status >= 400 else { return try complete(Bytes()) }
-    if let page = o.worker?.o.server.errorPage(status) {
+    // Nobody gets what is replied after the client has gone; by then the server may have
+    // stopped, and its pages may change.
+    if !o.hasLeft, let page = o.worker?.o.server.errorPage(status) {
       try setType(page.o.type)
       return try complete(page.o.body.bytes)
     }

@@ -16,7 +16,8 @@ extension Ref where Object == Exchange {
     // One that has come since the stop began.
     if let server, server.o.isStopping.load(ordering: .relaxed) { endEvents() }
     settleTopics(events, isOver: false)
-    if events.o.isMissedQueued, let server, !server.o.isQueued { server.callMissed(self) }
+    // Where it is queued it is of the thread that ticks, and not to be looked at here.
+    if let server, !server.o.isQueued, events.o.isMissedQueued { server.callMissed(self) }
     giveBackMemory(events)
     // The last thing: it may end the connection, and this with it.
     flushWaiting(events)
@@ -182,7 +183,9 @@ extension Ref where Object == Exchange {
 
   /// Sends what has gathered if that is much, before more of it is thrown away.
   func flushMuch() {
-    guard let events = o.writer.events, events.o.weight >= mostGathered else { return }
+    guard let events = o.writer.events, locked({ events.o.weight >= mostGathered }) else {
+      return
+    }
     flushWaiting(events)
   }
 

@@ -13,10 +13,11 @@ extension Ref where Object == Exchange {
     o.holds.insert(.writer)
     o.writer.slotIndex = index
     o.writer.highWater = o.worker?.o.server.o.options.highWater ?? 0
-    let handle = Slots.live(slot, index, at: Clock.now, open: true)
-    o.writer.handle = handle
-    o.shared.store(true, ordering: .releasing)
-    return handle
+    return share { exchange in
+      let handle = Slots.live(slot, index, at: Clock.now, open: true)
+      exchange.o.writer.handle = handle
+      return handle
+    }
   }
 
   func checkPresent() throws(Failure) {

@@ -149,9 +149,10 @@ extension Ref where Object == Channel {
     }
   }
 
-  /// Waits for a message, up to a time (-1: for ever). Nil when that has passed or
-  /// the wait was cancelled. The caller holds a pin, and no lock.
-  func receive(timeout: Int32) throws(Failure) -> Ref<Letter>? {
+  /// Waits for a message, up to a time (-1: for ever). False when that has passed or
+  /// the wait was cancelled. The caller holds a pin, and no lock. Used is what has come while
+  /// no other thread can receive, with the lock held.
+  func receive(timeout: Int32, use: (Ref<Letter>) -> Void) throws(Failure) -> Bool {
     let until = timeout < 0 ? Int64.max : Clock.now &+ Int64(timeout) &* 1000
     o.lock.lock()
     if o.inbox.isRead {
@@ -174,7 +175,10 @@ extension Ref where Object == Channel {
       let isClosed = o.state == .closed
       let isCancelled = o.inbox.isCancelled
       if letter == nil { o.inbox.isCancelled = false }
-      if let letter { o.inbox.hand(letter) }
+      if let letter {
+        o.inbox.hand(letter)
+        use(letter)
+      }
       let isLeft = o.givesEvents.load(ordering: .relaxed) && !o.inbox.isEmpty
       if isLeft || o.inbox.isStalled.load(ordering: .relaxed) { notifyLoop() }
       let left = until == .max ? Int64.max : until &- Clock.now
@@ -190,9 +194,11 @@ extension Ref where Object == Channel {
         o.inbox.wait(o.lock, until: until == .max ? -1 : until)
       }
       o.lock.unlock()
-      if let letter { return letter }
+      if letter != nil { return true }
       if isClosed { throw Failure(.closed, "the channel is closed") }
-      if isCancelled || (left <= 0 && hasTurned) { return nil }
+      // Its threads may have been started meanwhile.
+      hasTurned = hasTurned || o.server.o.hasThreads
+      if isCancelled || (left <= 0 && hasTurned) { return false }
       if isHere, o.server.o.hasThreads {
         throw Failure(.state, "not on the thread that would bring the message")
       }
@@ -204,7 +210,7 @@ extension Ref where Object == Channel {
           }
         } catch {
           // Inside a callback, say: then nothing more has come.
-          if left <= 0 { return nil }
+          if left <= 0 { return false }
           throw error
         }
       }

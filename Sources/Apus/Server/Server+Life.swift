@@ -54,7 +54,7 @@ extension Ref where Object == Server {
     let count = max(1, Int(wanted))
     for index in 0..<count {
       let worker = try Worker.make(server: self, index: index)
-      guard o.chains.append(MailChain()), o.workers.append(worker) else {
+      guard o.gathered.append(false), o.workers.append(worker) else {
         worker.free()
         throw .noMemory
       }
@@ -260,9 +260,10 @@ extension Ref where Object == Server {
     if isInCallback { throw Failure(.state, "not inside a callback of this server") }
     o.lock.lock()
     let isIdle = o.state == .idle
+    let isDeaf = o.listeners.isEmpty
     o.lock.unlock()
     if isIdle {
-      if o.listeners.isEmpty { throw Failure(.state, "the server has no listener") }
+      if isDeaf { throw Failure(.state, "the server has no listener") }
       try start()
     }
     while true {

@@ -18,7 +18,7 @@ extension Ref where Object == Server {
       worker.o.nextRetired = o.retired
       o.retired = worker
     }
-    o.chains.removeAll()
+    o.gathered.removeAll()
   }
 
   /// Frees what can be freed. The caller holds a pin, and no lock.

@@ -10,6 +10,8 @@ extension Ref where Object == Server {
   /// a callback. This thread counts as the server's own until then.
   func whileTicking<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
     if isInCallback { throw Failure(.state, "not inside a callback of this server") }
+    // In a callback of another one that is ticked.
+    Ref.sendGatheredHere()
     o.lock.lock()
     let isIdle = o.state == .idle || o.isReaping
     let isTaken = o.isTicking
@@ -37,7 +39,6 @@ extension Ref where Object == Server {
   func tick(
     for left: Int64, while isWaiting: () -> Bool, pause: (_ until: Int64) throws(Failure) -> Void
   ) throws(Failure) {
-    Ref.sendGatheredHere()
     let milliseconds = (left == .max ? Int64.max : left &+ 999) / 1000
     let timeout = Int32(truncatingIfNeeded: min(milliseconds, 3_600_000))
     do throws(Failure) {
@@ -356,18 +357,18 @@ extension Ref where Object == Server {
 
   // ---- replies of this tick
 
-  /// Keeps mail for the end of the batch; false on other threads than the one
-  /// that ticks.
-  func gather(_ mail: Ref<Mail>, for worker: Ref<Worker>) -> Bool {
+  /// Whether a worker need not be woken for what this thread posts before the end of the
+  /// batch: it is the one that ticks.
+  func gathers(for worker: Ref<Worker>) -> Bool {
     guard unsafe ThreadContext.isTicking(opaque), unsafe ThreadContext.loop == nil else {
       return false
     }
     // A worker that has stopped has left its number to another.
     let index = worker.o.index
-    guard index < o.chains.count, index < o.workers.count, o.workers[index] == worker else {
+    guard index < o.gathered.count, index < o.workers.count, o.workers[index] == worker else {
       return false
     }
-    o.chains[index].add(mail)
+    o.gathered[index] = true
     return true
   }
 
@@ -380,11 +381,10 @@ extension Ref where Object == Server {
 
   func sendGathered() {
     var index = 0
-    while index < o.chains.count {
-      if !o.chains[index].isEmpty, index < o.workers.count {
-        let chain = o.chains[index]
-        o.chains[index] = MailChain()
-        o.workers[index].o.loop.o.mailbox.post(chain)
+    while index < o.gathered.count {
+      if o.gathered[index], index < o.workers.count {
+        o.gathered[index] = false
+        o.workers[index].o.loop.o.mailbox.hurry()
       }
       index &+= 1
     }

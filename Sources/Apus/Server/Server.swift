@@ -57,9 +57,8 @@ typealias AccessFunction =
   var queue: EventQueue
   /// For notes on their way through it, and for what other threads send.
   var spare = SpareMemory()
-  /// Whether callbacks wait for the thread that ticks.
-  var isQueued = false
-  var hasThreads = false
+  private let queues = Atomic<Bool>(false)
+  private let threads = Atomic<Bool>(false)
   let nextConnection = Atomic<UInt64>(0)
   let connections = Atomic<Int64>(0)
   let channels = Atomic<Int64>(0)
@@ -90,8 +89,8 @@ typealias AccessFunction =
   // ---- the thread that ticks
   var tickEvents = List<Event>()
   var tickIndex = 0
-  /// Mail that gathers during a tick, one chain a worker.
-  var chains = List<MailChain>()
+  /// The workers that are told of mail when the batch ends.
+  var gathered = List<Bool>()
   var callbacks: Int32 = 0
   /// A pull is under way, and what it has got.
   var isPulling = false
@@ -124,6 +123,19 @@ typealias AccessFunction =
     self.router = router
     self.queue = queue
     self.pastCounters = counters
+  }
+
+  /// Whether callbacks wait for the thread that ticks. Without threads, while they are
+  /// pulled.
+  var isQueued: Bool {
+    get { queues.load(ordering: .relaxed) }
+    nonmutating set { queues.store(newValue, ordering: .relaxed) }
+  }
+
+  /// Since its last start.
+  var hasThreads: Bool {
+    get { threads.load(ordering: .relaxed) }
+    nonmutating set { threads.store(newValue, ordering: .relaxed) }
   }
 
   deinit {

@@ -204,8 +204,6 @@ extension Ref where Object == Server {
       throw Failure(.argument, "the text is not UTF-8")
     }
     guard let topic = o.topics.use(name, makes: false) else { return }
-    // What this thread has sent before comes first.
-    if unsafe ThreadContext.isTicking(opaque) { sendGathered() }
     o.lock.lock()
     defer {
       o.lock.unlock()
@@ -357,7 +355,9 @@ private func deliverPublication(_ object: UnsafeMutableRawPointer) {
   let topic = publication.o.topic
   let worker = publication.o.worker
   let index = worker.o.index
-  if index < topic.o.members.count {
+  // One that has stopped has no members, and has left its number to another.
+  let isOver = worker.o.isRetired.load(ordering: .acquiring)
+  if !isOver, index < topic.o.members.count {
     let members = topic.o.members[index]
     var place = 0
     // One that is closed on the way leaves the list, and the last one takes its place.

@@ -83,7 +83,10 @@ extension Ref where Object == Exchange {
   private func readForwarded(_ server: Ref<Server>) {
     o.hasExtras = true
     o.told.isRead = true
-    guard let client = forwardedClient(server) else {
+    let client = withSettings(of: server) { () -> ForwardedClient? in
+      forwardedClient(server)
+    }
+    guard let client else {
       server.o.malformedForwards.wrappingAdd(1, ordering: .relaxed)
       return
     }

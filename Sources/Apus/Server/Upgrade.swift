@@ -67,11 +67,13 @@ extension Ref where Object == Exchange {
     swap(&upgrade.o.protocols, &handshake.protocols)
     o.upgrade = upgrade
     o.holds.insert(.upgrade)
-    upgrade.o.handle = Slots.live(slot, index, at: Clock.now, open: true)
-    o.shared.store(true, ordering: .releasing)
+    let handle = share { _ in
+      upgrade.o.handle = Slots.live(slot, index, at: Clock.now, open: true)
+      return upgrade.o.handle
+    }
     // Its time limit is the loop's.
     notifyLoop()
-    return upgrade.o.handle
+    return handle
   }
 
   private func refuseHandshake(_ problem: HandshakeProblem) throws(Failure) {

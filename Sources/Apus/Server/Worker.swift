@@ -178,9 +178,15 @@ extension Ref where Object == Worker {
     if unsafe ThreadContext.loop == o.loop.opaque {
       o.ownMail.add(mail)
       o.loop.o.isPressed = true
-    } else if !o.server.gather(mail, for: self) {
-      o.loop.o.mailbox.post(mail)
+    } else {
+      o.loop.o.mailbox.post(mail, quietly: o.server.gathers(for: self))
     }
+  }
+
+  /// There is more for mail that was posted before. It may be held back by a thread that
+  /// ticks, and this be another, which the end of that one's callback may wait for.
+  func hurry() {
+    if o.loop.o.mailbox.isHeldBack, !o.server.gathers(for: self) { o.loop.o.mailbox.hurry() }
   }
 
   /// Once: what this brings about is for the next turn, which does not wait.

@@ -37,6 +37,9 @@ private final class Box: @unchecked Sendable {
 
   deinit { close(mailbox.descriptor) }
 
+  var isEmpty: Bool { mailbox.isEmpty }
+  var isHeldBack: Bool { mailbox.isHeldBack }
+
   /// Waits for the mailbox's descriptor, and empties it.
   func isAwake(within milliseconds: Int32) -> Bool {
     var entry = pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0)
@@ -63,16 +66,42 @@ private final class Box: @unchecked Sendable {
     let record = Record()
     let box = Box()
     for number in 0..<10 { box.notes.append(try Note(number, record)) }
-    box.mailbox.post(box.notes[0].mail)
     var chain = MailChain()
     #expect(chain.isEmpty)
-    for note in box.notes[1..<9] { chain.add(note.mail) }
+    for note in box.notes { chain.add(note.mail) }
     #expect(!chain.isEmpty)
-    box.mailbox.post(chain)
-    box.mailbox.post(MailChain())
-    box.mailbox.post(box.notes[9].mail)
-    box.mailbox.deliver()
+    chain.deliver()
     #expect(record.numbers == Array(0..<10))
+  }
+
+  /// What is posted quietly wakes nobody by itself: whoever posts loudly or hurries does,
+  /// once, and all of it comes in its order.
+  @Test func holdsBackWhatIsQuiet() throws {
+    let record = Record()
+    let box = Box()
+    for number in 0..<6 { box.notes.append(try Note(number, record)) }
+    box.mailbox.hurry()
+    #expect(!box.isAwake(within: 0))
+    #expect(box.isEmpty && !box.isHeldBack)
+    box.mailbox.post(box.notes[0].mail, quietly: true)
+    box.mailbox.post(box.notes[1].mail, quietly: true)
+    #expect(!box.isAwake(within: 0))
+    #expect(!box.isEmpty && box.isHeldBack)
+    box.mailbox.hurry()
+    #expect(box.isAwake(within: 0) && !box.isHeldBack)
+    box.mailbox.hurry()
+    box.mailbox.post(box.notes[2].mail, quietly: true)
+    #expect(!box.isAwake(within: 0) && !box.isHeldBack)
+    box.mailbox.deliver()
+    #expect(box.isEmpty)
+    #expect(record.numbers == [0, 1, 2])
+    box.mailbox.post(box.notes[3].mail, quietly: true)
+    box.mailbox.post(box.notes[4].mail)
+    #expect(box.isAwake(within: 0))
+    box.mailbox.post(box.notes[5].mail)
+    #expect(!box.isAwake(within: 0))
+    box.mailbox.deliver()
+    #expect(record.numbers == Array(0..<6))
   }
 
   @Test func wakesOncePerBatch() throws {
@@ -91,7 +120,7 @@ private final class Box: @unchecked Sendable {
     #expect(record.numbers == [0, 1, 2])
   }
 
-  /// Several threads post, one runs what comes: nothing lost, nothing twice, and
+  /// Several threads post, some of it quietly, one runs what comes: nothing lost, nothing twice, and
   /// each thread's in its order.
   @Test func takesFromSeveralThreads() throws {
     let record = Record()
@@ -101,13 +130,20 @@ private final class Box: @unchecked Sendable {
     for number in 0..<(threads * each) { box.notes.append(try Note(number, record)) }
     let running = try (0..<threads).map { thread in
       try Thread {
-        for number in 0..<each { box.mailbox.post(box.notes[thread * each + number].mail) }
+        for number in 0..<each {
+          box.mailbox.post(box.notes[thread * each + number].mail, quietly: number % 3 != 0)
+        }
+        box.mailbox.hurry()
       }
     }
     var idle = 0
     while record.numbers.count < threads * each, idle < 50 {
-      if box.isAwake(within: 100) { idle = 0 } else { idle += 1 }
-      box.mailbox.deliver()
+      if box.isAwake(within: 100) {
+        idle = 0
+        box.mailbox.deliver()
+      } else {
+        idle += 1
+      }
     }
     for thread in running { thread.join() }
     #expect(record.numbers.sorted() == Array(0..<(threads * each)))
