@@ -2139,7 +2139,8 @@ APUS_API int32_t apus_fetch_start(apus_fetch fetch);
  * passed (-1: never). Callbacks may come later than that where they are queued for another
  * thread, which ticks, or for this one, which is in a callback of the client.
  * Errors: APUS_E_STATE (on the thread that does the work; in a callback of a client
- * without threads). Thread: any. Since 0.1. */
+ * without threads; in one that is queued, for a fetch with an on_body or a source, whose
+ * calls would wait for this thread). Thread: any. Since 0.1. */
 APUS_API int32_t apus_fetch_wait(apus_fetch fetch, int32_t timeout_ms);
 
 /* Starts it, waits until it is done, and returns the response, borrowed; or 0 with the

@@ -68,6 +68,13 @@ static void writer_handler(void *context, apus_request request) {
   share_writer(writer);
 }
 
+static void events_handler(void *context, apus_writer writer, apus_request request) {
+  (void)context, (void)request;
+  LEGAL(apus_writer_on_missed(writer, ignore_writer, NULL, NULL));
+  LEGAL(apus_writer_subscribe(writer, "topic"));
+  share_writer(writer);
+}
+
 static void hello_handler(void *context, apus_request request) {
   (void)context;
   LEGAL(apus_reply_text(request, 200, "hello"));
@@ -89,6 +96,7 @@ static apus_server make_server(int32_t dispatch) {
   CHECK(apus_server_get(server, "/defer", defer_handler, NULL, NULL) >= 0);
   CHECK(apus_server_get(server, "/writer", writer_handler, NULL, NULL) >= 0);
   CHECK(apus_server_get(server, "/hello", hello_handler, NULL, NULL) >= 0);
+  CHECK(apus_server_events(server, "/events", events_handler, NULL, NULL) >= 0);
   CHECK_INT(0, apus_server_on_reply(server, hear_reply, NULL, NULL));
   CHECK_INT(0, apus_server_listen(server, "127.0.0.1", 0));
   CHECK_INT(0, apus_server_start(server));
@@ -128,6 +136,9 @@ static void use_writer(uint32_t *state) {
   LEGAL(apus_writer_set_high_water(writer, 1000 + random_next(state) % 100000));
   if (random_next(state) % 4 == 0) LEGAL(apus_writer_on_drain(writer, ignore_writer, NULL, NULL));
   if (random_next(state) % 4 == 0) LEGAL(apus_writer_on_close(writer, NULL, NULL, NULL));
+  if (random_next(state) % 4 == 0) LEGAL(apus_writer_event(writer, NULL, NULL, "event", 5));
+  if (random_next(state) % 8 == 0) LEGAL(apus_writer_unsubscribe(writer, "topic"));
+  if (random_next(state) % 8 == 0) LEGAL(apus_writer_subscribe(writer, "topic"));
   if (random_next(state) % 6 == 0) LEGAL(apus_writer_add_trailer(writer, "X-Sum", "1"));
   if (random_next(state) % 8 == 0) LEGAL(apus_writer_end(writer));
   if (random_next(state) % 16 == 0) LEGAL(apus_writer_abort(writer));
@@ -135,6 +146,7 @@ static void use_writer(uint32_t *state) {
 }
 
 static void use_server(uint32_t *state) {
+  char news[4000];
   apus_server server = atomic_load(&servers[random_next(state) % 2]);
   LEGAL(apus_server_is_alive(server));
   LEGAL(apus_server_is_running(server));
@@ -142,6 +154,8 @@ static void use_server(uint32_t *state) {
   LEGAL(apus_server_event_fd(server));
   LEGAL(apus_server_wake(server));
   LEGAL(apus_server_set_max_body(server, 1000));
+  memset(news, 110, sizeof news);
+  LEGAL(apus_server_publish_event(server, "topic", NULL, NULL, news, sizeof news));
   LEGAL(apus_server_tick(server, 0));
   for (int32_t i = 0; i <= APUS_COUNT_UNHEARD; i++) LEGAL(apus_server_counter(server, i));
 }
@@ -217,6 +231,7 @@ static void *run_client(void *context) {
   static const char text[] =
       "GET /hello HTTP/1.1\r\nHost: a\r\n\r\nGET /defer HTTP/1.1\r\nHost: a\r\n\r\n"
       "GET /writer HTTP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
+  static const char events[] = "GET /events HTTP/1.1\r\nHost: a\r\n\r\n";
   char buffer[4096];
   uint32_t state = (uint32_t)(uintptr_t)context;
   while (!atomic_load(&quit)) {
@@ -227,7 +242,11 @@ static void *run_client(void *context) {
     }
     struct client client;
     client_adopt(&client, fd);
-    client_send_some(&client, text, sizeof text - 1);
+    if (random_next(&state) % 3 == 0) {
+      client_send_some(&client, events, sizeof events - 1);
+    } else {
+      client_send_some(&client, text, sizeof text - 1);
+    }
     for (int i = 0; i < 4; i++) {
       if (!client_wait(fd, POLLIN, harness_now_ms() + 2)) continue;
       if (recv(fd, buffer, sizeof buffer, MSG_DONTWAIT) == 0) break;

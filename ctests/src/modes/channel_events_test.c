@@ -440,6 +440,31 @@ static void test_closed_before(enum mode mode) {
   harness_stop(&app);
 }
 
+/* A run that was reset while nobody was told of it: its close is not the next one's. */
+static void test_reset_before(enum mode mode) {
+  char url[64];
+  struct app app;
+  apus_event event;
+  if (mode != MODE_THREADLESS) return;
+  app_make(&app, MODE_WORKER);
+  CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
+  harness_start(&app);
+  snprintf(url, sizeof url, "ws://127.0.0.1:%d/", app.port);
+  apus_client client = apus_client_make();
+  CHECK_INT(0, apus_client_set_workers(client, 0));
+  apus_channel channel = apus_channel_make(client);
+  CHECK_INT(0, apus_channel_open(channel, url));
+  CHECK_INT(0, apus_channel_reset(channel));
+  CHECK_INT(0, apus_channel_open(channel, url));
+  CHECK(apus_client_tick(client, 0) >= 0);
+  CHECK_INT(0, apus_channel_set_events(channel, 1));
+  while (apus_client_next(client, &event, -1) == 0) continue;
+  CHECK_INT(APUS_EVENT_OPEN, event.kind);
+  CHECK_INT(1, apus_channel_destroy(channel));
+  CHECK_INT(1, apus_client_destroy(client));
+  harness_stop(&app);
+}
+
 static void end_client(void *context, apus_fetch fetch, apus_response response, int32_t result) {
   const apus_client *client = context;
   (void)fetch;
@@ -623,6 +648,7 @@ int main(int argc, char **argv) {
                                               {"late", test_late},
                                               {"drain", test_drain},
                                               {"before", test_before},
+                                              {"reset before", test_reset_before},
                                               {"polled", test_polled},
                                               {"woken", test_woken},
                                               {"stop", test_stop},

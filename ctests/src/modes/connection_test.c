@@ -351,6 +351,46 @@ static void test_urgent(enum mode mode) {
   harness_stop(&app);
 }
 
+/* ------------------------------------------------------------------- ends elsewhere */
+
+/* Whether the server has nothing to do: its descriptor says so. */
+static int is_idle(struct app *app) {
+  struct pollfd entry = {apus_server_event_fd(app->server), POLLIN, 0};
+  CHECK(apus_server_tick(app->server, 0) >= 0);
+  return poll(&entry, 1, 0) == 0;
+}
+
+/* A socket that somebody else has, too, as has any process that was just forked: once its
+ * connection has ended the server hears no more of it. */
+static void test_held_elsewhere(enum mode mode) {
+  struct app app;
+  struct client client;
+  int ends[2];
+  if (mode != MODE_THREADLESS) return;
+  app_make(&app, mode);
+  app_route(&app, APUS_METHOD_ANY, "/echo", echo_handler, NULL);
+  harness_start_undriven(&app);
+  for (int way = 0; way < 3; way++) {
+    CHECK_INT(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+    int held = dup(ends[1]);
+    CHECK(held >= 0);
+    client_adopt(&client, ends[0]);
+    CHECK_INT(0, apus_server_adopt_connection(app.server, ends[1]));
+    if (way > 0) client_text(&client, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+    int64_t replies = apus_server_counter(app.server, APUS_COUNT_REPLIES);
+    EVENTUALLY((apus_server_tick(app.server, 0),
+                apus_server_counter(app.server, APUS_COUNT_REPLIES) == replies + (way > 0) &&
+                    apus_server_counter(app.server, APUS_COUNT_CONNECTIONS) == 1));
+    if (way == 2) client_text(&client, "no request\r\n\r\n");
+    client_close(&client);
+    EVENTUALLY((apus_server_tick(app.server, 0),
+                apus_server_counter(app.server, APUS_COUNT_CONNECTIONS) == 0));
+    EVENTUALLY(is_idle(&app));
+    CHECK_INT(0, close(held));
+  }
+  harness_stop(&app);
+}
+
 int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"bodies", test_bodies},
@@ -362,6 +402,7 @@ int main(int argc, char **argv) {
       {"good_then_bad", test_good_then_bad},
       {"half_close", test_half_close},
       {"urgent", test_urgent},
+      {"held_elsewhere", test_held_elsewhere},
       {"expect", test_expect},
   };
   return harness_main("connection_test", argc, argv, CASES(cases));
