@@ -155,7 +155,11 @@ extension ChannelClient {
 extension Ref where Object == ChannelClient {
   /// Makes a channel that is closed, with its handle.
   static func make(on server: Ref<Server>) throws(Failure) -> Handle {
+    // Another thread may set the client up.
+    server.o.lock.lock()
+    let messages = server.o.options.messages
     let channel = Ref<Channel>.make(role: .client, server: server, worker: nil, deflate: nil)
+    server.o.lock.unlock()
     guard let channel else { throw .noMemory }
     // The handle alone has it so far.
     channel.o.references.store(1, ordering: .relaxed)
@@ -164,9 +168,6 @@ extension Ref where Object == ChannelClient {
       channel.release()
       throw .noMemory
     }
-    server.o.lock.lock()
-    let messages = server.o.options.messages
-    server.o.lock.unlock()
     let client = Ref<ChannelClient>(
       make: ChannelClient(channel: channel, timer: timer, messages: messages))
     // What got no memory has let go of what it was given.

@@ -90,11 +90,9 @@ struct Mailbox: ~Copyable {
 
   /// Has the loop take what was posted quietly, too. Any thread.
   func hurry() {
-    if isHeldBack, head.bitwiseOr(Mailbox.isTold, ordering: .acquiringAndReleasing)
-      .oldValue & Mailbox.isTold == 0
-    {
-      wake()
-    }
+    guard isHeldBack else { return }
+    let (old, _) = head.bitwiseOr(Mailbox.isTold, ordering: .acquiringAndReleasing)
+    if old & Mailbox.isTold == 0 { wake() }
   }
 
   var isEmpty: Bool {

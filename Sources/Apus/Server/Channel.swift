@@ -173,7 +173,7 @@ import Synchronization
 
 extension Ref where Object == Channel {
   /// Makes a channel, whose handle is not live yet; its references are the caller's.
-  /// Nil without memory.
+  /// Nil without memory. The server runs, or the caller holds its lock.
   static func make(
     role: Role, server: Ref<Server>, worker: Ref<Worker>?, deflate: DeflateParameters?
   ) -> Ref<Channel>? {
@@ -191,15 +191,12 @@ extension Ref where Object == Channel {
       return nil
     }
     let typed = unsafe memory.bindMemory(to: Channel.self, capacity: 1)
-    // A client may be set up by another thread meanwhile.
-    if role == .client { server.o.lock.lock() }
     unsafe typed.initialize(
       to: Channel(
         slotIndex: index, slot: slot, role: role, server: server, mail: mail,
         limits: server.o.options.messages, deflates: deflate != nil))
     let channel = unsafe Ref(typed)
     channel.o.pingInterval = server.o.options.pingInterval
-    if role == .client { server.o.lock.unlock() }
     channel.o.deflate = deflate
     channel.o.takesShared = role == .server && deflate?.serverMaxWindowBits == 15
     guard channel.o.lock.isUsable else {

@@ -120,8 +120,8 @@ private final class Box: @unchecked Sendable {
     #expect(record.numbers == [0, 1, 2])
   }
 
-  /// Several threads post, some of it quietly, one runs what comes: nothing lost, nothing twice, and
-  /// each thread's in its order.
+  /// Several threads post, some of it quietly, one runs what comes: nothing lost, nothing
+  /// twice, and each thread's in its order.
   @Test func takesFromSeveralThreads() throws {
     let record = Record()
     let box = Box()
