@@ -109,8 +109,9 @@ extension Ref where Object == ChannelClient {
           channel.o.lock.unlock()
           throw .noMemory
         }
-        // What opens it may be what this thread has asked for.
+        // What opens it may be what a thread that ticks has asked for.
         Ref<Server>.sendGatheredHere()
+        channel.o.worker?.hurry()
         channel.o.inbox.wait(channel.o.lock, until: until == .max ? -1 : until)
       }
       channel.o.lock.unlock()

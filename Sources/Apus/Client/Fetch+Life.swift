@@ -136,8 +136,9 @@ extension Ref where Object == Fetch {
           o.lock.unlock()
           throw .noMemory
         }
-        // What brings it on may be what this thread has asked for.
+        // What brings it on may be what a thread that ticks has asked for, this one or another.
         Ref<Server>.sendGatheredHere()
+        o.worker?.hurry()
         condition.o.wait(o.lock, until: until == .max ? -1 : until)
       }
       let isDone = o.state != .running

@@ -236,8 +236,9 @@ extension Ref where Object == Source {
           o.lock.unlock()
           throw .noMemory
         }
-        // What was sent on this thread may be what the server waits for.
+        // What was sent on a thread that ticks may be what the server waits for.
         Ref<Server>.sendGatheredHere()
+        o.fetch.locked { o.fetch.o.worker?.hurry() }
         condition.o.wait(o.lock, until: until == .max ? -1 : until)
       }
       let letter = takeKept()

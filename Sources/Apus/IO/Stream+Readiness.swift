@@ -52,7 +52,8 @@ extension Ref where Object == Stream {
   private func lookAway() {
     if o.isUnwatched { return }
     o.isUnwatched = true
-    o.loop.unwatch(self)
+    if o.isWatched { o.loop.unwatch(self) }
+    o.isWatched = false
     if o.isEndNear { return }
     o.isEndNear = true
     unsafe o.handler.o.endIsNear(o.owner)
@@ -89,7 +90,8 @@ extension Ref where Object == Stream {
       if o.isPaused { return }
       o.isUnwatched = false
       o.interest = wanted
-      if !o.loop.watch(self, events: wanted, isNew: true) { fail(EIO) }
+      o.isWatched = o.loop.watch(self, events: wanted, isNew: true)
+      if !o.isWatched { fail(EIO) }
       return
     }
     guard wanted != o.interest else { return }

@@ -40,7 +40,8 @@ import CSystem
   var isUnusual = false
   /// The peer's end came with the last bytes, and may be behind others.
   var isEndKnown = false
-  /// What the poller is to say of, and whether it says anything.
+  /// Whether the poller knows it, or is not to for the time being; and of what it is to say.
+  var isWatched = false
   var isUnwatched = false
   var interest: UInt32 = 0
   /// All that came before is read once a read leaves room, but for what is urgent.
@@ -91,7 +92,8 @@ extension Ref where Object == Stream {
     unsafe o.timer.o.run = { unsafe Ref<Stream>(opaque: $0).expired() }
     o.interest = readingInterest
     o.lastSent = o.loop.o.now
-    return o.loop.watch(self, events: o.interest, isNew: true)
+    o.isWatched = o.loop.watch(self, events: o.interest, isNew: true)
+    return o.isWatched
   }
 
   private func expired() { if !o.isEnded { unsafe o.handler.o.expired(o.owner) } }
@@ -338,7 +340,7 @@ extension Ref where Object == Stream {
     if let tls = o.tls, !reset { sayGoodbye(through: tls) }
     // By closing alone the poller forgets a socket that nobody else has; a process that was
     // just forked has all of them, and a host may have one that it handed over.
-    if !o.isUnwatched { o.loop.unwatch(self) }
+    if o.isWatched { o.loop.unwatch(self) }
     unsafe system.end(system.context, o.descriptor, reset ? 1 : 0)
     o.descriptor = -1
     o.loop.o.timers.remove(o.timer)

@@ -14,6 +14,7 @@ import CSystem
   nonisolated(unsafe) private let owner: UnsafeMutableRawPointer
   nonisolated(unsafe) private let run: Run
   fileprivate var isEnded = false
+  fileprivate var isWatched = false
   var nextEnded: Ref<Watch>? = nil
 
   init(
@@ -29,7 +30,10 @@ import CSystem
 
 extension Ref where Object == Watch {
   /// Until the descriptor can be written to, or has failed; false when the kernel refuses.
-  func start() -> Bool { o.loop.watch(self, events: SYS_POLL_OUT) }
+  func start() -> Bool {
+    o.isWatched = o.loop.watch(self, events: SYS_POLL_OUT)
+    return o.isWatched
+  }
 
   func handle() { if !o.isEnded { unsafe o.tell(opaque) } }
 
@@ -39,7 +43,7 @@ extension Ref where Object == Watch {
     if o.isEnded { return }
     o.isEnded = true
     // Also where it is closed: another process may have it.
-    o.loop.unwatch(self)
+    if o.isWatched { o.loop.unwatch(self) }
     if closes {
       let system = o.loop.o.system
       unsafe system.end(system.context, o.descriptor, 1)

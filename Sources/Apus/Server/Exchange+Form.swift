@@ -14,7 +14,10 @@ extension Ref where Object == Exchange {
     if o.route?.o.isStreamed ?? false {
       throw Failure(.state, "the body of a streamed route is not kept")
     }
-    var options = o.worker?.o.server.o.options.forms ?? FormOptions()
+    var options = FormOptions()
+    if let server = o.worker?.o.server {
+      options = withSettings(of: server) { server.o.options.forms }
+    }
     // It is in memory as it is.
     options.memory = .max
     options.part = .max
@@ -52,7 +55,8 @@ extension Ref where Object == Exchange {
   func makeForm(boundary: Bytes, _ options: FormOptions, isStreamed: Bool) throws(Failure)
     -> Ref<Form>
   {
-    let folder = o.worker?.o.server.uploadFolder ?? Text("/tmp")
+    // One that is in memory as a whole writes no files.
+    let folder = isStreamed ? o.worker?.o.server.uploadFolder ?? Text("/tmp") : Text("")
     guard
       let form = Ref<Form>(
         make: Form(boundary: boundary, options: options, folder: folder, isStreamed: isStreamed))

@@ -55,12 +55,18 @@ extension Ref where Object == Exchange {
     o.lock.lock()
     o.holds.remove(hold)
     // Before the loop can see the hold gone: it waits for mail that is posted.
-    let isFirst = !o.isPosted.exchange(true, ordering: .sequentiallyConsistent)
+    postLocked(mail, to: worker)
     o.lock.unlock()
-    if isFirst { worker.post(mail) } else { worker.hurry() }
     worker.settleRetired()
     worker.o.visitors.wrappingSubtract(1, ordering: .releasing)
     Slots.unpin(server)
+  }
+
+  /// The caller holds the lock: whoever has it next and finds the mail posted must find it
+  /// in the mailbox, too, to hurry it.
+  private func postLocked(_ mail: Ref<Mail>, to worker: Ref<Worker>) {
+    let isFirst = !o.isPosted.exchange(true, ordering: .sequentiallyConsistent)
+    if isFirst { worker.post(mail) } else { worker.hurry() }
   }
 
   /// Has the loop look at it: there is output, or an end. Any thread.
@@ -173,9 +179,8 @@ extension Ref where Object == Exchange {
     o.lock.lock()
     o.queued &-= 1
     o.isAway.store(false, ordering: .releasing)
-    let isFirst = !o.isPosted.exchange(true, ordering: .sequentiallyConsistent)
+    postLocked(mail, to: worker)
     o.lock.unlock()
-    if isFirst { worker.post(mail) }
   }
 
   /// A parsed request has no worker: its memory and its slot go at once.

@@ -189,8 +189,9 @@ extension Ref where Object == Channel {
           o.lock.unlock()
           throw .noMemory
         }
-        // What was sent on this thread may be what the peer waits for.
+        // What was sent on a thread that ticks may be what the peer waits for.
         Ref<Server>.sendGatheredHere()
+        o.worker?.hurry()
         o.inbox.wait(o.lock, until: until == .max ? -1 : until)
       }
       o.lock.unlock()

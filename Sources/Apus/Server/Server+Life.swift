@@ -258,6 +258,8 @@ extension Ref where Object == Server {
   /// Serves on this thread until the server has stopped.
   func serve() throws(Failure) {
     if isInCallback { throw Failure(.state, "not inside a callback of this server") }
+    // In a callback of another one that is ticked.
+    Ref.sendGatheredHere()
     o.lock.lock()
     let isIdle = o.state == .idle
     let isDeaf = o.listeners.isEmpty

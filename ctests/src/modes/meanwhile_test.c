@@ -136,6 +136,47 @@ static void test_vain_wait(enum mode mode) {
   harness_stop(&app);
 }
 
+/* Starts a fetch, and goes on when another thread has waited for its end. */
+static void start_another(void *context, apus_fetch fetch, apus_response response, int32_t result) {
+  (void)fetch, (void)response;
+  CHECK_INT(0, result);
+  CHECK_INT(0, apus_fetch_start(*(apus_fetch *)context));
+  atomic_store(&sent, 1);
+  EVENTUALLY(atomic_load(&taken) != 0);
+}
+
+static void *wait_for_another(void *context) {
+  EVENTUALLY(atomic_load(&sent) != 0);
+  CHECK_INT(1, apus_fetch_wait(*(apus_fetch *)context, -1));
+  atomic_store(&taken, 1);
+  return NULL;
+}
+
+/* What the thread that ticks has begun waits no longer than somebody waits for it. */
+static void test_waited_for(enum mode mode) {
+  struct app app;
+  char url[64];
+  pthread_t thread;
+  if (mode != MODE_WORKER) return;
+  make(&app, mode);
+  app_route(&app, APUS_GET, "/body", body_handler, NULL);
+  harness_start(&app);
+  atomic_store(&sent, 0);
+  atomic_store(&taken, 0);
+  apus_client client = apus_client_make();
+  snprintf(url, sizeof url, "http://127.0.0.1:%d/body", app.port);
+  apus_fetch fetch = apus_fetch_make(client, "GET", url);
+  apus_fetch another = apus_fetch_make(client, "GET", url);
+  CHECK_INT(0, apus_fetch_on_complete(fetch, start_another, &another, NULL));
+  CHECK_INT(0, pthread_create(&thread, NULL, wait_for_another, &another));
+  CHECK(apus_fetch_send(fetch) != 0);
+  CHECK_INT(0, pthread_join(thread, NULL));
+  CHECK_INT(1, apus_fetch_destroy(fetch));
+  CHECK_INT(1, apus_fetch_destroy(another));
+  CHECK_INT(1, apus_client_destroy(client));
+  harness_stop(&app);
+}
+
 /* ------------------------------------------------------------- a server that has stopped */
 
 static _Atomic apus_request many[16];
@@ -206,6 +247,7 @@ int main(int argc, char **argv) {
   static const struct harness_case cases[] = {
       {"hurried", test_hurried},
       {"vain_wait", test_vain_wait},
+      {"waited_for", test_waited_for},
       {"set_up_anew", test_set_up_anew},
   };
   return harness_main("meanwhile_test", argc, argv, CASES(cases));

@@ -260,9 +260,11 @@ static void test_missed(enum mode mode) {
   for (int round = 1; round <= 2; round++) {
     int64_t before = unheard(&app);
     for (int i = 0; i < MOST && unheard(&app) < before + 4 * PENDING; i++) {
-      CHECK_INT(
-          0, apus_server_publish(app.server, "room", APUS_OPCODE_BINARY, large, sizeof large, 0));
-      if (i % 64 == 63) harness_breathe();
+      int32_t result =
+          apus_server_publish(app.server, "room", APUS_OPCODE_BINARY, large, sizeof large, 0);
+      /* Where the workers have had no time for what was published before. */
+      CHECK(result == 0 || result == APUS_E_FULL);
+      if (result != 0 || i % 64 == 63) harness_breathe();
     }
     /* The channel leaves behind all that was published: no more of it comes after that. */
     CHECK_INT(0, apus_channel_unsubscribe(atomic_load(&heard.channel), "room"));
