@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from common import check, check_in, report, skipped
+from common import PATIENCE, check, check_in, hold_port, report, skipped
 from demo_test import Browser, find_browser
 from fetch_servers import find_nginx
 
@@ -215,12 +215,6 @@ http {
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def answers(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
@@ -233,29 +227,30 @@ class Nginx:
     """nginx in front of a server, with a port for PROXY headers."""
 
     def __init__(self, folder, server):
-        for _ in range(5):  # another program may take a port first
-            self.folder = tempfile.mkdtemp(dir=folder)
-            self.port, self.proxied = free_port(), free_port()
-            text = NGINX.replace("@", self.folder).replace("PLAIN", str(self.port))
-            text = text.replace("PROXIED", str(self.proxied)).replace("APP", str(server.port))
-            with open(self.folder + "/conf", "w") as file:
-                file.write(text.replace("SOCKET", server.path))
-            self.process = subprocess.Popen(
-                [find_nginx(), "-p", self.folder, "-e", "stderr", "-c",
-                 self.folder + "/conf"], stderr=subprocess.DEVNULL)
-            limit = time.monotonic() + 20
-            while self.process.poll() is None and time.monotonic() < limit:
-                if answers(self.port):
-                    self.url = f"http://127.0.0.1:{self.port}"
-                    return
-                time.sleep(0.01)
-            self.end()
-        raise RuntimeError("nginx does not start")
+        self.folder = tempfile.mkdtemp(dir=folder)
+        self.held, self.port = hold_port()
+        self.held_too, self.proxied = hold_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        text = NGINX.replace("@", self.folder).replace("PLAIN", str(self.port))
+        text = text.replace("PROXIED", str(self.proxied)).replace("APP", str(server.port))
+        with open(self.folder + "/conf", "w") as file:
+            file.write(text.replace("SOCKET", server.path))
+        self.process = subprocess.Popen(
+            [find_nginx(), "-p", self.folder, "-e", "stderr", "-c", self.folder + "/conf"],
+            stderr=subprocess.DEVNULL)
+        limit = time.monotonic() + PATIENCE
+        while not (answers(self.port) and answers(self.proxied)):
+            if self.process.poll() is not None or time.monotonic() > limit:
+                self.end()
+                raise RuntimeError("nginx does not start")
+            time.sleep(0.01)
 
     def end(self):
         if self.process.poll() is None:
             self.process.terminate()
         self.process.wait(20)
+        self.held.close()
+        self.held_too.close()
 
 
 def who(*words):

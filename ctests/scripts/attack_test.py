@@ -46,12 +46,14 @@ class Server:
         self.process.stdin.write("\n")
         return json.loads(self.process.stdout.readline())
 
-    def settled(self):
-        """The figures once nobody is connected."""
+    def settled(self, before):
+        """The figures once nobody is connected, and what they had has ended."""
         until = time.monotonic() + 30
         while True:
             figures = self.figures()
-            if figures["connections"] == 0 or time.monotonic() > until:
+            is_over = (figures["connections"] == 0 and figures["handles"] == before["handles"]
+                      and figures["descriptors"] <= before["descriptors"] + FILES_KEPT)
+            if is_over or time.monotonic() > until:
                 return figures
 
     def end(self):
@@ -75,7 +77,7 @@ def run_attack(name, server, attackers):
     output, _ = honest.communicate(timeout=60)
     check(f"{name}: status of the honest client", 0, honest.returncode)
     figures["honest"] = json.loads(output or "{}")
-    after = server.settled()
+    after = server.settled(before)
     check(f"{name}: connections afterwards", 0, after["connections"])
     check(f"{name}: {after['descriptors']} descriptors afterwards", True,
           after["descriptors"] <= before["descriptors"] + FILES_KEPT)
@@ -107,7 +109,7 @@ def main():
             label = f"{name}_{times}" if times > 1 else name
             results[label] = run_attack(name, server, attackers)
             print(label, json.dumps(results[label], sort_keys=True))
-        last = server.settled()
+        last = server.settled(first)
         grown = last["in_use_kib"] - first["in_use_kib"]
         check(f"{grown} KiB more in use", True, grown <= KEPT_KIB)
         check(f"a peak of {last['peak_kib']} KiB", True,

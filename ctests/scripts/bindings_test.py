@@ -14,6 +14,7 @@ not Apus, so that all languages are held to the same:
 
 $APUS_PREFIX is where the library is installed."""
 import os
+import queue
 import re
 import shutil
 import signal
@@ -246,7 +247,7 @@ class Peer:
 
     def __init__(self):
         self.loop = Loop()
-        self.closes = []
+        self.closes = queue.Queue()
         self.loop.run(self.begin())
 
     async def begin(self):
@@ -270,7 +271,7 @@ class Peer:
         await channel.prepare(request)
         async for message in channel:
             await channel.send_str(f"you said {message.data}")
-        self.closes.append(channel.close_code)
+        self.closes.put(channel.close_code)
         return channel
 
     def stop(self):
@@ -307,7 +308,8 @@ def check_channel(example, peer, closed):
         check("length of the answer", len(f"you said {words}".encode()),
               len(output.removesuffix(b"\n")))
         check("errors of ws", "", errors)
-    check("ws closes with", True, len(peer.closes) == 3 and set(peer.closes) <= {1000, 1005})
+    closes = {peer.closes.get(timeout=PATIENCE) for _ in range(3)}
+    check(f"ws closes with {closes}", True, closes <= {1000, 1005})
     check_failure("ws of nobody", example.run("ws", f"ws://127.0.0.1:{closed}/", "x"), "refused")
     check_failure("ws of a page", example.run("ws", f"ws://{url}/words", "x"), "")
 

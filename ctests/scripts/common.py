@@ -3,6 +3,7 @@ to the installed library, and programs that serve and say where."""
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
 import threading
 
@@ -37,6 +38,15 @@ def report(name):
     print(f"{name}: checks run {checks['run']}, right {checks['right']}, "
           f"parts skipped {len(set(skipped))}")
     return 0 if checks["run"] == checks["right"] else 1
+
+
+def hold_port():
+    """A socket that holds a port of 127.0.0.1, and its number: until it is closed nobody is
+    given the port, but a program that binds it by SO_REUSEADDR, as servers do, has it."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind(("127.0.0.1", 0))
+    return one, one.getsockname()[1]
 
 
 def compile_by(command, folder):

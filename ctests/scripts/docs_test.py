@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 
-from common import (LIBRARIES, PATIENCE, SOURCE, check, check_in, checks, compile_by, report,
-                    skipped)
+from common import (LIBRARIES, PATIENCE, SOURCE, check, check_in, checks, compile_by, hold_port,
+                    report, skipped)
 from markdown import broken_links, pieces, unknown_names
 
 PYTHON = os.environ.get("PYTHON") or sys.executable
@@ -89,13 +89,6 @@ def has(tool):
     return found
 
 
-def free_port():
-    """For servers that take no port 0, as proxies."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 def find_block(page, name):
     """The block of another page that is called so."""
     with open(os.path.join(DOCS, page), encoding="utf-8") as file:
@@ -113,6 +106,7 @@ class Page:
         # What the page calls an address, and what it is.
         self.addresses, self.given, self.count = {}, "", 0
         self.programs, self.others, self.tested, self.lacks = [], [], 0, False
+        self.held = []  # sockets that hold ports
         self.write(".curlrc", "silent\nshow-error\n")
         self.environment = dict(
             os.environ, PKG_CONFIG_PATH=os.path.join(LIBRARIES, "pkgconfig"),
@@ -164,7 +158,10 @@ class Page:
             check(self.what(f"a reason for {action}"), True, len(words) > 2)
             self.tested += action == "no snippet"
         elif action == "port":
-            self.addresses[words[0]] = f"127.0.0.1:{free_port()}"
+            # For servers that take no port 0, as proxies.
+            held, port = hold_port()
+            self.held.append(held)
+            self.addresses[words[0]] = f"127.0.0.1:{port}"
         elif action == "given":
             self.given += " ".join(words) + "\n" + lines + "\n"
         elif action == "try":

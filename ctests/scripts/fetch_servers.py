@@ -25,6 +25,8 @@ import threading
 import time
 import urllib.parse
 
+from common import hold_port
+
 try:
     from aiohttp import web
 except ImportError:
@@ -389,17 +391,13 @@ class Nginx:
             file.write("user:{PLAIN}pass word\n")
         with open(self.files + "/secret", "w") as file:
             file.write("the secret")
-        for _ in range(5):  # another program may take the port first
-            self.start(app)
-            if self.is_ready():
-                return
+        self.start(app)
+        if not self.is_ready():
             self.end()
-        raise RuntimeError("nginx does not start")
+            raise RuntimeError("nginx does not start")
 
     def start(self, app):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.held, self.port = hold_port()
         self.url = f"http://127.0.0.1:{self.port}"
         if os.path.exists(self.path):
             os.unlink(self.path)
@@ -424,6 +422,7 @@ class Nginx:
         if self.process.poll() is None:
             self.process.terminate()
         self.process.wait(20)
+        self.held.close()
 
 
 # ---- httpbin

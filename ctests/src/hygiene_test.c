@@ -71,11 +71,12 @@ static void compare(const struct host *one, const struct host *other) {
   CHECK(one->environment == other->environment);
 }
 
-/* All signals are blocked in each thread but this one: the host's come to the host. */
-static void check_sheltered(void) {
+/* Whether all signals are blocked in each thread but this one: the host's come to the host.
+ * A thread that was joined may be among them for a moment. */
+static int are_sheltered(void) {
   char path[300], line[256];
   DIR *tasks = opendir("/proc/self/task");
-  int others = 0;
+  int others = 0, open = 0;
   CHECK(tasks != NULL);
   for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
     int id = atoi(entry->d_name);
@@ -87,14 +88,14 @@ static void check_sheltered(void) {
       if (strncmp(line, "SigBlk:", 7) != 0) continue;
       unsigned long long blocked = strtoull(line + 7, NULL, 16);
       for (int number = 1; number < 32; number++) {
-        if (number != SIGKILL && number != SIGSTOP) CHECK(blocked >> (number - 1) & 1);
+        if (number != SIGKILL && number != SIGSTOP) open += !(blocked >> (number - 1) & 1);
       }
       others++;
     }
     fclose(status);
   }
   closedir(tasks);
-  CHECK(others >= 2);
+  return others >= 2 && open == 0;
 }
 
 static void ignore_signal(int number) { (void)number; }
@@ -109,7 +110,7 @@ static void test_process(enum mode ignored) {
   for (int mode = MODE_TICK; mode < MODE_COUNT; mode++) {
     if (mode == MODE_PULL) continue;
     start((enum mode)mode);
-    if (mode == MODE_WORKER) check_sheltered();
+    if (mode == MODE_WORKER) EVENTUALLY(are_sheltered());
     usage_ask(&usage, 1);
     look(&after);
     compare(&before, &after);

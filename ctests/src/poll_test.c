@@ -117,7 +117,7 @@ static void test_time_limits(enum mode mode) {
   for (int way = 0; way < 4; way++) {
     struct loop loop;
     struct client client;
-    start_loop(&loop, way % 2 == 0 ? 2 : 0, way / 2, 50);
+    start_loop(&loop, way % 2 == 0 ? 2 : 0, way / 2, 500);
     client_open(&client, loop.app.port);
     client_get(&client, "/x");
     CLIENT_EXPECT(&client, "GET", 200, "/x");

@@ -219,6 +219,8 @@ static int try_connect(void) {
   struct sockaddr_in address = {.sin_family = AF_INET};
   address.sin_port = htons((uint16_t)atomic_load(&port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  /* A port that was given up may be somebody else's. */
+  if (address.sin_port == 0) return -1;
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   CHECK(fd >= 0);
   if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
@@ -269,6 +271,7 @@ static void *run_servers(void *context) {
       atomic_store(&port, apus_server_port(i % 2 == 0 ? server : ticked, 0));
       LEGAL(apus_server_tick(ticked, 1));
     }
+    atomic_store(&port, 0);
     LEGAL(apus_server_stop(ticked));
     CHECK_INT(1, apus_server_destroy(server));
     CHECK_INT(1, apus_server_destroy(ticked));

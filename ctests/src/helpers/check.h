@@ -154,6 +154,18 @@ static inline int harness_count_entries(const char *path) {
   return count;
 }
 
+/* Holds a port that a listener had: until the socket is closed nobody is given it, and it
+ * refuses connections, but who binds it by SO_REUSEADDR has it. */
+static inline int harness_hold_port(int32_t port) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  int on = 1, held = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CHECK(held >= 0);
+  CHECK_INT(0, setsockopt(held, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
+  CHECK_INT(0, bind(held, (struct sockaddr *)&address, sizeof address));
+  return held;
+}
+
 /* The descriptors of this process (one of them is the directory's own). */
 static inline int harness_descriptors(void) { return harness_count_entries("/proc/self/fd"); }
 /* A thread is counted for a moment after it was joined: compare with <=. */

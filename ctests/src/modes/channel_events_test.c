@@ -307,7 +307,7 @@ static void test_stop(enum mode mode) {
   int channels = 0, closed = 0;
   if (mode == MODE_WORKER) return;
   app_make(&app, mode);
-  CHECK_INT(0, apus_server_set_drain_timeout(app.server, 50));
+  CHECK_INT(0, apus_server_set_drain_timeout(app.server, 1000));
   CHECK_INT(0, apus_server_set_channel_close_timeout(app.server, 86400000));
   CHECK(apus_server_websocket(app.server, "/", NULL, NULL, NULL) >= 0);
   CHECK_INT(0, apus_server_on_receive(app.server, stop_listener, &app, NULL));

@@ -442,23 +442,23 @@ static void test_slow_host(enum mode mode) {
 
 /* Pings, and gives up who does not answer, whatever the two limits are. */
 static void test_silence(enum mode mode) {
-  static const int32_t limits[][2] = {{100, 0}, {100, 100}, {400, 100}, {100, 700}};
+  static const int32_t limits[][2] = {{300, 0}, {300, 300}, {700, 300}, {100, 700}};
   struct app app;
   struct client silent, other;
   start(&app, mode);
   for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
     heard_reset(&heard);
     apus_channel channel = ws_pair(&silent, app.port, "/ws", &heard);
+    ws_open(&other, app.port, "/kept");
+    HEARD(&heard, 1, 'o', 0, "");
     CHECK_INT(0, apus_channel_set_ping(channel, limits[i][0], limits[i][1]));
     WS_EXPECT(&silent, WS_FINAL | APUS_OPCODE_PING, "", 0);
-    /* Others are served meanwhile. */
-    ws_open(&other, app.port, "/kept");
-    WS_SETTLED(&other);
-    HEARD(&heard, 1, 'o', 0, "");
     ws_send(&silent, WS_FINAL | APUS_OPCODE_PONG, "", 0);
     HEARD(&heard, 2, 'p', APUS_OPCODE_PONG, "");
     CHECK(apus_channel_last_pong_ms(channel) >= 0);
     WS_EXPECT(&silent, WS_FINAL | APUS_OPCODE_PING, "", 0);
+    /* Others are served meanwhile. */
+    WS_SETTLED(&other);
     HEARD(&heard, 3, 'e', APUS_E_TIMEOUT, "the peer does not answer pings");
     HEARD(&heard, 4, 'c', 1006, "");
     CHECK_INT(0, client_fill(&silent));

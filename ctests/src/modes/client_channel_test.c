@@ -489,6 +489,7 @@ static void test_reconnects(enum mode mode) {
     EVENTUALLY(atomic_load(&told.opened) == round);
     int errors = atomic_load(&told.errors);
     peer_stop();
+    int held = harness_hold_port(port);
     EVENTUALLY(atomic_load(&told.errors) >= errors + 2);
     CHECK_INT(APUS_STATE_CONNECTING, apus_channel_state(channel));
     /* 64 and 36 bytes each: three of them go in. */
@@ -499,6 +500,7 @@ static void test_reconnects(enum mode mode) {
     CHECK_INT(APUS_E_ARGUMENT, apus_channel_send_text(channel, "\xff", 1));
     CHECK_INT(APUS_E_STATE, apus_channel_ping(channel, "", 0));
     peer_start(port);
+    close(held);
     CHECK_INT(1, apus_channel_wait_open(channel, -1));
     EVENTUALLY(atomic_load(&told.messages) == 3 * round);
     CHECK_INT(0, atomic_load(&told.closed));
@@ -650,6 +652,7 @@ static void test_drops(enum mode mode) {
   CHECK_INT(0, apus_channel_set_reconnect(channel, -1, 1, 20));
   CHECK_INT(0, apus_channel_set_queue_policy(channel, APUS_QUEUE_DROP, 2 * 65));
   peer_stop();
+  int held = harness_hold_port(port);
   CHECK_INT(0, apus_channel_open(channel, url));
   EVENTUALLY(atomic_load(&told.errors) >= 2);
   CHECK_INT(0, apus_channel_send_text(channel, "a", 1));
@@ -663,6 +666,7 @@ static void test_drops(enum mode mode) {
                                                 "0123456789012345678901234567890123456789",
                                                 80));
   peer_start(port);
+  close(held);
   CHECK_INT(1, apus_channel_wait_open(channel, -1));
   EVENTUALLY(atomic_load(&told.messages) == 2);
   CHECK_INT(2, atomic_load(&peer_messages));

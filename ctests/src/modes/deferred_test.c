@@ -19,9 +19,9 @@ static void defer_handler(void *context, apus_request request) {
   int index = atoi(apus_request_param(request, "index", NULL));
   (void)context;
   app_defer(request);
+  atomic_store(&deferred[index], request);
   int now = atomic_fetch_add(&deferred_count, 1) + 1;
   if (now > atomic_load(&deferred_most)) atomic_store(&deferred_most, now);
-  atomic_store(&deferred[index], request);
 }
 
 static void start_deferring(struct app *app, enum mode mode, int32_t pipelined) {

@@ -379,7 +379,7 @@ static void test_refused(enum mode mode) {
   CHECK_INT(0, apus_server_on_connect(app.server, connect_listener, NULL, NULL));
   CHECK_INT(0, apus_server_on_disconnect(app.server, connect_listener, &app, NULL));
   CHECK_INT(0, apus_server_on_error(app.server, failed_listener, NULL, NULL));
-  CHECK_INT(0, apus_server_set_header_timeout(app.server, 100));
+  CHECK_INT(0, apus_server_set_header_timeout(app.server, 1000));
   start_proxied(&app, APUS_PROXY_REQUIRED);
   int count = sizeof bad / sizeof bad[0];
   for (int i = 0; i < count; i++) {

@@ -330,6 +330,7 @@ static void test_attempts(enum mode mode) {
   struct script script;
   script_listen(&script);
   close(script.socket);
+  int held = harness_hold_port(script.port);
   host_start(mode);
   apus_source source = make_listening(script.url);
   CHECK_INT(0, apus_source_set_retry(source, 0, 50, 3));
@@ -340,6 +341,7 @@ static void test_attempts(enum mode mode) {
   CHECK_INT(0, atomic_load(&told.status));
   CHECK_INT(0, atomic_load(&told.opened));
   CHECK_INT(1, apus_source_destroy(source));
+  close(held);
   script_listen(&script);
   script_add(&script, "garbage\r\n\r\n");
   script_add(&script, "");

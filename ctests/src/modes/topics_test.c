@@ -91,8 +91,7 @@ static void test_own_turn(enum mode mode) {
   for (int i = 0; i < 2; i++) {
     ws_text(&client, words[i]);
     CHECK_INT(0, publish(&app, "other", "first"));
-    tick_through(&app);
-    CHECK_INT(i == 0 ? 2 : 0, members(&app, "room"));
+    TICKED(&app, members(&app, "room") == (i == 0 ? 2 : 0));
     CHECK_INT(0, publish(&app, "other", "last"));
     tick_through(&app);
     WS_EXPECT_TEXT(&client, "first");
