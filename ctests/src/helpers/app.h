@@ -161,6 +161,17 @@ static inline void harness_start_undriven(struct app *app) {
   CHECK_INT(0, apus_server_start(app->server));
 }
 
+/* A handler whose body comes in several pieces: zeros. */
+enum { APP_BODY = 1 << 20 };
+
+static inline void app_body_handler(void *context, apus_request request) {
+  char *body = calloc(1, APP_BODY);
+  (void)context;
+  CHECK(body != NULL);
+  CHECK_INT(0, apus_reply_data(request, body, APP_BODY));
+  free(body);
+}
+
 /* Stops the server from outside, and waits for its driver. */
 static inline void harness_halt(struct app *app) {
   CHECK_INT(0, apus_server_stop(app->server));

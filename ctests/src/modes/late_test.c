@@ -437,16 +437,6 @@ static void test_missed(enum mode mode) {
 
 /* ------------------------------------------------- waits of who takes events by himself */
 
-enum { BODY = 1 << 20 };
-
-static void body_handler(void *context, apus_request request) {
-  char *body = calloc(1, BODY);
-  (void)context;
-  CHECK(body != NULL);
-  CHECK_INT(0, apus_reply_data(request, body, BODY));
-  free(body);
-}
-
 static void open_talking(void *context, apus_channel channel, apus_request request) {
   CHECK_INT(0, apus_channel_send_text(channel, "one", 3));
   heard_open(context, channel, request);
@@ -480,7 +470,7 @@ static void test_told_by_then(enum mode mode) {
   struct app app;
   char url[64];
   start(&app, mode);
-  app_route(&app, APUS_GET, "/body", body_handler, NULL);
+  app_route(&app, APUS_GET, "/body", app_body_handler, NULL);
   harness_start(&app);
   apus_client client = apus_client_make();
   CHECK_INT(0, apus_client_set_workers(client, mode == MODE_THREADLESS ? 0 : 1));
@@ -492,7 +482,7 @@ static void test_told_by_then(enum mode mode) {
     CHECK_INT(0, apus_fetch_on_body(fetch, count_body, &got, NULL));
     CHECK_INT(0, apus_fetch_on_complete(fetch, count_complete, &completed, NULL));
     CHECK(apus_fetch_send(fetch) != 0);
-    CHECK_INT(BODY, got);
+    CHECK_INT(APP_BODY, got);
     CHECK_INT(1, completed);
     CHECK_INT(1, apus_fetch_destroy(fetch));
   }
@@ -508,7 +498,7 @@ static void test_wait_between_events(enum mode mode) {
   char url[64];
   size_t got = 0;
   start(&app, mode);
-  app_route(&app, APUS_GET, "/body", body_handler, NULL);
+  app_route(&app, APUS_GET, "/body", app_body_handler, NULL);
   app_websocket(&app, "/ws", open_talking, &heard);
   harness_start(&app);
   apus_client client = apus_client_make();
@@ -525,7 +515,7 @@ static void test_wait_between_events(enum mode mode) {
     CHECK_INT(0, apus_fetch_on_body(fetch, count_body, &got, NULL));
     CHECK(apus_fetch_send(fetch) != 0);
     CHECK_INT(1, apus_fetch_destroy(fetch));
-    CHECK_INT((size_t)round * BODY, got);
+    CHECK_INT((size_t)round * APP_BODY, got);
   }
   expect_event(client, APUS_EVENT_MESSAGE, channel);
   CHECK_INT(1, apus_channel_recv(channel, &message, 0));

@@ -88,16 +88,6 @@ static void test_hurried(enum mode mode) {
   harness_stop(&app);
 }
 
-enum { BODY = 1 << 20 };
-
-static void body_handler(void *context, apus_request request) {
-  char *body = calloc(1, BODY);
-  (void)context;
-  CHECK(body != NULL);
-  CHECK_INT(0, apus_reply_data(request, body, BODY));
-  free(body);
-}
-
 static void count_piece(void *context, apus_fetch fetch, const void *data, size_t length) {
   (void)fetch, (void)data;
   atomic_fetch_add((atomic_int *)context, (int)length);
@@ -119,7 +109,7 @@ static void test_vain_wait(enum mode mode) {
   atomic_int got = 0;
   if (mode != MODE_TICK) return;
   make(&app, mode);
-  app_route(&app, APUS_GET, "/body", body_handler, NULL);
+  app_route(&app, APUS_GET, "/body", app_body_handler, NULL);
   harness_start(&app);
   apus_client client = apus_client_make();
   snprintf(url, sizeof url, "http://127.0.0.1:%d/body", app.port);
@@ -129,7 +119,7 @@ static void test_vain_wait(enum mode mode) {
   CHECK_INT(0, apus_fetch_on_complete(fetch, wait_in_vain, &another, NULL));
   CHECK(apus_fetch_send(fetch) != 0);
   CHECK_INT(1, apus_fetch_wait(another, -1));
-  CHECK_INT(BODY, atomic_load(&got));
+  CHECK_INT(APP_BODY, atomic_load(&got));
   CHECK_INT(1, apus_fetch_destroy(fetch));
   CHECK_INT(1, apus_fetch_destroy(another));
   CHECK_INT(1, apus_client_destroy(client));
@@ -159,7 +149,7 @@ static void test_waited_for(enum mode mode) {
   pthread_t thread;
   if (mode != MODE_WORKER) return;
   make(&app, mode);
-  app_route(&app, APUS_GET, "/body", body_handler, NULL);
+  app_route(&app, APUS_GET, "/body", app_body_handler, NULL);
   harness_start(&app);
   atomic_store(&sent, 0);
   atomic_store(&taken, 0);
